@@ -1,0 +1,114 @@
+// A frame: one ZeroMQ message that carries many of ours.
+//
+// Part 0 ("head") is a concatenation of MessagePack values: first [version, epoch], then messages,
+// each an array that begins with its type. Values of kPartBytesMin bytes and more are parts 1..n,
+// in the order in which the messages name them (a nil stands where the bytes would be).
+#pragma once
+
+#include "common/blob.hpp"
+#include "common/limits.hpp"
+
+#include <callboard/codec.hpp>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace callboard::wire {
+
+/// The bytes of one value: borrowed from the head, or a part of its own.
+struct Body {
+  std::string_view bytes;
+  Blob part;  ///< set when the value came as a part; then `bytes` is its view
+
+  std::size_t size() const { return bytes.size(); }
+};
+
+/// A frame being built, or built.
+struct Frame {
+  std::string head;
+  std::vector<Blob> parts;
+
+  bool empty() const { return head.empty(); }
+};
+
+/// A frame that arrived; the receiver of the event does not own the bytes of `head`.
+struct FrameView {
+  std::string_view head;
+  std::span<const Blob> parts;
+};
+
+/// Appends messages to one frame.
+class FrameWriter : public Writer {
+ public:
+  FrameWriter(Frame& frame, std::uint64_t epoch) : Writer(frame.head), frame_(frame) {
+    if (frame.head.empty()) {
+      array(2);
+      uint(limits::kProtocolVersionMax);
+      uint(epoch);
+    }
+  }
+  /// Begins a message of `n` fields after its type.
+  void message(std::uint8_t type, std::size_t n) {
+    array(n + 1);
+    uint(type);
+  }
+  /// Appends a value, as a part when it is big.
+  void body(const Body& value) {
+    if (value.bytes.size() < limits::kPartBytesMin) return bin(value.bytes);
+    nil();
+    frame_.parts.push_back(value.part ? value.part : Blob(std::string(value.bytes)));
+  }
+  bool full() const {
+    return frame_.head.size() >= limits::kFrameBytesTarget ||
+           frame_.parts.size() >= limits::kFramePartsMax / 2;
+  }
+
+ private:
+  Frame& frame_;
+};
+
+/// Walks the messages of one frame.
+class FrameReader : public Reader {
+ public:
+  explicit FrameReader(const FrameView& frame) : Reader(frame.head), parts_(frame.parts) {}
+
+  /// Reads [version, epoch]. False when it is not a frame of ours.
+  bool header(std::uint64_t& version, std::uint64_t& epoch) {
+    std::uint32_t n = 0;
+    return array(n) && n == 2 && uint(version) && uint(epoch);
+  }
+  /// Begins the next message: its type and the number of fields that follow.
+  bool message(std::uint64_t& type, std::uint32_t& fields) {
+    if (!array(fields) || fields == 0 || !uint(type)) return fail();
+    --fields;
+    return true;
+  }
+  /// Reads a value that may be a part of its own.
+  bool body(Body& value) {
+    if (try_nil()) {
+      if (next_part_ == parts_.size()) return fail();
+      value.part = parts_[next_part_++];
+      value.bytes = value.part.view();
+      return true;
+    }
+    value.part = Blob();
+    return bin(value.bytes);
+  }
+  /// Skips the fields of a message that a newer peer may have added at its end.
+  bool skip_fields(std::uint32_t n) {
+    for (; n > 0; --n) {
+      if (!skip()) return false;
+    }
+    return true;
+  }
+
+ private:
+  std::span<const Blob> parts_;
+  std::size_t next_part_ = 0;
+};
+
+}  // namespace callboard::wire

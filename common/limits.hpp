@@ -1,0 +1,79 @@
+// Every bound of the system: its unit, its reason, and how the bounds relate.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace callboard::limits {
+
+// --- protocol -------------------------------------------------------------------------------
+inline constexpr std::uint64_t kProtocolVersionMin = 1;
+inline constexpr std::uint64_t kProtocolVersionMax = 1;
+
+/// Values of this size and more travel as a message part of their own and are never copied.
+inline constexpr std::size_t kPartBytesMin = 16 * 1024;
+/// Part 0 of a frame. A sender closes a frame once it is beyond kFrameBytesTarget.
+inline constexpr std::size_t kFrameBytesMax = 8 * 1024 * 1024;
+inline constexpr std::size_t kFrameBytesTarget = 256 * 1024;
+/// One value: argument list or result.
+inline constexpr std::size_t kPayloadBytesMax = 512ull * 1024 * 1024;
+inline constexpr std::size_t kFramePartsMax = 1024;
+/// Names of actors, classes, methods, groups, namespaces, workers.
+inline constexpr std::size_t kNameBytesMax = 200;
+inline constexpr std::size_t kMethodsMax = 1024;      ///< per class
+inline constexpr std::size_t kHandlesMax = 1u << 20;  ///< open queues of one client
+inline constexpr std::size_t kRefsMax = 1024;         ///< futures among the arguments of one call
+inline constexpr std::size_t kGroupsMax = 64;         ///< concurrency groups of one actor
+inline constexpr std::size_t kHeaderBytesMax = 8 * 1024;  ///< the headers map of one call
+inline constexpr std::size_t kReplicasMax = 10'000;
+inline constexpr std::size_t kConcurrencyMax = 1'000'000;
+
+// --- liveness (milliseconds) ----------------------------------------------------------------
+inline constexpr std::int64_t kHeartbeatMs = 500;
+/// A worker that was silent this long has lost its leases.
+inline constexpr std::int64_t kLeaseMs = 2500;
+/// A worker begins nothing once its own clock says that this long passed since it was last heard.
+inline constexpr std::int64_t kWorkerLeaseMs = 2000;
+/// A session may be away this long before it is gone.
+inline constexpr std::int64_t kSessionGraceMs = 30'000;
+inline constexpr std::int64_t kResultTtlMs = 3'600'000;
+/// A result that the owner was told but has not taken is recorded after this long.
+inline constexpr std::int64_t kSettleMs = 50;
+
+static_assert(kHeartbeatMs * 3 < kWorkerLeaseMs, "two lost heartbeats must not end a lease");
+static_assert(kWorkerLeaseMs < kLeaseMs, "the worker must stop before the broker gives its calls away");
+
+// --- broker ---------------------------------------------------------------------------------
+inline constexpr std::uint64_t kMaxPendingDefault = 10'000'000;
+inline constexpr std::uint64_t kMaxPendingBytesDefault = 8ull << 30;
+/// Results that a session has not taken; beyond it the session's submits are refused.
+inline constexpr std::uint64_t kUnreleasedBytesMax = 1ull << 30;
+/// Mutations waiting for the store; beyond it submits are refused with store_unavailable.
+inline constexpr std::size_t kStoreBatchBytesMax = 64u << 20;
+/// Pairs in one Redis command: Lua's unpack fails near 8,000 values.
+inline constexpr std::size_t kStorePairsMax = 3500;
+inline constexpr std::size_t kStderrTailBytes = 4096;
+inline constexpr int kPoisonLimit = 3;
+inline constexpr std::int64_t kBackoffMinMs = 100;
+inline constexpr std::int64_t kBackoffMaxMs = 30'000;
+inline constexpr int kTaskRetriesDefault = 3;
+
+// --- worker ---------------------------------------------------------------------------------
+/// Slots of the flight recorder: calls begun in one child and not yet confirmed by the broker.
+inline constexpr std::uint32_t kRecorderSlots = 8192;
+/// Calls that the broker may send ahead to one slot beyond what runs.
+inline constexpr std::uint32_t kPrefetchMax = 2048;
+inline constexpr std::uint32_t kPrefetchStart = 1;
+inline constexpr std::uint32_t kAsyncConcurrencyDefault = 1000;
+inline constexpr std::uint32_t kBatchSizeDefault = 10;
+inline constexpr std::int64_t kLoopWarnMs = 100;
+
+// --- client ---------------------------------------------------------------------------------
+/// Submits sent and not yet acknowledged by one client session.
+inline constexpr std::size_t kUnackedCallsMax = 65'536;
+inline constexpr std::size_t kUnackedBytesMax = 256u << 20;
+
+static_assert(kPartBytesMin < kFrameBytesTarget && kFrameBytesTarget < kFrameBytesMax);
+static_assert(kStorePairsMax * 2 < 8000);
+
+}  // namespace callboard::limits
