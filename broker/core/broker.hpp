@@ -1,0 +1,72 @@
+// The whole broker of one shard, as a state machine without I/O.
+//
+// Thread safety: none; one thread owns it.
+// Life: construct, load() every entry of the store, loaded(), then step() for ever. State changes
+// are applied in memory at once; what they change in the store gathers in a batch, and what may not
+// be told before that batch is committed waits for Committed. At most one batch is in flight.
+#pragma once
+
+#include "broker/core/event.hpp"
+#include "common/limits.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace callboard::broker {
+
+/// What an operator may set.
+struct BrokerOptions {
+  std::string name = "broker";
+  std::uint32_t shard = 0;
+  std::uint64_t epoch = 1;            ///< of this run; higher than any before on this store
+  std::uint64_t timeline = 1;
+  std::uint64_t commit_no = 0;        ///< the last commit in the store
+  std::vector<std::string> endpoints; ///< told to peers in the shard map
+  std::int64_t lease_ms = limits::kLeaseMs;
+  std::int64_t worker_lease_ms = limits::kWorkerLeaseMs;
+  std::int64_t heartbeat_ms = limits::kHeartbeatMs;
+  std::int64_t session_grace_ms = limits::kSessionGraceMs;
+  std::int64_t result_ttl_ms = limits::kResultTtlMs;
+  std::int64_t settle_ms = limits::kSettleMs;
+  std::uint64_t max_pending = limits::kMaxPendingDefault;        ///< default of a queue
+  std::uint64_t max_pending_bytes = limits::kMaxPendingBytesDefault;
+  std::uint64_t max_unreleased_bytes = limits::kUnreleasedBytesMax;
+  std::size_t store_batch_bytes_max = limits::kStoreBatchBytesMax;
+  int poison_limit = limits::kPoisonLimit;
+};
+
+class Core;
+
+class Broker {
+ public:
+  Broker(const BrokerOptions& options, std::uint64_t random_seed);
+  ~Broker();
+  Broker(const Broker&) = delete;
+  Broker& operator=(const Broker&) = delete;
+
+  /// Takes one entry of the store at start-up. A non-empty answer says why it cannot be read.
+  std::string load(const StoreEntry& entry);
+  /// All entries were loaded; work begins.
+  void loaded(Instant now, Effects& effects);
+
+  /// Applies one event and appends what follows from it to `effects`.
+  /// REQUIRES: `now.mono_us` never goes back from one call to the next.
+  void step(Instant now, const Event& event, Effects& effects);
+
+  /// When step() is next due with a Tick (microseconds of the steady clock); kNever if never.
+  std::int64_t next_deadline_us() const;
+
+  /// True when a batch waits and none is in flight.
+  bool has_batch() const;
+  /// The batch to commit, with its number. It stays valid and unchanged until Committed.
+  /// REQUIRES: has_batch()
+  const StoreBatch& take_batch(std::uint64_t& commit_no);
+
+ private:
+  std::unique_ptr<Core> core_;
+};
+
+}  // namespace callboard::broker

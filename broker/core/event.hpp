@@ -1,0 +1,69 @@
+// What happens to a broker core, and what follows from it.
+#pragma once
+
+#include "broker/store/batch.hpp"
+#include "common/frame.hpp"
+#include "common/time.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace callboard::broker {
+
+/// One connection, as the transport numbers it. Never reused within one broker run.
+enum class PeerId : std::uint64_t {};
+
+/// A frame arrived. Its bytes are borrowed for the time of the step.
+struct FrameArrived {
+  PeerId peer{};
+  wire::FrameView frame;
+};
+/// The transport could not send to the peer, or knows that it is gone.
+struct PeerLost { PeerId peer{}; };
+/// The store applied the batch that was taken last.
+struct Committed { std::uint64_t commit_no = 0; };
+/// Redis is away (text says why); the batch in flight is not lost, its fate will be resolved.
+struct StoreDown { std::string text; };
+/// Redis is back, the fate of the batch in flight is known (and told by Committed if it was applied;
+/// otherwise the store wrote it again).
+struct StoreUp {};
+/// Redis has less than its reserve of memory left (or has it again).
+struct StoreFull { bool full = false; };
+/// Time passed.
+struct Tick {};
+
+using Event = std::variant<FrameArrived, PeerLost, Committed, StoreDown, StoreUp, StoreFull, Tick>;
+
+/// One thing for the PUB socket: topic and an encoded map.
+struct Announcement {
+  std::string topic;  ///< "actor", "worker", "queue", "session", "stats"
+  std::string info;
+};
+
+/// What a step asks for. The caller owns it, sends what is in it, and clears it.
+struct Effects {
+  /// Frames per peer, in the order in which they must leave.
+  std::vector<std::pair<PeerId, std::vector<wire::Frame>>> frames;
+  std::unordered_map<std::uint64_t, std::size_t> index;  ///< peer -> place in `frames`
+  std::vector<Announcement> announcements;
+  std::vector<std::pair<int, std::string>> log;  ///< level (0 info, 1 warning, 2 error), text
+  std::string fatal;  ///< set when the broker must stop: one sentence for a person
+
+  /// The last frame for `peer`, a new one when that is full.
+  wire::Frame& frame_for(PeerId peer);
+  void clear();
+};
+
+/// One field of one key, as it was read from the store at start-up. Names as in StoreBatch.
+struct StoreEntry {
+  std::string_view key;
+  std::string_view field;
+  std::string_view value;
+};
+
+}  // namespace callboard::broker
