@@ -54,12 +54,14 @@ function(_callboard_test_properties name)
     set(arg_TIMEOUT 120)
   endif()
   set(suppressions "${PROJECT_SOURCE_DIR}/tests/sanitizers")
+  # Reports go to files, so that a process which a test started cannot be accused unheard.
+  set(reports "${CMAKE_BINARY_DIR}/sanitizer-reports/${name}")
   set(environment ${arg_ENVIRONMENT}
       "GTEST_OUTPUT=json:${CALLBOARD_TEST_RESULTS}/${name}.json"
-      "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1"
-      "UBSAN_OPTIONS=print_stacktrace=1"
+      "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:log_path=${reports}.asan"
+      "UBSAN_OPTIONS=print_stacktrace=1:log_path=${reports}.ubsan"
       "LSAN_OPTIONS=suppressions=${suppressions}/lsan.supp:print_suppressions=0"
-      "TSAN_OPTIONS=suppressions=${suppressions}/tsan.supp:second_deadlock_stack=1")
+      "TSAN_OPTIONS=suppressions=${suppressions}/tsan.supp:second_deadlock_stack=1:log_path=${reports}.tsan")
   set_tests_properties(${name} PROPERTIES
     TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" ENVIRONMENT "${environment}")
   if(arg_SERIAL)

@@ -1,0 +1,59 @@
+# Shared by the scripts of this folder: where things are, progress lines, quiet commands with a log, the builds.
+# Sourced, never run.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+logs="$root/build/logs"
+started=$SECONDS
+
+say() { printf '%s: %s\n' "${0##*/}" "$*"; }
+die() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  exit 1
+}
+
+# quietly <log name> <command...>: output goes to a file, which is shown only when the command fails.
+quietly() {
+  local log="$logs/$1.log"
+  shift
+  mkdir -p "$logs"
+  if ! "$@" >"$log" 2>&1 </dev/null; then
+    grep -nE 'error|FAILED|^E: ' "$log" | head -n 20 >&2 || true
+    echo "--- the end of ${log#"$root"/}" >&2
+    tail -n 25 "$log" >&2
+    die "failed: $* (everything is in ${log#"$root"/})"
+  fi
+}
+
+# The steps of a ninja build as one line that moves on a terminal, and as a line per tenth elsewhere.
+show_steps() {
+  awk -v tty="$([ -t 1 ] && echo 1 || echo 0)" -v name="$1" '
+    match($0, /^\[[0-9]+\/[0-9]+\]/) {
+      split(substr($0, 2, RLENGTH - 2), step, "/")
+      if (tty) { printf "\r%s: %d of %d steps ", name, step[1], step[2]; fflush(); shown = 1; next }
+      tenth = int(10 * step[1] / step[2])
+      if (tenth > last && step[2] >= 20) { printf "%s: %d of %d steps\n", name, step[1], step[2]; fflush(); last = tenth }
+    }
+    END { if (shown) printf "\n" }'
+}
+
+# Warnings are errors with the compilers that are known to give none; others may warn about more.
+werror() {
+  case "$("${CXX:-c++}" -dumpversion 2>/dev/null)" in
+    12 | 12.*) echo ON ;;
+    *) echo OFF ;;
+  esac
+}
+
+# build <preset> [cmake cache arguments...]: configures and builds, only what changed.
+build() {
+  local preset=$1 log="$logs/build-$1.log" begin=$SECONDS
+  shift
+  quietly "configure-$preset" cmake --preset "$preset" -S "$root" "$@"
+  mkdir -p "$logs"
+  if ! NINJA_STATUS='[%f/%t] ' cmake --build "$root/build/$preset" --parallel "$(nproc)" 2>&1 |
+    tee "$log" | show_steps "${0##*/}: build $preset"; then
+    grep -nE -A 12 'error:|FAILED:|undefined reference' "$log" | head -n 60 >&2 || true
+    die "the build failed (everything is in ${log#"$root"/})"
+  fi
+  say "built $preset in $((SECONDS - begin)) s"
+}
