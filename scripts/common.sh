@@ -26,14 +26,19 @@ quietly() {
 
 # The steps of a ninja build as one line that moves on a terminal, and as a line per tenth elsewhere.
 show_steps() {
-  awk -v tty="$([ -t 1 ] && echo 1 || echo 0)" -v name="$1" '
-    match($0, /^\[[0-9]+\/[0-9]+\]/) {
-      split(substr($0, 2, RLENGTH - 2), step, "/")
-      if (tty) { printf "\r%s: %d of %d steps ", name, step[1], step[2]; fflush(); shown = 1; next }
-      tenth = int(10 * step[1] / step[2])
-      if (tenth > last && step[2] >= 20) { printf "%s: %d of %d steps\n", name, step[1], step[2]; fflush(); last = tenth }
-    }
-    END { if (shown) printf "\n" }'
+  local name=$1 line step total tenth=0 moving=0
+  [ -t 1 ] && moving=1
+  while IFS= read -r line; do
+    [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]] || continue
+    step=${BASH_REMATCH[1]} total=${BASH_REMATCH[2]}
+    if [ $moving -eq 1 ]; then
+      printf '\r%s: %d of %d steps ' "$name" "$step" "$total"
+    elif [ $((10 * step / total)) -gt $tenth ] && [ "$total" -ge 20 ]; then
+      tenth=$((10 * step / total))
+      printf '%s: %d of %d steps\n' "$name" "$step" "$total"
+    fi
+  done
+  [ $moving -eq 0 ] || printf '\n'
 }
 
 # Warnings are errors with the compilers that are known to give none; others may warn about more.
