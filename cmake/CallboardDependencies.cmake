@@ -1,8 +1,11 @@
-# The libraries Callboard is built from, as imported targets under one kind of name. The build includes this
-# file, and the installed package includes the same file, so both find the same things in the same way.
+# The libraries Callboard is built from, as imported targets under one kind of name. The build
+# includes this file, and the installed package includes the same file, so both find the same things
+# in the same way.
 #
-#   callboard_require_dependencies(<name>...)   stops with one clear line when one of them is missing
-#   callboard_find_dependencies(<result> <name>...)   sets <result> to the names that are missing
+#   callboard_require_dependencies(<name>...)
+#     Stops with one clear line when one of them is missing.
+#   callboard_find_dependencies(<result> <name>...)
+#     Sets <result> to the names that are missing.
 #
 # names and targets:
 #   boost    callboard_boost     headers only, 1.81 or newer (Asio)
@@ -15,7 +18,8 @@
 #   toml     tomlplusplus::tomlplusplus
 #   json     nlohmann_json::nlohmann_json
 #
-# CALLBOARD_DEPS_PREFIX names a folder where scripts/setup unpacked what the distribution cannot install.
+# CALLBOARD_DEPS_PREFIX names a folder where scripts/setup unpacked what the distribution cannot
+# install.
 
 function(_callboard_interface name)
   if(NOT TARGET ${name})
@@ -24,7 +28,8 @@ function(_callboard_interface name)
 endfunction()
 
 function(_callboard_find_boost found)
-  find_path(CALLBOARD_BOOST_INCLUDE boost/asio/awaitable.hpp HINTS "${CALLBOARD_DEPS_PREFIX}/include")
+  find_path(CALLBOARD_BOOST_INCLUDE boost/asio/awaitable.hpp
+            HINTS "${CALLBOARD_DEPS_PREFIX}/include")
   mark_as_advanced(CALLBOARD_BOOST_INCLUDE)
   set(${found} FALSE PARENT_SCOPE)
   if(NOT CALLBOARD_BOOST_INCLUDE)

@@ -1,15 +1,19 @@
 # Helpers for the CMakeLists.txt of each directory.
 #
-#   callboard_library(<name> [EXPORT <component>] SOURCES <file>... [PUBLIC <lib>...] [PRIVATE <lib>...])
-#     A static library. Includes are found from the root ("common/x.hpp") and from include/ (<callboard/x.hpp>).
-#     EXPORT installs it as Callboard::<component>.
+#   callboard_library(<name> [EXPORT <component>] SOURCES <file>...
+#                     [PUBLIC <lib>...] [PRIVATE <lib>...])
+#     A static library. Includes are found from the root ("common/x.hpp") and from include/
+#     (<callboard/x.hpp>). EXPORT installs it as Callboard::<component>.
 #
 #   callboard_executable(<name> [INSTALL] SOURCES <file>... [LIBS <lib>...])
 #
-#   callboard_test(<name> SOURCES <file>... [LIBS <lib>...] [LABELS <label>...] [TIMEOUT <seconds>] [SERIAL])
-#     A GoogleTest program (main and gmock are given) and its test. SERIAL: nothing else runs beside it.
+#   callboard_test(<name> SOURCES <file>... [LIBS <lib>...] [LABELS <label>...]
+#                  [TIMEOUT <seconds>] [SERIAL] [ENVIRONMENT <NAME=value>...])
+#     A GoogleTest program (main and gmock are given) and its test. SERIAL: nothing else runs
+#     beside it.
 #
-#   callboard_python_test(<name> FILE <file.py> [LABELS ...] [TIMEOUT ...] [SERIAL] [ENVIRONMENT <NAME=value>...])
+#   callboard_python_test(<name> FILE <file.py> [LABELS ...] [TIMEOUT ...] [SERIAL]
+#                         [ENVIRONMENT ...])
 #     A Python unittest file, run with the system's Python, which has zmq and msgpack.
 #
 # Every test leaves its counts under <build>/test-results/<name>.json, which scripts/test adds up.
@@ -17,6 +21,7 @@
 include(GNUInstallDirs)
 
 set(CALLBOARD_TEST_RESULTS "${CMAKE_BINARY_DIR}/test-results")
+file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/sanitizer-reports")
 find_program(CALLBOARD_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH)
 
 function(_callboard_includes name scope)
@@ -58,10 +63,10 @@ function(_callboard_test_properties name)
   set(reports "${CMAKE_BINARY_DIR}/sanitizer-reports/${name}")
   set(environment ${arg_ENVIRONMENT}
       "GTEST_OUTPUT=json:${CALLBOARD_TEST_RESULTS}/${name}.json"
-      "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:log_path=${reports}.asan"
+      "ASAN_OPTIONS=detect_stack_use_after_return=1:log_path=${reports}.asan"
       "UBSAN_OPTIONS=print_stacktrace=1:log_path=${reports}.ubsan"
       "LSAN_OPTIONS=suppressions=${suppressions}/lsan.supp:print_suppressions=0"
-      "TSAN_OPTIONS=suppressions=${suppressions}/tsan.supp:second_deadlock_stack=1:log_path=${reports}.tsan")
+      "TSAN_OPTIONS=suppressions=${suppressions}/tsan.supp:log_path=${reports}.tsan")
   set_tests_properties(${name} PROPERTIES
     TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" ENVIRONMENT "${environment}")
   if(arg_SERIAL)
@@ -71,7 +76,8 @@ endfunction()
 
 function(callboard_test name)
   cmake_parse_arguments(arg "SERIAL" "TIMEOUT" "SOURCES;LIBS;LABELS;ENVIRONMENT" ${ARGN})
-  callboard_executable(${name} SOURCES ${arg_SOURCES} LIBS ${arg_LIBS} GTest::gmock_main GTest::gmock)
+  callboard_executable(${name} SOURCES ${arg_SOURCES}
+                       LIBS ${arg_LIBS} GTest::gmock_main GTest::gmock)
   add_test(NAME ${name} COMMAND ${name})
   set(serial "")
   if(arg_SERIAL)
@@ -93,6 +99,6 @@ function(callboard_python_test name)
     set(serial SERIAL)
   endif()
   _callboard_test_properties(${name} ${serial} TIMEOUT "${arg_TIMEOUT}" LABELS ${arg_LABELS}
-    ENVIRONMENT "CALLBOARD_SOURCE_DIR=${PROJECT_SOURCE_DIR}" "CALLBOARD_BINARY_DIR=${CMAKE_BINARY_DIR}"
-                ${arg_ENVIRONMENT})
+    ENVIRONMENT "CALLBOARD_SOURCE_DIR=${PROJECT_SOURCE_DIR}"
+                "CALLBOARD_BINARY_DIR=${CMAKE_BINARY_DIR}" ${arg_ENVIRONMENT})
 endfunction()

@@ -1,5 +1,5 @@
-# Shared by the scripts of this folder: where things are, progress lines, quiet commands with a log, the builds.
-# Sourced, never run.
+# Shared by the scripts of this folder: where things are, progress lines, quiet commands with a log,
+# the builds. Sourced, never run.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 logs="$root/build/logs"
@@ -11,7 +11,8 @@ die() {
   exit 1
 }
 
-# quietly <log name> <command...>: output goes to a file, which is shown only when the command fails.
+# quietly <log name> <command...>: output goes to a file, which is shown only when the command
+# fails.
 quietly() {
   local log="$logs/$1.log"
   shift
@@ -24,7 +25,8 @@ quietly() {
   fi
 }
 
-# The steps of a ninja build as one line that moves on a terminal, and as a line per tenth elsewhere.
+# The steps of a ninja build as one line that moves on a terminal, and as a line per tenth
+# elsewhere.
 show_steps() {
   local name=$1 line step total tenth=0 moving=0
   [ -t 1 ] && moving=1

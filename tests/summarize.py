@@ -1,10 +1,11 @@
 """Adds up what a run of ctest left behind and prints "N passed, N failed" as its last line.
 
 usage: summarize.py BUILD_DIRECTORY...
-Read from each: test-results/ctest.xml (which programs ran and how they ended), test-results/<test>.json (the cases
-of one program) and sanitizer-reports/* (what any process, also one that a test started, was accused of).
-A program that crashed, hung or failed without naming a case counts as one failed case more, a sanitizer's report as
-one, and a run without tests is a failure.
+Read from each: test-results/ctest.xml (which programs ran and how they ended),
+test-results/<test>.json (the cases of one program) and sanitizer-reports/* (what any process, also
+one that a test started, was accused of).
+A program that crashed, hung or failed without naming a case counts as one failed case more, a
+sanitizer's report as one, and a run without tests is a failure.
 """
 
 import json
@@ -48,7 +49,8 @@ class Summary:
             return
         failed = self.add_cases(test, report)
         if not ended_well and failed == 0:
-            self.failures.append((test, "every case passed, yet the program failed\n" + tail(output)))
+            text = "every case passed, yet the program failed\n" + tail(output)
+            self.failures.append((test, text))
 
     def add_build(self, build):
         results = build / "test-results"
