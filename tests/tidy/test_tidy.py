@@ -27,7 +27,8 @@ class TheTree(unittest.TestCase):
     def check(self, rule):
         self.assertGreater(len(self.tree.files), 20)
         findings = list(rule(self.tree))
-        self.assertEqual(findings, [], "\n" + "\n".join(findings))
+        if findings:
+            self.fail("\n" + "\n".join(findings))
 
     def test_each_directory_includes_only_what_lies_below_it(self):
         self.check(tidy.check_layers)

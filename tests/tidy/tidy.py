@@ -51,8 +51,8 @@ HOMES = {
 
 # A core is told the time, draws no lots and does no I/O, so it has no use for these.
 CORE_FORBIDDEN_HEADERS = re.compile(
-    r"thread|mutex|shared_mutex|condition_variable|future|semaphore|latch|barrier|stop_token|random|"
-    r"fstream|iostream|cstdio|stdio\.h|filesystem|ctime|time\.h|csignal|unistd\.h|"
+    r"thread|mutex|shared_mutex|condition_variable|future|semaphore|latch|barrier|stop_token|"
+    r"random|fstream|iostream|cstdio|stdio\.h|filesystem|ctime|time\.h|csignal|unistd\.h|"
     r"(sys|netinet|arpa|linux)/.*|poll\.h|fcntl\.h|pthread\.h")
 CORE_FORBIDDEN_CODE = (
     (re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif)\b"), "conditional compilation in a core"),
