@@ -40,6 +40,7 @@ function(callboard_library name)
     set_target_properties(${name} PROPERTIES EXPORT_NAME ${arg_EXPORT})
     add_library(Callboard::${arg_EXPORT} ALIAS ${name})
     install(TARGETS ${name} EXPORT CallboardTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+    set_property(GLOBAL APPEND PROPERTY CALLBOARD_EXPORTED ${arg_EXPORT})
   endif()
 endfunction()
 
