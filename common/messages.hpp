@@ -52,13 +52,16 @@ struct HeldActor {
   std::uint32_t slot = 0;
 };
 
-/// A call that a worker has begun and the broker has not confirmed.
+/// A call that a worker has begun and the broker has not confirmed. Whatever a worker was sent and
+/// does not list here when it says hello, it has not begun and never will at that attempt: before it
+/// writes a hello it drops every call that it has not begun, for good.
 struct HeldCall {
+  std::uint64_t lease = 0;  ///< as RUN gave it; stays its name for DONE and FORGET, also later
   CallId call;
   std::uint32_t attempt = 0;
   ActorId actor;
   std::uint64_t incarnation = 0;
-  bool ended = false;  ///< its result follows as a `done` with lease 0 and the call's id
+  bool ended = false;  ///< its result follows the welcome as a `done` with the same lease
 };
 
 /// First message of every connection, and again whenever the broker asks (`who`).
@@ -214,9 +217,7 @@ struct GoOn { std::uint32_t slot = 0; bool hand_back = false; };
 
 struct Started { std::uint32_t slot = 0; Errc code = Errc::ok; std::string_view error; };
 struct Done {
-  std::uint64_t lease = 0;     ///< 0 after a new hello: then call, attempt name it
-  CallId call;                 ///< only when lease is 0
-  std::uint32_t attempt = 0;   ///< only when lease is 0
+  std::uint64_t lease = 0;
   Errc status = Errc::ok;
   Body value;                  ///< encoded result, or encoded ErrorInfo
   bool held = false;           ///< the slot begins nothing more until go_on

@@ -1,0 +1,68 @@
+#include "broker/core/queue.hpp"
+
+#include "common/check.hpp"
+#include "common/limits.hpp"
+
+#include <algorithm>
+
+namespace callboard::broker {
+
+void Lane::insert(Call& call) {
+  CALLBOARD_CHECK(!call.in_list);
+  Call* before = tail;  // the call goes behind this one
+  if (before != nullptr && before->number > call.number) {
+    // Only calls that come back are older than the tail: their place is near the head.
+    before = nullptr;
+    for (Call* at = head; at != nullptr && at->number < call.number; at = at->next) before = at;
+  }
+  call.prev = before;
+  call.next = before == nullptr ? head : before->next;
+  (call.prev == nullptr ? head : call.prev->next) = &call;
+  (call.next == nullptr ? tail : call.next->prev) = &call;
+  call.in_list = true;
+  ++length;
+}
+
+void Lane::remove(Call& call) {
+  CALLBOARD_CHECK(call.in_list);
+  (call.prev == nullptr ? head : call.prev->next) = call.next;
+  (call.next == nullptr ? tail : call.next->prev) = call.prev;
+  call.prev = call.next = nullptr;
+  call.in_list = false;
+  --length;
+}
+
+Lane& Queue::lane(std::uint8_t group, std::int8_t priority) {
+  const auto after = [](const Lane& lane, std::pair<std::uint8_t, std::int8_t> key) {
+    return lane.group != key.first ? lane.group < key.first : lane.priority > key.second;
+  };
+  auto at = std::lower_bound(lanes.begin(), lanes.end(), std::pair{group, priority}, after);
+  if (at == lanes.end() || at->group != group || at->priority != priority) {
+    at = lanes.insert(at, Lane{.group = group, .priority = priority});
+  }
+  return *at;
+}
+
+int Queue::intern_method(std::string_view method) {
+  const auto found = method_index.find(std::string(method));
+  if (found != method_index.end()) return found->second;
+  if (methods.size() >= limits::kMethodsMax) return -1;
+  const auto index = static_cast<std::uint16_t>(methods.size());
+  methods.emplace_back(method);
+  method_index.emplace(method, index);
+  std::uint8_t group = 0;
+  for (const auto& [name, group_name] : options.method_groups) {
+    if (name == method) group = group_named(group_name);
+  }
+  method_group.push_back(group);
+  return index;
+}
+
+std::uint8_t Queue::group_named(std::string_view group) const {
+  for (std::size_t i = 1; i < groups.size(); ++i) {
+    if (groups[i].name == group) return static_cast<std::uint8_t>(i);
+  }
+  return 0;
+}
+
+}  // namespace callboard::broker
