@@ -109,6 +109,7 @@ class Result {
   T& operator*() { return value_; }
   const T& operator*() const { return value_; }
   T* operator->() { return &value_; }
+  const T* operator->() const { return &value_; }
   Errc code() const { return code_; }
   const std::string& text() const { return text_; }
 
