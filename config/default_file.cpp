@@ -9,8 +9,8 @@ constexpr std::string_view kIntroduction =
     "# Settings of Callboard: the broker, workers and the command line read the same file.\n"
     "#\n"
     "# Found as --config FILE, $CALLBOARD_CONFIG, ~/.config/callboard/callboard.toml or\n"
-    "# /etc/callboard/callboard.toml. What stands here goes over the defaults; CALLBOARD_* variables\n"
-    "# and flags go over it. `callboard config show --origin` says what holds and why.\n"
+    "# /etc/callboard/callboard.toml. What stands here goes over the defaults; CALLBOARD_*\n"
+    "# variables and flags go over it. `callboard config show --origin` says what holds and why.\n"
     "# Every setting stands here with its default. An unknown one is an error.\n"
     "# Written by `callboard config template`.\n";
 

@@ -58,8 +58,8 @@ Result<std::vector<FileEntry>> read_toml(const std::string& file_name, std::stri
     auto wrong = flatten(root, "", file_name, entries);
     if (!wrong.empty()) return {Errc::invalid_option, wrong};
   } catch (const toml::parse_error& error) {
-    return {Errc::invalid_option, file_name + ":" + std::to_string(error.source().begin.line) + ": " +
-                                      std::string(error.description())};
+    const auto place = file_name + ":" + std::to_string(error.source().begin.line);
+    return {Errc::invalid_option, place + ": " + std::string(error.description())};
   }
   std::stable_sort(entries.begin(), entries.end(),
                    [](const auto& a, const auto& b) { return a.line < b.line; });

@@ -17,8 +17,8 @@ struct FileEntry {
   std::uint32_t line = 0;
 };
 
-/// All keys of the file, in the order of their lines. Errc::invalid_option with "file:line: why" when
-/// it is no TOML, or holds a value of a type that no setting has.
+/// All keys of the file, in the order of their lines. Errc::invalid_option with "file:line: why"
+/// when it is no TOML, or holds a value of a type that no setting has.
 Result<std::vector<FileEntry>> read_toml(const std::string& file_name, std::string_view text);
 
 }  // namespace callboard::config

@@ -24,7 +24,9 @@ void add_flags(CLI::App& app, std::string_view section,
     if (setting.type() == "flag") {
       app.add_flag_function(
           setting.flag() + ",!--no-" + setting.flag().substr(2),
-          [&flags, name](std::int64_t count) { flags.emplace_back(name, count > 0 ? "true" : "false"); },
+          [&flags, name](std::int64_t count) {
+            flags.emplace_back(name, count > 0 ? "true" : "false");
+          },
           help_of(setting));
       continue;
     }

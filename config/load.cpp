@@ -89,8 +89,9 @@ Result<bool> check_relations(const Settings& settings) {
                                   "must stop before the broker gives its calls away"};
   }
   if (broker.heartbeat_ms * 3 >= broker.worker_lease_ms) {
-    return {Errc::invalid_option, "broker.heartbeat_ms must be below a third of "
-                                  "broker.worker_lease_ms: two lost heartbeats must not end a lease"};
+    return {Errc::invalid_option,
+            "broker.heartbeat_ms must be below a third of broker.worker_lease_ms: two lost "
+            "heartbeats must not end a lease"};
   }
   return true;
 }

@@ -75,8 +75,8 @@ std::vector<Setting> worker_rows() {
        4096},
       {"worker.cores", "cores that the children are bound to, as in 0-3,8; empty: not bound",
        CALLBOARD_FIELD(worker, cores)},
-      {"worker.task_slots", "tasks that one child runs at once", CALLBOARD_FIELD(worker, task_slots),
-       0, 100'000},
+      {"worker.task_slots", "tasks that one child runs at once",
+       CALLBOARD_FIELD(worker, task_slots), 0, 100'000},
       {"worker.loop_warn_ms",
        "a method that holds an event loop this long is named in a warning, in milliseconds",
        CALLBOARD_FIELD(worker, loop_warn_ms), 1, kDayMs},
@@ -109,7 +109,9 @@ Result<bool> check(const Setting& setting, const Value& value) {
   if (text != nullptr && !setting.choices.empty() &&
       std::find(setting.choices.begin(), setting.choices.end(), *text) == setting.choices.end()) {
     std::string all;
-    for (const auto choice : setting.choices) all += (all.empty() ? "" : ", ") + std::string(choice);
+    for (const auto choice : setting.choices) {
+      all += (all.empty() ? "" : ", ") + std::string(choice);
+    }
     return bad(setting, "must be one of " + all + ", not \"" + *text + "\"");
   }
   return true;
@@ -196,7 +198,8 @@ Value get(const Setting& setting, const Settings& settings) {
 Result<bool> set(const Setting& setting, const Value& value, Settings& settings) {
   const Field field = setting.field(settings);
   if (field.index() != value.index()) {
-    return bad(setting, "is a " + std::string(setting.type()) + ", which " + print(value) + " is not");
+    const std::string type(setting.type());
+    return bad(setting, "is a " + type + ", which " + print(value) + " is not");
   }
   if (auto checked = check(setting, value); !checked) return checked;
   std::visit(
@@ -207,8 +210,9 @@ Result<bool> set(const Setting& setting, const Value& value, Settings& settings)
 
 Result<Value> parse(const Setting& setting, std::string_view text) {
   const auto unfit = [&](const char* what) {
-    return Result<Value>(Errc::invalid_option, std::string(setting.name) + " is " + what + ", not \"" +
-                                                   std::string(text) + "\"");
+    const std::string subject(setting.name);
+    return Result<Value>(Errc::invalid_option,
+                         subject + " is " + what + ", not \"" + std::string(text) + "\"");
   };
   const auto type = setting.type();
   if (type == "text") return Value(std::string(text));

@@ -1,8 +1,8 @@
 // The table of settings: one row for each field of config::Settings.
 //
-// A row's full name is "section.key". From it follow the place in the TOML file ([section] key), the
-// environment variable (CALLBOARD_SECTION_KEY) and the flag (--key, or --section-key for sections
-// that go with every program). Immutable after start-up, so any thread may read it.
+// A row's full name is "section.key". From it follow the place in the TOML file ([section] key),
+// the environment variable (CALLBOARD_SECTION_KEY) and the flag (--key, or --section-key for
+// sections that go with every program). Immutable after start-up, so any thread may read it.
 #pragma once
 
 #include "config/settings.hpp"
