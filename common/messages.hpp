@@ -215,6 +215,7 @@ struct Revoke { std::uint64_t lease = 0; bool running_too = false; };
 /// After an error that is retried in a serial lane: may the slot begin what was sent ahead?
 struct GoOn { std::uint32_t slot = 0; bool hand_back = false; };
 
+/// `error` is an encoded ErrorInfo (empty when code is ok); on the wire a bin.
 struct Started { std::uint32_t slot = 0; Errc code = Errc::ok; std::string_view error; };
 struct Done {
   std::uint64_t lease = 0;

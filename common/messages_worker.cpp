@@ -3,32 +3,9 @@
 #include "common/fields.hpp"
 #include "common/messages.hpp"
 
+#include <algorithm>
+
 namespace callboard::wire {
-
-void write_held_call(Writer& out, const HeldCall& held) {
-  out.array(8);
-  out.uint(held.lease);
-  write_id(out, held.call);
-  out.uint(held.attempt);
-  write_id(out, held.actor);
-  out.uint(held.incarnation);
-  out.boolean(held.ended);
-}
-
-bool read_held_calls(Reader& in, std::vector<HeldCall>& calls) {
-  calls.clear();
-  std::uint32_t n = 0;
-  if (!in.array(n) || n > limits::kRecorderSlots) return in.fail();
-  for (; n > 0; --n) {
-    HeldCall& held = calls.emplace_back();
-    std::uint32_t width = 0;
-    if (!in.array(width) || width != 8 || !in.uint(held.lease) || !read_id(in, held.call) ||
-        !read_u32(in, held.attempt) || !read_id(in, held.actor) || !in.uint(held.incarnation) || !in.boolean(held.ended)) {
-      return in.fail();
-    }
-  }
-  return true;
-}
 
 // --- broker to worker ------------------------------------------------------------------------
 
@@ -96,6 +73,9 @@ bool read(FrameReader& in, std::uint32_t fields, Run& m) {
       !read_u32(in, m.method) || !read_id(in, m.call) || !read_u32(in, m.attempt) ||
       !in.integer(m.deadline_ms) || !in.body(m.args) || !read_encoded_map(in, m.options)) {
     return false;
+  }
+  if (m.deadline_ms < -limits::kDurationMsMax || m.deadline_ms > limits::kDurationMsMax) {
+    return in.fail();
   }
   return fields == 9 || in.skip_fields(fields - 9);
 }

@@ -43,7 +43,9 @@ struct CallOptions {
     kMaxRetries = 7, kRetryOn = 8, kBackoff = 9, kIdempotencyKey = 10, kDurability = 11,
     kDelay = 12, kGroup = 13, kNoResult = 14, kParent = 15, kWhenFull = 16,
   };
-  std::optional<std::int64_t> deadline_ms;   ///< remaining budget when the message was written
+  /// Remaining budget when the message was written; 0: none, not even an inherited one; below 0:
+  /// it has passed.
+  std::optional<std::int64_t> deadline_ms;
   std::optional<std::int8_t> priority;       ///< -128..127, higher first
   std::string key;                           ///< for ordering = key
   std::string headers;                       ///< encoded map str -> str, opaque to the broker

@@ -1,0 +1,274 @@
+// Messages between a client and the broker.
+
+#include "common/fields.hpp"
+#include "common/messages.hpp"
+
+namespace callboard::wire {
+
+std::string_view name_of(CancelAnswer answer) {
+  switch (answer) {
+    case CancelAnswer::cancelled_before_start: return "cancelled_before_start";
+    case CancelAnswer::cancelled_between_attempts: return "cancelled_between_attempts";
+    case CancelAnswer::stopping: return "stopping";
+    case CancelAnswer::too_late: return "too_late";
+    case CancelAnswer::killed: return "killed";
+    case CancelAnswer::unknown: return "unknown";
+    case CancelAnswer::needs_consent: return "needs_consent";
+  }
+  return "unknown";
+}
+
+// --- client to broker ------------------------------------------------------------------------
+
+void write(FrameWriter& out, const Open& m) {
+  begin(out, Type::open, 6);
+  out.uint(m.handle);
+  out.uint(static_cast<std::uint64_t>(m.kind));
+  write_id(out, m.actor);
+  out.str(m.name);
+  write_names(out, m.methods);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Open& m) {
+  // A name may carry a namespace in front: "namespace/name".
+  constexpr std::size_t kBytesMax = 2 * limits::kNameBytesMax + 1;
+  return has_fields(in, fields, 6) && in.uint_max(m.handle, limits::kHandlesMax) &&
+         read_enum(in, m.kind, TargetKind::task) && read_id(in, m.actor) &&
+         read_text(in, m.name, kBytesMax) && read_names(in, m.methods, limits::kMethodsMax) &&
+         in.skip_fields(fields - 6);
+}
+
+void write(FrameWriter& out, const Methods& m) {
+  begin(out, Type::methods, 2);
+  out.uint(m.handle);
+  write_names(out, m.names);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Methods& m) {
+  return has_fields(in, fields, 2) && in.uint_max(m.handle, limits::kHandlesMax) &&
+         read_names(in, m.names, limits::kMethodsMax) && in.skip_fields(fields - 2);
+}
+
+void write(FrameWriter& out, const Close& m) {
+  begin(out, Type::close, 1);
+  out.uint(m.handle);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Close& m) {
+  return has_fields(in, fields, 1) && in.uint_max(m.handle, limits::kHandlesMax) &&
+         in.skip_fields(fields - 1);
+}
+
+void write(FrameWriter& out, const Create& m) {
+  begin(out, Type::create, 6);
+  out.uint(m.seq);
+  out.uint(m.handle);
+  out.str(m.class_name);
+  out.body(m.args);
+  write(out, m.options);
+  write_names(out, m.methods);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Create& m, std::string& problem) {
+  problem.clear();
+  std::string_view options;
+  const bool good = has_fields(in, fields, 6) && in.uint(m.seq) && m.seq != 0 &&
+                    in.uint_max(m.handle, limits::kHandlesMax) && read_name(in, m.class_name) &&
+                    in.body(m.args) && in.raw(options) &&
+                    read_names(in, m.methods, limits::kMethodsMax) && in.skip_fields(fields - 6);
+  if (!good) return in.fail();
+  // The frame goes on behind an option that makes no sense: only this message is refused.
+  Reader encoded(options);
+  m.options = ActorOptions();
+  read(encoded, m.options, problem);
+  return true;
+}
+
+void write(FrameWriter& out, const Submit& m) {
+  begin(out, Type::submit, 5);
+  out.uint(m.seq);
+  out.uint(m.handle);
+  out.uint(m.method);
+  out.body(m.args);
+  write_encoded(out, m.options);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Submit& m) {
+  if (!has_fields(in, fields, 5) || !in.uint(m.seq) || !read_u32(in, m.handle) ||
+      !read_u32(in, m.method) || !in.body(m.args) || !read_encoded_map(in, m.options)) {
+    return false;
+  }
+  if (m.seq == 0 || m.handle > limits::kHandlesMax) return in.fail();
+  return fields == 5 || in.skip_fields(fields - 5);
+}
+
+void write(FrameWriter& out, const Taken& m) {
+  begin(out, Type::taken, 1);
+  write_ranges(out, m.seqs);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Taken& m) {
+  return has_fields(in, fields, 1) && read_ranges(in, m.seqs) && in.skip_fields(fields - 1);
+}
+
+void write(FrameWriter& out, const Cancel& m) {
+  begin(out, Type::cancel, 3);
+  write_id(out, m.call);
+  out.boolean(m.force);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Cancel& m) {
+  return has_fields(in, fields, 3) && read_id(in, m.call) && in.boolean(m.force) &&
+         in.skip_fields(fields - 3);
+}
+
+void write(FrameWriter& out, const Resume& m) {
+  begin(out, Type::resume, 1);
+  out.uint(m.handle);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Resume& m) {
+  return has_fields(in, fields, 1) && in.uint_max(m.handle, limits::kHandlesMax) &&
+         in.skip_fields(fields - 1);
+}
+
+void write(FrameWriter& out, const Kill& m) {
+  begin(out, Type::kill, 3);
+  out.uint(m.request);
+  out.uint(m.handle);
+  out.boolean(m.restart);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Kill& m) {
+  return has_fields(in, fields, 3) && in.uint(m.request) &&
+         in.uint_max(m.handle, limits::kHandlesMax) && in.boolean(m.restart) &&
+         in.skip_fields(fields - 3);
+}
+
+void write(FrameWriter& out, const Waiting& m) {
+  begin(out, Type::waiting, 5);
+  write_id(out, m.self);
+  write_id(out, m.other);
+  out.boolean(m.begins);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Waiting& m) {
+  return has_fields(in, fields, 5) && read_id(in, m.self) && read_id(in, m.other) &&
+         in.boolean(m.begins) && in.skip_fields(fields - 5);
+}
+
+void write(FrameWriter& out, const Admin& m) {
+  begin(out, Type::admin, 3);
+  out.uint(m.request);
+  out.str(m.verb);
+  write_encoded(out, m.info);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Admin& m) {
+  return has_fields(in, fields, 3) && in.uint(m.request) && read_name(in, m.verb) &&
+         read_encoded(in, m.info) && in.skip_fields(fields - 3);
+}
+
+// --- broker to client ------------------------------------------------------------------------
+
+void write(FrameWriter& out, const Opened& m) {
+  begin(out, Type::opened, 7);
+  out.uint(m.handle);
+  out.uint(static_cast<std::uint64_t>(m.code));
+  write_text(out, m.text);
+  write_id(out, m.actor);
+  out.str(m.queue);
+  out.str(m.class_name);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Opened& m) {
+  return has_fields(in, fields, 7) && in.uint_max(m.handle, limits::kHandlesMax) &&
+         read_code(in, m.code) && read_text(in, m.text, kTextBytesMax) && read_id(in, m.actor) &&
+         read_text(in, m.queue, kTextBytesMax) && read_name(in, m.class_name) &&
+         in.skip_fields(fields - 7);
+}
+
+void write(FrameWriter& out, const Accepted& m) {
+  begin(out, Type::accepted, 1);
+  out.uint(m.through);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Accepted& m) {
+  return has_fields(in, fields, 1) && in.uint(m.through) && in.skip_fields(fields - 1);
+}
+
+void write(FrameWriter& out, const Refused& m) {
+  begin(out, Type::refused, 4);
+  out.uint(m.seq);
+  out.uint(static_cast<std::uint64_t>(m.code));
+  write_text(out, m.text);
+  out.uint(m.retry_after_ms);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Refused& m) {
+  return has_fields(in, fields, 4) && in.uint(m.seq) && read_code(in, m.code) &&
+         read_text(in, m.text, kTextBytesMax) && in.uint(m.retry_after_ms) &&
+         in.skip_fields(fields - 4);
+}
+
+void write(FrameWriter& out, const CallResult& m) {
+  begin(out, Type::result, 3);
+  out.uint(m.seq);
+  out.uint(static_cast<std::uint64_t>(m.status));
+  out.body(m.value);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, CallResult& m) {
+  if (!has_fields(in, fields, 3) || !in.uint(m.seq) || !read_code(in, m.status) ||
+      !in.body(m.value)) {
+    return false;
+  }
+  return fields == 3 || in.skip_fields(fields - 3);
+}
+
+void write(FrameWriter& out, const CancelAnswered& m) {
+  begin(out, Type::cancel_answer, 3);
+  write_id(out, m.call);
+  out.uint(static_cast<std::uint64_t>(m.answer));
+}
+
+bool read(FrameReader& in, std::uint32_t fields, CancelAnswered& m) {
+  return has_fields(in, fields, 3) && read_id(in, m.call) &&
+         read_enum(in, m.answer, CancelAnswer::needs_consent) && in.skip_fields(fields - 3);
+}
+
+void write(FrameWriter& out, const Parked& m) {
+  begin(out, Type::parked, 2);
+  out.uint(m.handle);
+  out.uint(m.seq);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Parked& m) {
+  return has_fields(in, fields, 2) && in.uint_max(m.handle, limits::kHandlesMax) &&
+         in.uint(m.seq) && in.skip_fields(fields - 2);
+}
+
+void write(FrameWriter& out, const Room& m) {
+  begin(out, Type::room, 2);
+  out.uint(m.handle);
+  out.uint(m.calls);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Room& m) {
+  return has_fields(in, fields, 2) && in.uint_max(m.handle, limits::kHandlesMax) &&
+         in.uint(m.calls) && in.skip_fields(fields - 2);
+}
+
+void write(FrameWriter& out, const AdminAnswer& m) {
+  begin(out, Type::admin_answer, 3);
+  out.uint(m.request);
+  out.uint(static_cast<std::uint64_t>(m.code));
+  write_encoded(out, m.info);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, AdminAnswer& m) {
+  return has_fields(in, fields, 3) && in.uint(m.request) && read_code(in, m.code) &&
+         read_encoded(in, m.info) && in.skip_fields(fields - 3);
+}
+
+}  // namespace callboard::wire
