@@ -1,0 +1,123 @@
+#include "worker/recorder.hpp"
+
+#include "common/check.hpp"
+#include "worker/flight_page.hpp"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+namespace callboard::worker {
+
+namespace {
+
+constexpr std::uint32_t kSlots = limits::kRecorderSlots;
+
+FlightPage* map_page(int fd) {
+  const int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+  void* memory = ::mmap(nullptr, sizeof(FlightPage), PROT_READ | PROT_WRITE, flags, fd, 0);
+  if (memory == MAP_FAILED) {
+    throw std::runtime_error(std::string("cannot map the flight recorder: ") +
+                             std::strerror(errno));
+  }
+  return static_cast<FlightPage*>(memory);
+}
+
+}  // namespace
+
+Recorder::Recorder() : page_(map_page(-1)), below_(kSlots + 1) {
+  page_->magic = kFlightMagic;
+  page_->slots = kSlots;
+}
+
+Recorder::Recorder(int fd) : fd_(fd), below_(kSlots + 1) {
+  struct stat file {};
+  if (::fstat(fd, &file) != 0 || file.st_size != static_cast<off_t>(sizeof(FlightPage))) {
+    throw std::runtime_error("the flight recorder's file has the wrong size");
+  }
+  page_ = map_page(fd);
+  if (page_->magic != kFlightMagic || page_->slots != kSlots) {
+    ::munmap(page_, sizeof(FlightPage));
+    throw std::runtime_error("the flight recorder's file is of another version");
+  }
+}
+
+Recorder::~Recorder() {
+  ::munmap(page_, sizeof(FlightPage));
+  if (fd_ >= 0) ::close(fd_);
+}
+
+std::uint32_t Recorder::take() {
+  std::uint64_t top = freed_.load(std::memory_order_acquire);
+  while (static_cast<std::uint32_t>(top) != kNoSlot) {
+    const auto slot = static_cast<std::uint32_t>(top);
+    const std::uint64_t below = below_[slot].load(std::memory_order_relaxed);
+    const std::uint64_t next = ((top >> 32) + 1) << 32 | below;
+    if (freed_.compare_exchange_weak(top, next, std::memory_order_acquire)) return slot;
+  }
+  std::uint32_t slot = untouched_.load(std::memory_order_relaxed);
+  while (slot <= kSlots) {
+    if (untouched_.compare_exchange_weak(slot, slot + 1, std::memory_order_relaxed)) return slot;
+  }
+  return kNoSlot;
+}
+
+std::uint32_t Recorder::begin(const RecordedCall& call) {
+  const std::uint32_t number = take();
+  if (number == kNoSlot) return kNoSlot;
+  FlightSlot& slot = page_->slot[number - 1];
+  slot.attempt = call.attempt;
+  slot.call_session = value_of(call.call.session);
+  slot.call_seq = call.call.seq;
+  slot.actor_session = value_of(call.actor.session);
+  slot.actor_seq = call.actor.seq;
+  slot.incarnation = call.incarnation;
+  // The reader is another process that looks after this one is dead: what counts is the order in
+  // which this thread's own instructions store.
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  slot.state.store(static_cast<std::uint32_t>(SlotState::begun), std::memory_order_release);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  in_use_.fetch_add(1, std::memory_order_relaxed);
+  return number;
+}
+
+void Recorder::end(std::uint32_t slot) {
+  CALLBOARD_CHECK(slot != kNoSlot && slot <= kSlots);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  page_->slot[slot - 1].state.store(static_cast<std::uint32_t>(SlotState::ended),
+                                    std::memory_order_release);
+}
+
+void Recorder::release(std::uint32_t slot) {
+  CALLBOARD_CHECK(slot != kNoSlot && slot <= kSlots);
+  page_->slot[slot - 1].state.store(static_cast<std::uint32_t>(SlotState::free),
+                                    std::memory_order_release);
+  in_use_.fetch_sub(1, std::memory_order_relaxed);
+  std::uint64_t top = freed_.load(std::memory_order_relaxed);
+  std::uint64_t next = 0;
+  do {
+    below_[slot].store(static_cast<std::uint32_t>(top), std::memory_order_relaxed);
+    next = ((top >> 32) + 1) << 32 | slot;
+  } while (!freed_.compare_exchange_weak(top, next, std::memory_order_release,
+                                         std::memory_order_relaxed));
+}
+
+void Recorder::set_pid(std::uint64_t pid) { page_->pid = pid; }
+
+void Recorder::blame(std::uint32_t slot, int signal) {
+  std::uint32_t none = 0;
+  if (!page_->blamed_signal.compare_exchange_strong(none, static_cast<std::uint32_t>(signal))) {
+    return;
+  }
+  if (slot == kNoSlot || slot > kSlots) return;
+  page_->blamed_session = page_->slot[slot - 1].call_session;
+  page_->blamed_seq = page_->slot[slot - 1].call_seq;
+}
+
+}  // namespace callboard::worker

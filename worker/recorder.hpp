@@ -1,0 +1,74 @@
+// The flight recorder: a page of memory that a worker child shares with its supervisor, in which
+// it notes which calls it has begun and ended.
+//
+//   free --begin--> begun --end--> ended --release--> free
+//
+// A slot is taken before the arguments of a call are decoded, and freed only when the broker has
+// confirmed that it keeps the result; a child without a free slot begins nothing. Whoever reads
+// the page after a kill -9 therefore knows exactly what had begun.
+//
+// Thread safety: every method may be called by any thread; none blocks.
+// Invariant: a slot's fields are complete before its state says begun.
+#pragma once
+
+#include "common/limits.hpp"
+
+#include <callboard/ids.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+namespace callboard::worker {
+
+struct FlightPage;
+
+/// Names no slot. Slots are numbered from 1.
+inline constexpr std::uint32_t kNoSlot = 0;
+
+/// What a slot says about its call.
+struct RecordedCall {
+  CallId call;                ///< of a constructor: the call that created the actor
+  std::uint32_t attempt = 0;  ///< 0 for a constructor
+  ActorId actor;              ///< none for a task
+  std::uint64_t incarnation = 0;
+};
+
+class Recorder {
+ public:
+  /// A page shared with nobody, for a worker that runs inside another program.
+  Recorder();
+  /// Maps the page in a file that FlightFile made. Takes over `fd`, and with it this process's
+  /// share of the lock. Throws std::runtime_error when it is not such a file.
+  explicit Recorder(int fd);
+  ~Recorder();
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
+
+  /// Notes that a call begins now. kNoSlot when no slot is free: then it must not begin.
+  std::uint32_t begin(const RecordedCall& call);
+  /// Its result is encoded. REQUIRES: begin() gave this slot.
+  void end(std::uint32_t slot);
+  /// The broker keeps its result, or will never ask for it. REQUIRES: begin() gave this slot.
+  void release(std::uint32_t slot);
+  /// Slots that are not free.
+  std::uint32_t in_use() const { return in_use_.load(std::memory_order_relaxed); }
+
+  void set_pid(std::uint64_t pid);
+  /// Names the call in this slot (or none) as the one that was running where the process crashed.
+  /// The first to say so is believed. Async-signal-safe.
+  void blame(std::uint32_t slot, int signal);
+
+ private:
+  std::uint32_t take();
+
+  FlightPage* page_ = nullptr;
+  int fd_ = -1;
+  /// Stack of freed slots: its top in the low half, above it a count against the ABA problem.
+  std::atomic<std::uint64_t> freed_{0};
+  std::vector<std::atomic<std::uint32_t>> below_;  ///< slot -> the one below it on the stack
+  std::atomic<std::uint32_t> untouched_{1};        ///< slots from here on were never taken
+  std::atomic<std::uint32_t> in_use_{0};
+};
+
+}  // namespace callboard::worker
