@@ -62,7 +62,7 @@ struct Job {
   std::uint32_t slot = 0;
   std::uint32_t method = 0;             ///< index into the slot's method table
   std::uint32_t attempt = 1;            ///< from 1
-  std::uint32_t ticket = 0;             ///< the host's own: what begin() sets, ended() gets back
+  std::uint32_t ticket = 0;             ///< the flight recorder's slot: set by begin(), see ended()
   std::int64_t deadline_us = kNever;    ///< steady clock
   Bytes args;                           ///< encoded array
   std::string options;                  ///< encoded CallOptions, or empty; read only when needed
@@ -155,8 +155,9 @@ class Executor {
   virtual ~Executor() = default;
 
   /// Runs the constructor with these arguments (encoded array); ExecutorHost::started() follows.
-  /// Called once, before anything else. Jobs may be submitted at once; they wait for it.
-  virtual void start(Bytes args) = 0;
+  /// Called once, before anything else. Jobs may be submitted at once; they wait for it. `ticket`:
+  /// what the host wants named while the constructor runs, as Job::ticket while a job does.
+  virtual void start(Bytes args, std::uint32_t ticket) = 0;
 
   /// Appends to the table that Job::method indexes.
   virtual void add_methods(std::span<const std::string> names) = 0;
