@@ -40,7 +40,8 @@ bool read_ranges(Reader& in, std::vector<std::pair<std::uint64_t, std::uint64_t>
 }
 
 void write_held_call(Writer& out, const HeldCall& held) {
-  out.array(7);
+  out.array(8);
+  out.uint(held.lease);
   write_id(out, held.call);
   out.uint(held.attempt);
   write_id(out, held.actor);
@@ -51,8 +52,9 @@ void write_held_call(Writer& out, const HeldCall& held) {
 bool read_held_calls(Reader& in, std::vector<HeldCall>& calls) {
   return read_list(in, calls, limits::kRecorderSlots, [](Reader& r, HeldCall& held) {
     std::uint32_t n = 0;
-    return r.array(n) && n == 7 && read_id(r, held.call) && read_u32(r, held.attempt) &&
-           read_id(r, held.actor) && r.uint(held.incarnation) && r.boolean(held.ended);
+    return r.array(n) && n == 8 && r.uint(held.lease) && read_id(r, held.call) &&
+           read_u32(r, held.attempt) && read_id(r, held.actor) && r.uint(held.incarnation) &&
+           r.boolean(held.ended);
   });
 }
 
