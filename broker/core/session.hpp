@@ -64,6 +64,7 @@ struct Session {
   std::uint64_t ack_sent = 0;
   bool record_dirty = false;
   bool has_record = false;            ///< the store has it
+  bool released = false;              ///< nobody can take its results any more
   std::set<ActorId> owned;            ///< actors that stop with it
 
   Handle* handle(std::uint32_t number) {

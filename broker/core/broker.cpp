@@ -1,0 +1,22 @@
+#include "broker/core/broker.hpp"
+
+#include "broker/core/core.hpp"
+
+namespace callboard::broker {
+
+Broker::Broker(const BrokerOptions& options, std::uint64_t random_seed)
+    : core_(std::make_unique<Core>(options, random_seed)) {}
+Broker::~Broker() = default;
+
+std::string Broker::load(const StoreEntry& entry) { return core_->load(entry); }
+void Broker::loaded(Instant now, Effects& effects) { core_->loaded(now, effects); }
+void Broker::step(Instant now, const Event& event, Effects& effects) {
+  core_->step(now, event, effects);
+}
+std::int64_t Broker::next_deadline_us() const { return core_->next_deadline_us(); }
+bool Broker::has_batch() const { return core_->has_batch(); }
+const StoreBatch& Broker::take_batch(std::uint64_t& commit_no) {
+  return core_->take_batch(commit_no);
+}
+
+}  // namespace callboard::broker

@@ -1,0 +1,140 @@
+// What is stored, in which form, and what may be told when.
+#include "broker/core/core.hpp"
+#include "broker/core/records.hpp"
+
+#include "common/check.hpp"
+
+namespace callboard::broker {
+
+std::string queue_key(std::string_view queue, std::string_view suffix) {
+  std::string key;
+  key.reserve(2 + queue.size() + suffix.size());
+  return key.append("q:").append(queue).append(suffix);
+}
+
+std::string hex(std::uint64_t value) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text(16, '0');
+  for (int i = 15; value != 0; value >>= 4) text[static_cast<std::size_t>(i--)] = kDigits[value & 15];
+  return text;
+}
+
+Effects& Core::path(std::uint64_t batch) {
+  if (batch <= committed_) return *effects_;
+  if (in_flight_ && batch == flight_no_) return flight_effects_;
+  return open_effects_;
+}
+
+std::uint64_t Core::last_batch() const {
+  if (!open_->empty() || !dirty_queues_.empty() || !dirty_sessions_.empty()) return open_batch();
+  return in_flight_ ? flight_no_ : 0;
+}
+
+wire::FrameWriter Core::to(const Peer& peer, std::uint64_t batch) {
+  return {path(batch).frame_for(peer.id), options_.epoch};
+}
+
+bool Core::has_batch() const {
+  return !in_flight_ && (!open_->empty() || !dirty_queues_.empty() || !dirty_sessions_.empty());
+}
+
+const StoreBatch& Core::take_batch(std::uint64_t& commit_no) {
+  CALLBOARD_CHECK(has_batch());
+  for (Queue* queue : dirty_queues_) {
+    queue->counters_dirty = false;
+    const auto key = open_->key(KeyKind::hash, queue_key(queue->name, ""));
+    open_->set(key, "next", std::to_string(queue->next_number));
+    for (Lane& lane : queue->lanes) {
+      if (!lane.watermark_dirty) continue;
+      lane.watermark_dirty = false;
+      open_->set(key, watermark_field(lane), std::to_string(lane.watermark));
+    }
+  }
+  dirty_queues_.clear();
+  for (Session* session : dirty_sessions_) {
+    session->record_dirty = false;
+    session->has_record = true;
+    open_->set(open_->key(KeyKind::hash, "sessions"), hex(value_of(session->id)),
+               session_record(*session));
+  }
+  dirty_sessions_.clear();
+  for (Worker* worker : confirm_) {
+    if (worker->forget_deferred.empty() || worker->peer == nullptr) {
+      worker->forget_deferred.clear();
+      continue;
+    }
+    wire::FrameWriter out(open_effects_.frame_for(worker->peer->id), options_.epoch);
+    wire::write(out, wire::Forget{wire::ranges_of(worker->forget_deferred)});
+    worker->forget_deferred.clear();
+  }
+  confirm_.clear();
+  flight_no_ = open_batch();
+  in_flight_ = true;
+  std::swap(open_, flight_);
+  std::swap(open_effects_, flight_effects_);
+  commit_no = flight_no_;
+  return *flight_;
+}
+
+void Core::mark(Queue& queue) {
+  if (queue.counters_dirty) return;
+  queue.counters_dirty = true;
+  dirty_queues_.push_back(&queue);
+}
+
+void Core::mark(Session& session) {
+  if (session.record_dirty) return;
+  session.record_dirty = true;
+  dirty_sessions_.push_back(&session);
+}
+
+void Core::store_call(const Call& call) {
+  const auto key = open_->key(KeyKind::hash, queue_key(call.queue->name, ":calls"));
+  open_->set(key, std::to_string(call.number), call_record(call));
+}
+
+void Core::store_sent(const Call& call, bool out) {
+  const auto key = open_->key(KeyKind::hash, queue_key(call.queue->name, ":sent"));
+  open_->set(key, std::to_string(call.number), sent_record(call, out));
+}
+
+void Core::store_result(const Call& call) {
+  const auto key =
+      open_->key(KeyKind::hash, "results:" + hex(value_of(call.id.session)));
+  open_->set(key, std::to_string(call.id.seq), result_record(call));
+}
+
+void Core::store_actor(const Queue& queue) {
+  open_->set(open_->key(KeyKind::hash, "actors"), to_string(queue.id), actor_record(queue));
+}
+
+void Core::store_queue(const Queue& queue) {
+  open_->set(open_->key(KeyKind::set, "queues"), queue.name, "");
+  const auto key = open_->key(KeyKind::hash, queue_key(queue.name, ""));
+  open_->set(key, "kind", name_of(queue.kind));
+  open_->set(key, "class", queue.class_name);
+  if (queue.id) open_->set(key, "id", to_string(queue.id));
+  open_->set(key, "next", std::to_string(queue.next_number));
+  open_->set(key, "paused", queue.paused ? "1" : "0");
+}
+
+void Core::erase_queue(const Queue& queue) {
+  open_->erase(open_->key(KeyKind::set, "queues"), queue.name);
+  // A named queue's counter outlives it: a name that is used again never repeats a number.
+  if (queue.name.starts_with('~')) {
+    open_->drop(open_->key(KeyKind::hash, queue_key(queue.name, "")));
+  }
+  open_->drop(open_->key(KeyKind::hash, queue_key(queue.name, ":calls")));
+  open_->drop(open_->key(KeyKind::hash, queue_key(queue.name, ":sent")));
+}
+
+void Core::store_class(const std::string& name, const wire::ClassOffer* offer) {
+  const auto key = open_->key(KeyKind::hash, "classes");
+  if (offer == nullptr) {
+    open_->set(key, "task/" + name, "");
+  } else {
+    open_->set(key, name, std::to_string(static_cast<int>(offer->mode)));
+  }
+}
+
+}  // namespace callboard::broker

@@ -1,0 +1,279 @@
+// Everything the broker knows, and the steps that change it. Internal to broker/core.
+//
+// One class, split by noun into sources: connections.cpp (hello, sessions, liveness), submit.cpp
+// (open, create, submit), dispatch.cpp (what is sent to whom), results.cpp (ends, releases,
+// dependents), actors.cpp (placement, starts, deaths), cancel.cpp (cancel, kill, deadlines, blocking
+// waits), commit.cpp (what is stored and when it may be told), restore.cpp, admin.cpp.
+//
+// Two rules hold everywhere: enter() is the only way into a lane and end_call() the only way to an
+// outcome; uncount() is the only place where a call leaves its queue, and it gives back the room.
+// Thread safety: none.
+#pragma once
+
+#include "broker/core/broker.hpp"
+#include "broker/core/call.hpp"
+#include "broker/core/event.hpp"
+#include "broker/core/queue.hpp"
+#include "broker/core/session.hpp"
+#include "broker/core/worker.hpp"
+#include "common/messages.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <map>
+#include <memory>
+#include <queue>
+#include <random>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace callboard::broker {
+
+/// Something that is due at a time; stale ones are noticed by the call's generation.
+struct Timer {
+  enum class Kind : std::uint8_t { call_due, deadline, place };
+  std::int64_t due_us = 0;
+  Kind kind = Kind::call_due;
+  CallSlab::Ref call;
+  ActorId actor;               ///< place
+  std::uint32_t replica = 0;
+  bool operator>(const Timer& other) const { return due_us > other.due_us; }
+};
+
+/// What is read from the store before work begins.
+struct Restored {
+  struct StoredCall { std::string queue, number, value; };
+  std::vector<StoredCall> calls;
+  std::vector<StoredCall> sent;
+  std::vector<StoredCall> results;                  ///< queue = session in hex
+  std::map<std::string, std::map<std::string, std::string>> queues;  ///< fields of q:NAME
+  std::map<std::string, std::string> actors, names, sessions, classes;
+};
+
+/// Where counters for the outside gather.
+struct CoreCounters {
+  std::uint64_t submitted = 0, accepted = 0, refused = 0, duplicates = 0;
+  std::uint64_t sent = 0, returned = 0, retried = 0, redelivered = 0;
+  std::uint64_t ended_ok = 0, ended_error = 0, commits = 0, bad_frames = 0;
+  std::uint64_t workers_lost = 0, fenced_results = 0;
+};
+
+class Core {
+ public:
+  Core(const BrokerOptions& options, std::uint64_t random_seed);
+
+  // --- broker.hpp ------------------------------------------------------------------------------
+  std::string load(const StoreEntry& entry);
+  void loaded(Instant now, Effects& effects);
+  void step(Instant now, const Event& event, Effects& effects);
+  std::int64_t next_deadline_us() const;
+  bool has_batch() const;
+  const StoreBatch& take_batch(std::uint64_t& commit_no);
+
+  // --- core.cpp: events ------------------------------------------------------------------------
+  void on_frame(PeerId id, const wire::FrameView& frame);
+  bool on_message(Peer& peer, wire::Type type, std::uint32_t fields, wire::FrameReader& in);
+  void on_committed(std::uint64_t commit_no);
+  void on_tick();
+  void run_timers();
+  void finish_step();
+  void at(std::int64_t due_us, Timer::Kind kind, Call& call);
+  void announce(std::string_view topic, std::string info);
+  void log(int level, std::string text);
+
+  // --- connections.cpp -------------------------------------------------------------------------
+  void on_hello(PeerId id, const wire::Hello& hello);
+  void reject(PeerId id, Errc code, std::string text);
+  bool hello_session(Peer& peer, const wire::Hello& hello, wire::Welcome& welcome);
+  bool hello_worker(Peer& peer, const wire::Hello& hello);
+  void settle_held(Worker& worker, const wire::Hello& hello);
+  void resend_results(Session& session);
+  void forget_peer(Peer& peer);
+  void on_goodbye(Peer& peer);
+  void session_gone(Session& session, bool said_goodbye);
+  void drop_handle(Session& session, Handle& handle);
+  void expire_sessions();
+  void expire_workers();
+  void refresh_workers();
+
+  // --- submit.cpp ------------------------------------------------------------------------------
+  void on_open(Session& session, const wire::Open& message);
+  void on_methods(Session& session, const wire::Methods& message);
+  void on_create(Session& session, const wire::Create& message, const std::string& problem);
+  void on_submit(Session& session, const wire::Submit& message);
+  void on_resume(Session& session, const wire::Resume& message);
+  bool bind_methods(Handle& handle, const std::vector<std::string>& names);
+  bool number_is_new(Session& session, std::uint64_t seq);
+  Errc submit_problem(Session& session, Handle& handle, const wire::Submit& message,
+                      const wire::CallOptions* options, std::string& text);
+  bool park_or_refuse(Session& session, Handle& handle, const wire::Submit& message,
+                      const wire::CallOptions* options);
+  void refuse(Session& session, std::uint64_t seq, std::uint32_t handle, Errc code,
+              std::string_view text, std::uint64_t retry_after_ms = 0);
+  Call& make_call(Session& session, Queue& queue, CallId id, std::string_view options,
+                  const wire::Body& args, const wire::CallOptions* parsed);
+  void apply_options(Call& call, const wire::CallOptions& options);
+  void accept(Call& call);
+  bool bind_dependencies(Call& call);
+  void acknowledge(Session& session);
+  void grant_room(Queue& queue);
+  std::shared_ptr<Queue> task_queue(const std::string& function);
+  Errc class_problem(std::string_view class_name) const;
+
+  // --- dispatch.cpp ----------------------------------------------------------------------------
+  void enter(Call& call);                    ///< waiting or back -> its lane
+  void leave_lane(Call& call);
+  void key_done(Call& call);
+  void wake(Queue& queue);                   ///< dispatches what may go
+  void wake_instance(Instance& instance);
+  bool ready(const Call& call) const;
+  Instance* free_instance(Queue& queue, std::uint8_t group);
+  void send(Call& call, Instance& instance);
+  void splice(const Call& call, std::string& args) const;
+  void tell_methods(Instance& instance);
+  void on_done(Worker& worker, const wire::Done& message);
+  void on_returned(Worker& worker, const wire::Returned& message);
+  void on_window(Worker& worker, const wire::Window& message);
+  void close_lease(Worker& worker, std::uint64_t lease_no, const Lease& lease);
+  bool may_retry(const Call& call, Errc status, std::string_view error_type) const;
+  void retry(Call& call, std::int64_t backoff_ms);
+  void put_back(Call& call);                 ///< leased and not begun -> head of its lane
+  std::int64_t backoff_ms(const Call& call, int failures);
+
+  // --- results.cpp -----------------------------------------------------------------------------
+  void end_call(Call& call, Errc status, const wire::Body& value, bool by_method);
+  void end_with(Call& call, Errc status, std::string message, std::string causes = {});
+  void deliver(Call& call, bool by_method);
+  void tell_owner(Call& call, std::uint64_t batch);
+  void record_result(Call& call);
+  void uncount(Call& call);
+  void confirm_lease(Call& call, bool deferred);
+  void drop_if_done(Call& call);
+  void end_dependents(Call& call);
+  void release_holds(Call& call);
+  void on_taken(Session& session, const wire::Taken& message);
+  void settle();
+  Call* find_call(CallId id);
+
+  // --- actors.cpp ------------------------------------------------------------------------------
+  Instance& make_instance(const std::shared_ptr<Queue>& queue, std::uint32_t replica);
+  void place(Instance& instance);
+  void place_waiting();
+  Worker* choose_worker(const Instance& instance);
+  void start(Instance& instance, Worker& worker);
+  void on_started(Worker& worker, const wire::Started& message);
+  void on_stopped(Worker& worker, const wire::Stopped& message);
+  void on_child_died(Peer& peer, const wire::ChildDied& message);
+  void worker_lost(Worker& worker, const wire::ChildDied* report, std::string_view why);
+  void lease_lost(Call& call, bool begun, bool known, bool blamed, std::string_view why);
+  void instance_lost(Instance& instance, std::string_view why);
+  void stop_instance(Instance& instance, bool now);
+  void detach(Instance& instance);
+  void kill_queue(Queue& queue, Errc code, std::string text);
+  void close_queue(Queue& queue);
+  void finish_closing(Queue& queue);
+  void remove_queue_if_gone(Queue& queue);
+  void resolve_concurrency(Queue& queue, wire::Mode class_mode);
+  void on_kill(Session& session, Peer& peer, const wire::Kill& message);
+
+  // --- cancel.cpp ------------------------------------------------------------------------------
+  void on_cancel(Session& session, const wire::Cancel& message);
+  void answer_cancels(Call& call);
+  void tell_cancel(SessionId session, CallId call, wire::CancelAnswer answer);
+  void on_revoke_answer(Worker& worker, const wire::RevokeAnswer& message);
+  void revoke(Call& call, bool running_too);
+  void deadline_passed(Call& call);
+  void on_waiting(Session& session, const wire::Waiting& message);
+
+  // --- commit.cpp ------------------------------------------------------------------------------
+  std::uint64_t open_batch() const { return (in_flight_ ? flight_no_ : committed_) + 1; }
+  /// The last batch that holds anything not yet committed; 0 when all is committed.
+  std::uint64_t last_batch() const;
+  /// Where a message goes that must not be seen before `batch` is committed (0: now).
+  Effects& path(std::uint64_t batch);
+  wire::FrameWriter to(const Peer& peer, std::uint64_t batch);
+  void store_call(const Call& call);
+  void store_sent(const Call& call, bool out);
+  void store_result(const Call& call);
+  void store_actor(const Queue& queue);
+  void store_queue(const Queue& queue);
+  void erase_queue(const Queue& queue);
+  void mark(Queue& queue);
+  void mark(Session& session);
+  void store_class(const std::string& name, const wire::ClassOffer* offer);
+
+  // --- restore.cpp -----------------------------------------------------------------------------
+  std::string restore_queue(const std::string& name, std::map<std::string, std::string>& fields);
+  std::string restore_call(const Restored::StoredCall& stored);
+  void end_recovery();
+
+  // --- admin.cpp -------------------------------------------------------------------------------
+  /// Answers an administrative verb; docs/protocol.md lists them.
+  void on_admin(Peer& peer, const wire::Admin& message);
+
+  // --- state -----------------------------------------------------------------------------------
+  BrokerOptions options_;
+  std::mt19937_64 random_;
+  Instant now_;
+  Instant began_;
+  Effects* effects_ = nullptr;        ///< of the step that runs
+
+  CallSlab slab_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Peer>> peers_;
+  std::list<Peer*> peers_by_age_;     ///< front: silent for the longest
+  std::map<SessionId, std::unique_ptr<Session>> sessions_;
+  std::list<SessionId> away_;         ///< sessions without a peer, the longest first
+  std::list<std::pair<std::int64_t, SessionId>> gone_;  ///< wall ms when their results go
+  std::map<std::string, std::unique_ptr<Worker>, std::less<>> workers_;
+  std::map<std::string, std::shared_ptr<Queue>, std::less<>> queues_;      ///< by name
+  std::map<ActorId, std::shared_ptr<Queue>> actors_;                       ///< actors, deployments
+  std::map<std::string, std::uint64_t, std::less<>> name_counters_;        ///< of names free again
+  std::map<std::pair<ActorId, std::uint32_t>, std::unique_ptr<Instance>> instances_;
+  std::map<std::string, std::map<std::string, Worker*>, std::less<>> offers_;  ///< class -> workers
+  std::map<std::string, wire::Mode, std::less<>> classes_known_;
+  std::map<std::string, bool, std::less<>> tasks_known_;
+  std::vector<Instance*> unplaced_;
+  std::deque<Queue*> ready_tasks_;    ///< task queues with calls that found no free slot
+  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+  struct Unsettled { std::int64_t due_us; CallSlab::Ref call; };
+  std::deque<Unsettled> unsettled_;   ///< told and not taken: recorded when due
+  std::vector<Call*> ending_;         ///< ended calls whose dependents are to be told
+  bool telling_dependents_ = false;
+  std::vector<Worker*> confirm_;      ///< workers with leases to forget
+
+  // the store
+  StoreBatch batch_a_, batch_b_;
+  StoreBatch* open_ = &batch_a_;
+  StoreBatch* flight_ = &batch_b_;
+  Effects open_effects_;              ///< waits for the open batch
+  Effects flight_effects_;            ///< waits for the batch in flight
+  std::uint64_t committed_ = 0;
+  std::uint64_t flight_no_ = 0;
+  bool in_flight_ = false;
+  bool store_up_ = true;
+  bool store_full_ = false;
+  std::string store_problem_;
+  std::vector<Queue*> dirty_queues_;
+  std::vector<Session*> dirty_sessions_;
+
+  // recovery
+  Restored restored_;
+  std::vector<CallSlab::Ref> orphans_;
+  std::int64_t recovery_ends_us_ = 0;
+  bool recovering_ = false;
+
+  std::int64_t next_sweep_us_ = 0;
+  CoreCounters counters_;
+};
+
+/// The session id under which the broker itself makes calls and replicas of shard `shard`.
+constexpr SessionId broker_session(std::uint32_t shard) {
+  return SessionId{std::uint64_t{shard} << 56 | 1};
+}
+std::string queue_key(std::string_view queue, std::string_view suffix);
+std::string hex(std::uint64_t value);
+
+}  // namespace callboard::broker

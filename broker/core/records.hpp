@@ -1,0 +1,32 @@
+// The form of what is stored: MessagePack arrays that begin with a version, and plain texts.
+// docs/decisions and the operations guide describe the keys; this is the one place that writes them.
+#pragma once
+
+#include "broker/core/core.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace callboard::broker {
+
+inline constexpr std::uint64_t kRecordVersion = 1;
+
+/// q:NAME:calls, field number.
+/// [1, session, seq, method, deadline_wall_ms, options (map or nil), args (bin)]
+std::string call_record(const Call& call);
+/// q:NAME:sent, field number. [1, out, attempts, crashes, errors, redeliveries]
+/// "out" overrides the lane's watermark either way.
+std::string sent_record(const Call& call, bool out);
+/// results:SESSION, field seq. [1, status, taken, queue name, value (bin)]
+std::string result_record(const Call& call);
+/// sessions, field id in hex. [1, accepted_through, name, gone_wall_ms, [[seq, parked], ...]]
+std::string session_record(const Session& session);
+/// actors, field id in hex.
+/// [1, queue, kind, class, args (bin), options, owner, [[replica, incarnation, restarts], ...]]
+std::string actor_record(const Queue& queue);
+
+/// Field of q:NAME that holds a lane's watermark: "sent.GROUP.PRIORITY".
+std::string watermark_field(const Lane& lane);
+std::string_view name_of(QueueKind kind);
+
+}  // namespace callboard::broker
