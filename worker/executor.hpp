@@ -45,13 +45,13 @@ struct ClassEntry;
 inline constexpr std::int64_t kOutcomeDelayUs = 1000;
 
 /// Bytes with an owner: short ones in a string, a message part as the Blob that it came in.
-struct Bytes {
+struct Payload {
   std::string text;
   Blob part;  ///< when set, `text` means nothing
 
-  Bytes() = default;
-  explicit Bytes(std::string bytes) : text(std::move(bytes)) {}
-  explicit Bytes(Blob blob) : part(std::move(blob)) {}
+  Payload() = default;
+  explicit Payload(std::string bytes) : text(std::move(bytes)) {}
+  explicit Payload(Blob blob) : part(std::move(blob)) {}
   std::string_view view() const { return part ? part.view() : std::string_view(text); }
 };
 
@@ -64,7 +64,7 @@ struct Job {
   std::uint32_t attempt = 1;            ///< from 1
   std::uint32_t ticket = 0;             ///< the flight recorder's slot: set by begin(), see ended()
   std::int64_t deadline_us = kNever;    ///< steady clock
-  Bytes args;                           ///< encoded array
+  Payload args;                           ///< encoded array
   std::string options;                  ///< encoded CallOptions, or empty; read only when needed
 };
 
@@ -86,7 +86,7 @@ struct Outcome {
   bool held = false;           ///< its lane begins nothing more until go_on()
   std::int64_t began_us = 0;   ///< steady clock; 0 when it never began
   std::int64_t ended_us = 0;
-  Bytes value;                 ///< encoded result, or encoded ErrorInfo
+  Payload value;                 ///< encoded result, or encoded ErrorInfo
 
   Outcome() = default;
   Outcome(const Job& job, Fate what)
@@ -157,7 +157,7 @@ class Executor {
   /// Runs the constructor with these arguments (encoded array); ExecutorHost::started() follows.
   /// Called once, before anything else. Jobs may be submitted at once; they wait for it. `ticket`:
   /// what the host wants named while the constructor runs, as Job::ticket while a job does.
-  virtual void start(Bytes args, std::uint32_t ticket) = 0;
+  virtual void start(Payload args, std::uint32_t ticket) = 0;
 
   /// Appends to the table that Job::method indexes.
   virtual void add_methods(std::span<const std::string> names) = 0;
