@@ -16,8 +16,8 @@ namespace callboard::config {
 namespace {
 
 /// Variables that are no settings: they are needed to find the settings, or the programs.
-constexpr std::array<std::string_view, 3> kOtherVariables = {
-    "CALLBOARD_CONFIG", "CALLBOARD_BIN", "CALLBOARD_REDIS_SERVER"};
+constexpr std::array<std::string_view, 4> kOtherVariables = {
+    "CALLBOARD_CONFIG", "CALLBOARD_BIN", "CALLBOARD_REDIS_SERVER", "CALLBOARD_READY_FD"};
 
 Result<bool> put(Loaded& loaded, int row, const Value& value, Layer layer, std::string place) {
   const auto& setting = table()[static_cast<std::size_t>(row)];
@@ -85,8 +85,9 @@ Result<bool> apply_flags(const Sources& sources, Loaded& loaded) {
 Result<bool> check_relations(const Settings& settings) {
   const auto& broker = settings.broker;
   if (broker.worker_lease_ms >= broker.lease_ms) {
-    return {Errc::invalid_option, "broker.worker_lease_ms must be below broker.lease_ms: a worker "
-                                  "must stop before the broker gives its calls away"};
+    return {Errc::invalid_option,
+            "broker.worker_lease_ms must be below broker.lease_ms: a worker "
+            "must stop before the broker gives its calls away"};
   }
   if (broker.heartbeat_ms * 3 >= broker.worker_lease_ms) {
     return {Errc::invalid_option,

@@ -48,7 +48,6 @@ struct WorkerSettings {
 
 struct LogSettings {
   std::string level = "info";
-  std::string format = "text";
 };
 
 struct Settings {

@@ -17,8 +17,13 @@ constexpr std::int64_t kDayMs = 24 * 3600 * 1000;
 
 std::vector<Setting> client_rows() {
   return {
-      {"client.broker", "where clients, workers and the command line find the broker",
-       CALLBOARD_FIELD(client, broker), 0, 0, {}, "CALLBOARD_BROKER"},
+      {"client.broker",
+       "where clients, workers and the command line find the broker",
+       CALLBOARD_FIELD(client, broker),
+       0,
+       0,
+       {},
+       "CALLBOARD_BROKER"},
       {"client.connect_timeout_ms",
        "how long the command line waits for the broker's first answer, in milliseconds",
        CALLBOARD_FIELD(client, connect_timeout_ms), 1, kDayMs},
@@ -30,15 +35,13 @@ std::vector<Setting> broker_rows() {
       {"broker.name", "the broker's name in answers and logs", CALLBOARD_FIELD(broker, name)},
       {"broker.listen", "endpoints for clients and workers (tcp:// and ipc://)",
        CALLBOARD_FIELD(broker, listen)},
-      {"broker.advertise",
-       "endpoints told to peers, where they differ from those it listens on",
+      {"broker.advertise", "endpoints told to peers, where they differ from those it listens on",
        CALLBOARD_FIELD(broker, advertise)},
       {"broker.events", "endpoint of the stream of events; empty for none",
        CALLBOARD_FIELD(broker, events)},
       {"broker.redis", "the store: tcp://host:port or unix:///path/of/socket",
        CALLBOARD_FIELD(broker, redis)},
-      {"broker.shard", "the shard that this broker serves", CALLBOARD_FIELD(broker, shard), 0,
-       255},
+      {"broker.shard", "the shard that this broker serves", CALLBOARD_FIELD(broker, shard), 0, 255},
       {"broker.lease_ms", "a worker that was silent this long has lost its calls, in milliseconds",
        CALLBOARD_FIELD(broker, lease_ms), 100, kDayMs},
       {"broker.worker_lease_ms",
@@ -85,10 +88,12 @@ std::vector<Setting> worker_rows() {
 
 std::vector<Setting> log_rows() {
   return {
-      {"log.level", "what is logged: debug, info, warning, error or off",
-       CALLBOARD_FIELD(log, level), 0, 0, {"debug", "info", "warning", "error", "off"}},
-      {"log.format", "lines for people or one JSON object a line: text or json",
-       CALLBOARD_FIELD(log, format), 0, 0, {"text", "json"}},
+      {"log.level",
+       "what is logged: debug, info, warning, error or off",
+       CALLBOARD_FIELD(log, level),
+       0,
+       0,
+       {"debug", "info", "warning", "error", "off"}},
   };
 }
 
@@ -166,7 +171,8 @@ std::string Setting::environment() const {
 std::string Setting::flag() const {
   std::string out = "--";
   out += section() == "log" ? name : key();
-  std::replace_if(out.begin(), out.end(), [](char c) { return c == '_' || c == '.'; }, '-');
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c == '_' || c == '.'; }, '-');
   return out;
 }
 
