@@ -19,7 +19,7 @@
 
 namespace callboard::wire {
 
-/// Texts for people (reasons, endpoints): beyond this they are cut by the writer, refused on reading.
+/// Texts for people (reasons, endpoints): the writer cuts them, the reader refuses longer ones.
 inline constexpr std::size_t kTextBytesMax = 64 * 1024;
 
 /// An id within a message is two fields; within a list or a map it is two consecutive numbers.

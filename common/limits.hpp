@@ -46,7 +46,8 @@ inline constexpr std::int64_t kResultTtlMs = 3'600'000;
 inline constexpr std::int64_t kSettleMs = 50;
 
 static_assert(kHeartbeatMs * 3 < kWorkerLeaseMs, "two lost heartbeats must not end a lease");
-static_assert(kWorkerLeaseMs < kLeaseMs, "the worker must stop before the broker gives its calls away");
+static_assert(kWorkerLeaseMs < kLeaseMs,
+              "the worker must stop before the broker gives its calls away");
 
 // --- broker ---------------------------------------------------------------------------------
 inline constexpr std::uint64_t kMaxPendingDefault = 10'000'000;

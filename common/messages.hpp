@@ -145,6 +145,8 @@ struct Submit {
 
 /// Ranges [first, first + count).
 using Ranges = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
+/// Sorts the numbers and names them as few ranges.
+Ranges ranges_of(std::vector<std::uint64_t>& numbers);
 
 struct Taken { Ranges seqs; };
 struct Cancel { CallId call; bool force = false; };

@@ -3,7 +3,23 @@
 #include "common/fields.hpp"
 #include "common/messages.hpp"
 
+#include <algorithm>
+
 namespace callboard::wire {
+
+Ranges ranges_of(std::vector<std::uint64_t>& numbers) {
+  std::sort(numbers.begin(), numbers.end());
+  Ranges ranges;
+  for (const std::uint64_t number : numbers) {
+    if (!ranges.empty() && number < ranges.back().first + ranges.back().second) continue;
+    if (!ranges.empty() && number == ranges.back().first + ranges.back().second) {
+      ++ranges.back().second;
+    } else {
+      ranges.emplace_back(number, 1);
+    }
+  }
+  return ranges;
+}
 
 std::string_view name_of(CancelAnswer answer) {
   switch (answer) {

@@ -1,4 +1,4 @@
-// Messages that every connection has: hello, welcome, goodbye, who, ping, pong; and errors as values.
+// Messages of every connection: hello, welcome, goodbye, who, ping, pong; and errors as values.
 //
 // Hello and welcome carry a map with string keys behind the few fields that decide whether the two
 // sides can talk at all, so that they can grow: a key that is not known is skipped.
@@ -10,7 +10,7 @@ namespace callboard::wire {
 
 namespace {
 
-/// Writes the map of hello and welcome: only what differs from its default, counted in a first pass.
+/// Writes the map of hello and welcome: only what is not zero or empty, counted in a first pass.
 class InfoWriter {
  public:
   /// `visit(info)` names every entry; it runs twice.

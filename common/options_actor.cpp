@@ -47,7 +47,9 @@ void visit_lanes(Writer& out, const ActorOptions& o, Entry entry) {
   if (o.max_concurrency != 0) entry(Key::kMaxConcurrency, [&] { out.uint(o.max_concurrency); });
   if (o.mode != Mode::automatic) entry(Key::kMode, [&] { out.uint(number_of(o.mode)); });
   if (o.max_pending != 0) entry(Key::kMaxPending, [&] { out.uint(o.max_pending); });
-  if (o.max_pending_bytes != 0) entry(Key::kMaxPendingBytes, [&] { out.uint(o.max_pending_bytes); });
+  if (o.max_pending_bytes != 0) {
+    entry(Key::kMaxPendingBytes, [&] { out.uint(o.max_pending_bytes); });
+  }
   if (o.when_full != WhenFull::reject) {
     entry(Key::kWhenFull, [&] { out.uint(number_of(o.when_full)); });
   }

@@ -97,8 +97,8 @@ class OptionReader {
 void write_retry_on(Writer& out, const RetryOn& value);
 void write_backoff(Writer& out, const std::pair<std::int64_t, std::int64_t>& value);
 
-/// Writes a map of what `visit(entry)` names, nil when that is nothing. `entry(key, write_value)` is
-/// called once to count and once to write.
+/// Writes a map of what `visit(entry)` names, nil when that is nothing. `entry(key, write_value)`
+/// is called once to count and once to write.
 template <class Visit>
 void write_options(Writer& out, Visit visit) {
   std::size_t count = 0;
