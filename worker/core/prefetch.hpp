@@ -1,0 +1,68 @@
+// How many calls of one concurrency group the broker may have out at this worker: what may run at
+// once, plus what covers a round trip to the broker, so that short methods never wait for it and
+// long ones are never sent ahead.
+//
+// What covers a round trip is measured, not guessed: the rate at which calls end here, times the
+// time from returning a credit to the arrival of the call that uses it. That time is capped, so at
+// most some milliseconds of work ever sit in a worker while another one is idle.
+//
+// Thread safety: none. Invariant: window() only changes in adapt(), recall() and set_limit().
+#pragma once
+
+#include "common/limits.hpp"
+
+#include <cstdint>
+
+namespace callboard::worker {
+
+class Prefetch {
+ public:
+  /// `limit`: calls that run at once; `start`: calls sent ahead until something was measured.
+  Prefetch(std::uint32_t limit, std::uint32_t start) : limit_(limit), ahead_(start) {}
+
+  std::uint32_t window() const { return limit_ + ahead_; }
+  std::uint32_t out() const { return static_cast<std::uint32_t>(received_ - ended_); }
+
+  /// A frame brought calls.
+  void received(std::int64_t now_us, std::uint32_t calls);
+  /// Calls ended or were handed back, and are about to be told.
+  void ended(std::uint32_t calls) { ended_ += calls; }
+  /// A new connection: what is timed now says nothing.
+  void reconnected() { probing_ = false; }
+  /// What ended since the last time has been written.
+  void told(std::int64_t now_us);
+
+  /// Measures again when it is time. True when window() changed and the broker must be told.
+  bool adapt(std::int64_t now_us);
+  /// Nothing ended for a while although calls were sent ahead: they should go to somebody else.
+  bool stalled(std::int64_t now_us) const;
+  /// No call is sent ahead until something is measured again. True when window() changed.
+  bool recall();
+  void set_limit(std::uint32_t limit) { limit_ = limit; }
+
+  /// When adapt() or stalled() should be asked next; kNever while nothing is out ahead.
+  std::int64_t next_deadline_us() const;
+
+  static constexpr std::int64_t kAdaptUs = 2'000;
+  static constexpr std::int64_t kStallUs = 20'000;
+  static constexpr std::int64_t kRoundTripUsMax = 4'000;
+
+ private:
+  std::uint32_t wanted(std::int64_t elapsed_us) const;
+
+  std::uint32_t limit_;
+  std::uint32_t ahead_;
+  std::uint64_t received_ = 0;
+  std::uint64_t ended_ = 0;
+  std::uint64_t told_ = 0;             ///< of ended_, what the broker was told
+  std::int64_t ended_us_ = 0;          ///< when something last ended, or the first call came
+  bool probing_ = false;
+  std::uint64_t probe_credit_ = 0;     ///< the call that uses the credit whose way is timed
+  std::int64_t probe_us_ = 0;
+  std::int64_t round_trip_us_ = 300;
+  std::int64_t measured_us_ = 0;       ///< when the running measurement began
+  std::uint64_t measured_ended_ = 0;
+  int lower_ = 0;                      ///< measurements in a row that wanted much less
+};
+
+}  // namespace callboard::worker

@@ -1,0 +1,486 @@
+#include "worker/core/session.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace callboard::worker {
+
+namespace {
+
+/// Buffers of forgotten calls that are kept for later ones.
+constexpr std::size_t kSpareCallsMax = 4096;
+constexpr std::size_t kSpareBytesMax = 1024;
+
+void assign(Payload& to, const wire::Body& from) {
+  to.part = from.part;
+  if (!from.part) to.text.assign(from.bytes);
+}
+
+/// The group that the call itself names, or nothing.
+std::string_view group_in(std::string_view options) {
+  wire::Reader in(options);
+  std::uint32_t n = 0;
+  if (!in.map(n)) return {};
+  for (; n > 0; --n) {
+    std::uint64_t key = 0;
+    std::string_view group;
+    if (!in.uint(key)) return {};
+    if (key == wire::CallOptions::kGroup) return in.str(group) ? group : std::string_view();
+    if (!in.skip()) return {};
+  }
+  return {};
+}
+
+}  // namespace
+
+WorkerSession::WorkerSession(WorkerOffer offer, Executors& executors, const wire::Link& link)
+    : offer_(std::move(offer)), executors_(executors), link_(link) {
+  Slot& tasks = slots_[0];
+  tasks.shared = true;
+  tasks.starting = false;
+  tasks.groups.resize(1);
+  tasks.group_names.resize(1);
+  for (const std::string& task : offer_.tasks) {
+    // The broker numbers task functions as our hello lists them.
+    const auto index = static_cast<std::uint32_t>(tasks.methods.size());
+    tasks.methods.push_back({index, 0});
+  }
+  executors_.add_methods(0, offer_.tasks);
+  const std::uint32_t limit = offer_.task_slots;
+  set_limits(tasks, {&limit, 1});
+}
+
+// --- the link ----------------------------------------------------------------------------------
+
+void WorkerSession::fill_hello(wire::Hello& hello) {
+  ready_ = false;
+  take_back(false, nullptr);
+  hello.role = wire::Role::worker;
+  hello.name = offer_.name;
+  hello.supervisor = offer_.supervisor;
+  hello.host = offer_.host;
+  hello.pid = offer_.pid;
+  hello.instance = offer_.instance;
+  hello.task_slots = draining_ ? 0 : offer_.task_slots;
+  hello.classes = offer_.classes;
+  hello.tasks = offer_.tasks;
+  for (const auto& [number, slot] : slots_) {
+    if (number != 0) hello.held_actors.push_back({slot.actor, slot.incarnation, number});
+  }
+  for (const auto& [lease, call] : calls_) {
+    hello.held_calls.push_back({.lease = lease,
+                                .call = call.call,
+                                .attempt = call.attempt,
+                                .actor = call.actor,
+                                .incarnation = call.incarnation,
+                                .ended = call.ended});
+  }
+}
+
+void WorkerSession::on_welcome(Instant, const wire::Welcome& welcome, bool new_epoch,
+                               wire::LinkOut&) {
+  ready_ = true;
+  lease_us_ = welcome.lease_ms * kMicrosPerMilli;
+  ended_leases_.clear();
+  returned_leases_.clear();
+  if (new_epoch) leases_seen_.clear();
+  for (const auto& [lease, call] : calls_) {
+    leases_seen_.insert(lease);
+    if (call.ended) ended_leases_.push_back(lease);
+  }
+  std::sort(ended_leases_.begin(), ended_leases_.end());
+  for (auto& [number, slot] : slots_) {
+    if (number != 0) slot.methods.clear();  // the broker tells its table anew
+    for (Group& group : slot.groups) {
+      group.told = UINT32_MAX;
+      group.prefetch.reconnected();
+    }
+    windows_changed_.push_back(number);
+  }
+  answer_held_lanes();
+}
+
+bool WorkerSession::on_message(Instant now, std::uint64_t type, std::uint32_t fields,
+                               wire::FrameReader& in, wire::LinkOut& out) {
+  if (!ready_) return in.skip_fields(fields);  // meant for what our hello has given up
+  switch (static_cast<wire::Type>(type)) {
+    case wire::Type::run: return on_run(now, fields, in);
+    case wire::Type::forget: return on_forget(fields, in);
+    case wire::Type::start: return on_start(fields, in);
+    case wire::Type::stop: return on_stop(fields, in);
+    case wire::Type::method_table: return on_method_table(fields, in);
+    case wire::Type::revoke: return on_revoke(fields, in, out);
+    case wire::Type::go_on: return on_go_on(fields, in);
+    default: return in.skip_fields(fields);
+  }
+}
+
+void WorkerSession::on_tick(Instant now, bool ready, wire::LinkOut& out) {
+  submit_jobs();
+  count_arrivals(now);
+  if (ready) {
+    renew_lease();
+    adapt_windows(now);
+    tell(out);
+  }
+  if (!tickets_.empty()) executors_.release(tickets_);
+  tickets_.clear();
+}
+
+std::int64_t WorkerSession::next_deadline_us() const { return watch_due_us_; }
+
+void WorkerSession::on_disconnected(Instant) { ready_ = false; }
+
+void WorkerSession::on_session_unknown(Instant) {}  // the client side begins a new one
+
+void WorkerSession::on_ended(Instant, const wire::Goodbye&) {
+  ready_ = false;
+  ended_ = true;
+  take_back(false, nullptr);
+}
+
+void WorkerSession::renew_lease() {
+  // Renewed in steps, so that executors need not be told every turn.
+  constexpr std::int64_t kStepUs = 10'000;
+  const std::int64_t until_us = link_.last_heard_us() + lease_us_;
+  if (until_us < lease_until_us_ + kStepUs) return;
+  lease_until_us_ = until_us;
+  executors_.set_lease(until_us);
+}
+
+// --- slots -------------------------------------------------------------------------------------
+
+WorkerSession::Slot* WorkerSession::find_slot(std::uint32_t number) {
+  if (cached_slot_ != nullptr && cached_number_ == number) return cached_slot_;
+  const auto found = slots_.find(number);
+  if (found == slots_.end()) return nullptr;
+  cached_number_ = number;
+  cached_slot_ = &found->second;
+  return cached_slot_;
+}
+
+void WorkerSession::erase_slot(std::uint32_t number) {
+  cached_slot_ = nullptr;
+  slots_.erase(number);
+  limits_changed_ = true;
+}
+
+std::string_view WorkerSession::name_of_slot(std::uint32_t slot) const {
+  const auto found = slots_.find(slot);
+  return found == slots_.end() ? std::string_view() : found->second.name;
+}
+
+bool WorkerSession::on_start(std::uint32_t fields, wire::FrameReader& in) {
+  wire::Start start;
+  std::string problem;
+  if (!wire::read(in, fields, start, problem)) return false;
+  if (start.slot == 0 || slots_.contains(start.slot)) return true;  // said twice
+  Slot& slot = slots_[start.slot];
+  slot.actor = start.actor;
+  slot.incarnation = start.incarnation;
+  slot.name = start.name;
+  slot.shared = start.options.replicas > 0;
+  slot.groups.resize(1 + start.options.groups.size());
+  slot.group_names.emplace_back();
+  for (const auto& [name, limit] : start.options.groups) slot.group_names.push_back(name);
+  for (const auto& [method, group] : start.options.method_groups) {
+    slot.method_groups.emplace(method, group);
+  }
+  if (problem.empty() && !draining_) {
+    executors_.start(start);
+    return true;
+  }
+  slot.failed = true;
+  const Errc code = draining_ ? Errc::stopping : Errc::invalid_option;
+  if (draining_) problem = "worker " + offer_.name + " is stopping";
+  started_slots_.push_back({start.slot, code, wire::encode({.code = code, .message = problem})});
+  stopped(start.slot);
+  return true;
+}
+
+void WorkerSession::started(std::uint32_t number, const ErrorInfo& error,
+                            std::span<const std::uint32_t> limits) {
+  Slot* slot = find_slot(number);
+  if (slot == nullptr || number == 0 || !slot->starting) return;
+  slot->starting = false;
+  const bool good = error.code == Errc::ok;
+  started_slots_.push_back({number, error.code, good ? std::string() : wire::encode(error)});
+  if (good) return set_limits(*slot, limits);
+  slot->failed = true;
+  if (!slot->stopping) executors_.stop(number, true);
+}
+
+bool WorkerSession::on_stop(std::uint32_t fields, wire::FrameReader& in) {
+  wire::Stop stop;
+  if (!wire::read(in, fields, stop)) return false;
+  Slot* slot = find_slot(stop.slot);
+  if (stop.slot == 0) return true;
+  if (slot == nullptr) {
+    stopped_slots_.push_back(stop.slot);  // it is not here, so it has stopped
+    return true;
+  }
+  submit_jobs();
+  slot->stopping = true;
+  executors_.stop(stop.slot, stop.now);
+  return true;
+}
+
+void WorkerSession::stopped(std::uint32_t number) {
+  if (number == 0 || find_slot(number) == nullptr) return;
+  // Also after a constructor that failed: a broker to which a hello listed the actor while it was
+  // still starting takes it for alive.
+  stopped_slots_.push_back(number);
+  erase_slot(number);
+}
+
+bool WorkerSession::on_method_table(std::uint32_t fields, wire::FrameReader& in) {
+  wire::MethodTable table;
+  if (!wire::read(in, fields, table)) return false;
+  Slot* slot = find_slot(table.slot);
+  if (slot == nullptr) return true;
+  std::vector<std::string> unknown;
+  for (std::string& name : table.names) {
+    std::uint8_t group = 0;
+    if (const auto named = slot->method_groups.find(name); named != slot->method_groups.end()) {
+      const auto& names = slot->group_names;
+      const auto found = std::find(names.begin() + 1, names.end(), named->second);
+      if (found != names.end()) group = static_cast<std::uint8_t>(found - names.begin());
+    }
+    const auto index = static_cast<std::uint32_t>(slot->known_methods.size());
+    const auto [method, is_new] = slot->known_methods.try_emplace(name, index);
+    slot->methods.push_back({method->second, group});
+    if (is_new) unknown.push_back(std::move(name));
+  }
+  if (!unknown.empty()) executors_.add_methods(table.slot, unknown);
+  return true;
+}
+
+bool WorkerSession::on_go_on(std::uint32_t fields, wire::FrameReader& in) {
+  wire::GoOn message;
+  if (!wire::read(in, fields, message)) return false;
+  Slot* slot = find_slot(message.slot);
+  if (slot == nullptr || slot->held == 0) return true;
+  submit_jobs();
+  --slot->held;
+  executors_.go_on(message.slot, message.hand_back);
+  return true;
+}
+
+void WorkerSession::answer_held_lanes() {
+  // A lane that waits for an answer about a result which is confirmed waits for a broker that is
+  // gone: nobody else will answer. What the new one sent there was handed back by our hello.
+  std::unordered_map<std::uint32_t, std::uint32_t> waiting;
+  for (const auto& [lease, call] : calls_) {
+    if (call.held) ++waiting[call.slot];
+  }
+  for (auto& [number, slot] : slots_) {
+    for (const std::uint32_t open = waiting[number]; slot.held > open; --slot.held) {
+      executors_.go_on(number, false);
+    }
+  }
+}
+
+// --- calls -------------------------------------------------------------------------------------
+
+WorkerSession::Held& WorkerSession::add_call(const wire::Run& run, const Slot& slot) {
+  Held* held = nullptr;
+  if (spare_calls_.empty()) {
+    held = &calls_[run.lease];
+  } else {
+    Calls::node_type node = std::move(spare_calls_.back());
+    spare_calls_.pop_back();
+    node.key() = run.lease;
+    held = &calls_.insert(std::move(node)).position->second;
+  }
+  held->call = run.call;
+  held->actor = slot.actor;
+  held->incarnation = slot.incarnation;
+  held->slot = run.slot;
+  held->attempt = run.attempt;
+  return *held;
+}
+
+void WorkerSession::forget(Calls::iterator call) {
+  if (call->second.ticket != 0) tickets_.push_back(call->second.ticket);
+  Calls::node_type node = calls_.extract(call);
+  if (spare_calls_.size() >= kSpareCallsMax) return;
+  std::string text = std::move(node.mapped().value.text);
+  node.mapped() = Held();
+  if (text.capacity() <= kSpareBytesMax) node.mapped().value.text = std::move(text);
+  spare_calls_.push_back(std::move(node));
+}
+
+void WorkerSession::end_here(Held& held, std::uint64_t lease, Errc code, std::string message) {
+  held.ended = true;
+  held.status = code;
+  held.value.text = wire::encode(
+      {.code = code, .message = std::move(message), .place = "worker " + offer_.name});
+  ended_leases_.push_back(lease);
+}
+
+bool WorkerSession::on_run(Instant now, std::uint32_t fields, wire::FrameReader& in) {
+  wire::Run run;
+  if (!wire::read(in, fields, run)) return false;
+  if (!leases_seen_.insert(run.lease)) {
+    ++counters_.repeated;
+    return true;
+  }
+  ++counters_.runs;
+  Slot* slot = find_slot(run.slot);
+  if (slot == nullptr || slot->failed || slot->stopping || draining_) {
+    ++counters_.returned;
+    returned_leases_.push_back(run.lease);
+    return true;
+  }
+  Held& held = add_call(run, *slot);
+  if (run.method >= slot->methods.size()) {
+    end_here(held, run.lease, Errc::unknown_method, "the broker named no method of that number");
+    return true;
+  }
+  const Slot::Method method = slot->methods[run.method];
+  held.group = group_of(*slot, method, run.options);
+  ++slot->groups[held.group].arrived;
+  activate(run.slot, *slot);
+  queue_job(now, run, method.index);
+  return true;
+}
+
+std::uint8_t WorkerSession::group_of(const Slot& slot, const Slot::Method& method,
+                                     std::string_view options) {
+  if (options.empty() || slot.groups.size() == 1) return method.group;
+  const std::string_view name = group_in(options);
+  const auto& names = slot.group_names;
+  const auto found = std::find(names.begin() + 1, names.end(), name);
+  if (name.empty() || found == names.end()) return method.group;
+  return static_cast<std::uint8_t>(found - names.begin());
+}
+
+void WorkerSession::queue_job(Instant now, const wire::Run& run, std::uint32_t method) {
+  if (run.slot != job_slot_) submit_jobs();
+  job_slot_ = run.slot;
+  if (job_count_ == jobs_.size()) jobs_.emplace_back();
+  Job& job = jobs_[job_count_++];
+  job.lease = run.lease;
+  job.call = run.call;
+  job.slot = run.slot;
+  job.method = method;
+  job.attempt = run.attempt;
+  job.ticket = 0;
+  job.deadline_us =
+      run.deadline_ms > 0 ? now.mono_us + run.deadline_ms * kMicrosPerMilli : kNever;
+  assign(job.args, run.args);
+  job.options.assign(run.options);
+}
+
+void WorkerSession::submit_jobs() {
+  if (job_count_ == 0) return;
+  executors_.submit(job_slot_, {jobs_.data(), job_count_});
+  job_count_ = 0;
+}
+
+void WorkerSession::outcomes(std::span<Outcome> outcomes) {
+  for (Outcome& outcome : outcomes) {
+    const auto found = calls_.find(outcome.lease);
+    if (found == calls_.end() || found->second.ended || found->second.call != outcome.call ||
+        found->second.attempt != outcome.attempt) {
+      if (outcome.ticket != 0) tickets_.push_back(outcome.ticket);
+      continue;
+    }
+    Held& held = found->second;
+    if (Slot* slot = find_slot(held.slot)) {
+      slot->groups[held.group].prefetch.ended(1);
+      activate(held.slot, *slot);
+      if (outcome.held) ++slot->held;
+    }
+    if (outcome.fate == Outcome::Fate::returned) {
+      ++counters_.returned;
+      returned_leases_.push_back(outcome.lease);
+      forget(found);
+      continue;
+    }
+    ++counters_.ended;
+    held.ended = true;
+    held.held = outcome.held;
+    held.status = outcome.status;
+    held.ticket = outcome.ticket;
+    std::swap(held.value, outcome.value);
+    if (!held.value.part && held.value.text.size() >= limits::kPartBytesMin) {
+      held.value.part = Blob(std::move(held.value.text));  // sent and sent again without a copy
+      held.value.text.clear();
+    }
+    ended_leases_.push_back(outcome.lease);
+  }
+}
+
+bool WorkerSession::on_forget(std::uint32_t fields, wire::FrameReader& in) {
+  wire::Forget message;
+  if (!wire::read(in, fields, message)) return false;
+  for (const auto& [first, count] : message.leases) {
+    if (count > calls_.size()) {  // cheaper by what is here than by number
+      std::vector<std::uint64_t> named;
+      for (const auto& [lease, call] : calls_) {
+        if (lease >= first && lease - first < count && call.ended) named.push_back(lease);
+      }
+      for (const std::uint64_t lease : named) forget(calls_.find(lease));
+      continue;
+    }
+    for (std::uint64_t lease = first; lease - first < count; ++lease) {
+      const auto found = calls_.find(lease);
+      if (found != calls_.end() && found->second.ended) forget(found);
+    }
+  }
+  return true;
+}
+
+bool WorkerSession::on_revoke(std::uint32_t fields, wire::FrameReader& in, wire::LinkOut& out) {
+  wire::Revoke message;
+  if (!wire::read(in, fields, message)) return false;
+  wire::CancelAnswer answer = wire::CancelAnswer::unknown;
+  if (const auto found = calls_.find(message.lease); found != calls_.end()) {
+    answer = wire::CancelAnswer::too_late;
+    if (!found->second.ended) {
+      submit_jobs();
+      switch (executors_.revoke(found->second.slot, message.lease, message.running_too)) {
+        case Revoked::returned: answer = wire::CancelAnswer::cancelled_before_start; break;
+        case Revoked::stopping: answer = wire::CancelAnswer::stopping; break;
+        case Revoked::running:
+        case Revoked::unknown: break;
+      }
+    }
+  }
+  wire::FrameWriter writer = out.message();
+  wire::write(writer, wire::RevokeAnswer{message.lease, answer});
+  return true;
+}
+
+void WorkerSession::take_back(bool tell, const std::uint32_t* only_slot) {
+  submit_jobs();
+  std::vector<std::uint64_t> taken;
+  for (const auto& [lease, call] : calls_) {
+    if (only_slot != nullptr && call.slot != *only_slot) continue;
+    // An outcome without a ticket is of a call that never began: nobody need know of it.
+    const bool unbegun = call.ended ? call.ticket == 0 && !tell
+                                    : executors_.revoke(call.slot, lease, false) == Revoked::returned;
+    if (unbegun) taken.push_back(lease);
+  }
+  for (const std::uint64_t lease : taken) {
+    const auto call = calls_.find(lease);
+    Slot* slot = find_slot(call->second.slot);
+    if (!call->second.ended && slot != nullptr) {
+      Group& group = slot->groups[call->second.group];
+      group.arrived > 0 ? void(--group.arrived) : group.prefetch.ended(1);
+    }
+    forget(call);
+    if (tell) returned_leases_.push_back(lease);
+  }
+  counters_.returned += taken.size();
+}
+
+void WorkerSession::drain() {
+  if (draining_) return;
+  draining_ = true;
+  take_back(true, nullptr);
+  for (auto& [number, slot] : slots_) windows_changed_.push_back(number);
+}
+
+}  // namespace callboard::worker

@@ -1,0 +1,204 @@
+// The worker's side of a connection, as a state machine without I/O: actors and calls that the
+// broker gave to this process, results until the broker confirms them, and credits.
+//
+// Thread safety: none; one thread owns it, the same that owns the link.
+//
+//   RUN ──> queued ──(begins, in its executor)──> ended ──DONE──> told ──FORGET──> (gone)
+//             │ returned                            ^                │
+//             └──RETURNED──> (gone)                 └── new hello ───┘
+//
+// Invariants:
+// - what a hello does not list has not begun and never will: fill_hello() takes back every call
+//   that has not begun before it lists the others, and whatever arrives before the welcome is
+//   ignored;
+// - a result stays until FORGET, and is told again after every welcome;
+// - a lease number is accepted once for each run of the broker.
+#pragma once
+
+#include "common/link.hpp"
+#include "worker/core/executors.hpp"
+#include "worker/core/lease_set.hpp"
+#include "worker/core/prefetch.hpp"
+
+#include <callboard/error.hpp>
+#include <callboard/ids.hpp>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace callboard::worker {
+
+/// What this process is and offers, for its hello.
+struct WorkerOffer {
+  std::string name;                     ///< unique among the broker's workers
+  std::string supervisor;
+  std::string host;
+  std::uint64_t pid = 0;
+  std::uint64_t instance = 0;           ///< random
+  std::uint32_t task_slots = 1;
+  std::uint32_t recorder_slots = limits::kRecorderSlots;  ///< calls begun and unconfirmed at most
+  std::vector<wire::ClassOffer> classes;
+  std::vector<std::string> tasks;
+};
+
+/// For people and metrics.
+struct WorkerCounters {
+  std::uint64_t runs = 0, ended = 0, returned = 0, repeated = 0, recalled = 0;
+};
+
+class WorkerSession final : public wire::LinkMember {
+ public:
+  /// `executors` and `link` outlive it.
+  WorkerSession(WorkerOffer offer, Executors& executors, const wire::Link& link);
+
+  // --- wire::LinkMember ------------------------------------------------------------------------
+  void fill_hello(wire::Hello& hello) override;
+  void on_welcome(Instant now, const wire::Welcome& welcome, bool new_epoch,
+                  wire::LinkOut& out) override;
+  bool on_message(Instant now, std::uint64_t type, std::uint32_t fields, wire::FrameReader& in,
+                  wire::LinkOut& out) override;
+  void on_tick(Instant now, bool ready, wire::LinkOut& out) override;
+  std::int64_t next_deadline_us() const override;
+  void on_disconnected(Instant now) override;
+  void on_session_unknown(Instant now) override;
+  void on_ended(Instant now, const wire::Goodbye& why) override;
+
+  // --- from the executors; on_tick() of the same turn tells the broker ---------------------------
+  /// `limits`: how many calls each concurrency group runs at once, the default group first.
+  void started(std::uint32_t slot, const ErrorInfo& error, std::span<const std::uint32_t> limits);
+  void outcomes(std::span<Outcome> outcomes);
+  void stopped(std::uint32_t slot);
+
+  // --- from the process ------------------------------------------------------------------------
+  /// An encoded map for the next STATUS message.
+  void report(std::string info) { status_ = std::move(info); }
+  /// Takes no more calls, hands back what has not begun; what runs may end.
+  void drain();
+  /// After drain(): nothing runs, and every result is confirmed.
+  bool drained() const { return draining_ && calls_.empty(); }
+  bool ended() const { return ended_; }
+
+  std::size_t calls() const { return calls_.size(); }
+  std::size_t actors() const { return slots_.size() - 1; }
+  const WorkerCounters& counters() const { return counters_; }
+  /// Name and id of the actor in a slot, for people; empty for slot 0 and unknown slots.
+  std::string_view name_of_slot(std::uint32_t slot) const;
+
+ private:
+  struct Group {
+    Prefetch prefetch{0, 0};
+    std::uint32_t limit = 0;    ///< what its executor runs at once
+    std::uint32_t arrived = 0;  ///< calls of this turn, not yet in `prefetch`
+    std::uint32_t told = 0;     ///< the window that the broker knows
+  };
+  struct Slot {
+    ActorId actor;
+    std::uint64_t incarnation = 0;
+    std::string name;
+    bool shared = false;        ///< others may run its calls: a task slot or a replica
+    bool starting = true;
+    bool stopping = false;
+    bool failed = false;        ///< its constructor
+    bool active = false;        ///< in active_
+    bool watched = false;       ///< in watched_
+    std::uint32_t held = 0;     ///< outcomes that await go_on
+    std::vector<Group> groups;
+    std::vector<std::string> group_names;                          ///< [0] is the default group
+    std::unordered_map<std::string, std::string> method_groups;    ///< method -> group
+    std::unordered_map<std::string, std::uint32_t> known_methods;  ///< name -> executor's index
+    struct Method { std::uint32_t index = 0; std::uint8_t group = 0; };
+    std::vector<Method> methods;                                   ///< the broker's index
+  };
+  struct Held {
+    CallId call;
+    ActorId actor;              ///< whose call; it may be gone before its result is confirmed
+    std::uint64_t incarnation = 0;
+    std::uint32_t slot = 0;
+    std::uint32_t attempt = 0;
+    std::uint8_t group = 0;
+    bool ended = false;
+    bool held = false;          ///< its lane awaits go_on
+    Errc status = Errc::ok;
+    std::uint32_t ticket = 0;
+    Payload value;
+  };
+  using Calls = std::unordered_map<std::uint64_t, Held>;
+
+  bool on_start(std::uint32_t fields, wire::FrameReader& in);
+  bool on_stop(std::uint32_t fields, wire::FrameReader& in);
+  bool on_method_table(std::uint32_t fields, wire::FrameReader& in);
+  bool on_run(Instant now, std::uint32_t fields, wire::FrameReader& in);
+  bool on_forget(std::uint32_t fields, wire::FrameReader& in);
+  bool on_revoke(std::uint32_t fields, wire::FrameReader& in, wire::LinkOut& out);
+  bool on_go_on(std::uint32_t fields, wire::FrameReader& in);
+
+  Slot* find_slot(std::uint32_t number);
+  void erase_slot(std::uint32_t number);
+  void activate(std::uint32_t number, Slot& slot);
+  Held& add_call(const wire::Run& run, const Slot& slot);
+  static std::uint8_t group_of(const Slot& slot, const Slot::Method& method,
+                               std::string_view options);
+  void queue_job(Instant now, const wire::Run& run, std::uint32_t method);
+  void submit_jobs();
+  void forget(Calls::iterator call);
+  void end_here(Held& held, std::uint64_t lease, Errc code, std::string message);
+  void take_back(bool tell, const std::uint32_t* only_slot);
+  void answer_held_lanes();
+  void renew_lease();
+
+  // windows.cpp
+  void set_limits(Slot& slot, std::span<const std::uint32_t> limits);
+  void share_recorder();
+  void count_arrivals(Instant now);
+  void adapt_windows(Instant now);
+  void watch(Instant now);
+  void adapt(Instant now, std::uint32_t number, Slot& slot);
+
+  // tell.cpp
+  void tell(wire::LinkOut& out);
+  void tell_started(wire::LinkOut& out);
+  void tell_windows(wire::LinkOut& out);
+
+  WorkerOffer offer_;
+  Executors& executors_;
+  const wire::Link& link_;
+  bool ready_ = false;            ///< welcomed, and no hello since
+  bool draining_ = false;
+  bool ended_ = false;
+  std::int64_t lease_us_ = 0;     ///< how long after the broker was heard calls may begin
+  std::int64_t lease_until_us_ = 0;
+  LeaseSet leases_seen_;          ///< of this run of the broker
+
+  std::unordered_map<std::uint32_t, Slot> slots_;  ///< always holds slot 0, the tasks
+  std::uint32_t cached_number_ = 0;
+  Slot* cached_slot_ = nullptr;
+  Calls calls_;
+  std::vector<Calls::node_type> spare_calls_;      ///< for their memory
+
+  std::vector<Job> jobs_;                          ///< [0, job_count_) wait for submit_jobs()
+  std::size_t job_count_ = 0;
+  std::uint32_t job_slot_ = 0;
+
+  // What waits to be told.
+  struct StartedReport { std::uint32_t slot = 0; Errc code = Errc::ok; std::string error; };
+  std::vector<std::uint64_t> ended_leases_;
+  std::vector<std::uint64_t> returned_leases_;
+  std::vector<StartedReport> started_slots_;
+  std::vector<std::uint32_t> stopped_slots_;
+  std::string status_;
+
+  std::vector<std::uint32_t> active_;              ///< slots where calls came or ended this turn
+  std::vector<std::uint32_t> watched_;             ///< slots with calls sent ahead
+  std::int64_t watch_due_us_ = kNever;
+  std::vector<std::uint32_t> windows_changed_;     ///< slots
+  bool limits_changed_ = false;
+  std::uint32_t limit_level_ = UINT32_MAX;         ///< no group may run more than this
+  std::vector<std::uint32_t> tickets_;             ///< to release at the end of the turn
+  WorkerCounters counters_;
+};
+
+}  // namespace callboard::worker

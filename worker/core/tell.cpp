@@ -1,0 +1,49 @@
+// What the worker session tells the broker at the end of each turn.
+#include "worker/core/session.hpp"
+
+#include <algorithm>
+
+namespace callboard::worker {
+
+void WorkerSession::tell(wire::LinkOut& out) {
+  tell_started(out);
+  tell_windows(out);
+  for (const std::uint64_t lease : returned_leases_) {
+    wire::FrameWriter writer = out.message();
+    wire::write(writer, wire::Returned{lease});
+  }
+  returned_leases_.clear();
+  for (const std::uint64_t lease : ended_leases_) {
+    const auto found = calls_.find(lease);
+    if (found == calls_.end()) continue;
+    const Held& held = found->second;
+    wire::FrameWriter writer = out.message();
+    wire::write(writer, wire::Done{.lease = lease,
+                                   .status = held.status,
+                                   .value = {held.value.view(), held.value.part},
+                                   .held = held.held});
+  }
+  ended_leases_.clear();
+  for (const std::uint32_t number : stopped_slots_) {
+    wire::FrameWriter writer = out.message();
+    wire::write(writer, wire::Stopped{number});
+  }
+  stopped_slots_.clear();
+  if (!status_.empty()) {
+    wire::FrameWriter writer = out.message();
+    wire::write(writer, wire::Status{status_});
+    status_.clear();
+  }
+}
+
+void WorkerSession::tell_started(wire::LinkOut& out) {
+  const std::vector<StartedReport> reports = std::move(started_slots_);
+  started_slots_.clear();
+  for (const StartedReport& report : reports) {
+    wire::FrameWriter writer = out.message();
+    wire::write(writer, wire::Started{report.slot, report.code, report.error});
+    if (report.code == Errc::ok) windows_changed_.push_back(report.slot);
+  }
+}
+
+}  // namespace callboard::worker

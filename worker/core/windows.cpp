@@ -1,0 +1,141 @@
+// The worker session's credits: what each concurrency group may have out.
+#include "worker/core/session.hpp"
+
+#include <algorithm>
+
+namespace callboard::worker {
+
+void WorkerSession::activate(std::uint32_t number, Slot& slot) {
+  if (slot.active) return;
+  slot.active = true;
+  active_.push_back(number);
+}
+
+void WorkerSession::set_limits(Slot& slot, std::span<const std::uint32_t> limits) {
+  for (std::size_t i = 0; i < slot.groups.size(); ++i) {
+    Group& group = slot.groups[i];
+    group.limit = i < limits.size() ? limits[i] : 1;
+    // Calls that somebody else could run are sent ahead only once they have proved to be short.
+    group.prefetch = Prefetch(group.limit, slot.shared ? 0 : limits::kPrefetchStart);
+    group.told = UINT32_MAX;
+  }
+  limits_changed_ = true;
+}
+
+/// A call that runs needs a slot of the flight recorder, so all groups together must not run more
+/// calls than it has slots; an eighth is left for results that await their confirmation. Small
+/// groups get all they want, large ones the same level.
+void WorkerSession::share_recorder() {
+  const std::uint64_t capacity = offer_.recorder_slots - offer_.recorder_slots / 8;
+  std::vector<std::uint32_t> limits;
+  std::uint64_t sum = 0;
+  for (const auto& [number, slot] : slots_) {
+    for (const Group& group : slot.groups) {
+      limits.push_back(group.limit);
+      sum += group.limit;
+    }
+  }
+  std::uint32_t level = UINT32_MAX;
+  if (sum > capacity) {
+    std::sort(limits.begin(), limits.end());
+    std::uint64_t left = capacity;
+    for (std::size_t i = 0; i < limits.size(); ++i) {
+      const std::uint64_t share = left / (limits.size() - i);
+      if (limits[i] > share) {
+        level = static_cast<std::uint32_t>(std::max<std::uint64_t>(share, 1));
+        break;
+      }
+      left -= limits[i];
+    }
+  }
+  const bool same = level == limit_level_;
+  limit_level_ = level;
+  for (auto& [number, slot] : slots_) {
+    bool changed = false;
+    for (Group& group : slot.groups) {
+      if (!same || group.told == UINT32_MAX) {
+        group.prefetch.set_limit(std::min(group.limit, level));
+        changed = true;
+      }
+    }
+    if (changed) windows_changed_.push_back(number);
+  }
+}
+
+void WorkerSession::count_arrivals(Instant now) {
+  for (const std::uint32_t number : active_) {
+    Slot* slot = find_slot(number);
+    if (slot == nullptr) continue;
+    for (Group& group : slot->groups) {
+      if (group.arrived > 0) group.prefetch.received(now.mono_us, group.arrived);
+      group.arrived = 0;
+    }
+  }
+}
+
+void WorkerSession::adapt(Instant now, std::uint32_t number, Slot& slot) {
+  bool changed = false;
+  std::int64_t due_us = kNever;
+  for (Group& group : slot.groups) {
+    if (slot.shared && group.prefetch.stalled(now.mono_us)) {
+      changed |= group.prefetch.recall();
+      const std::uint64_t before = counters_.returned;
+      take_back(true, &number);
+      counters_.recalled += counters_.returned - before;
+    } else {
+      changed |= group.prefetch.adapt(now.mono_us);
+    }
+    group.prefetch.told(now.mono_us);  // this turn's frames carry what ended
+    due_us = std::min(due_us, group.prefetch.next_deadline_us());
+  }
+  if (changed) windows_changed_.push_back(number);
+  if (due_us == kNever) return;
+  watch_due_us_ = std::min(watch_due_us_, due_us);
+  if (!slot.watched) watched_.push_back(number);
+  slot.watched = true;
+}
+
+/// Looks at the slots that have calls sent ahead and saw nothing happen.
+void WorkerSession::watch(Instant now) {
+  if (now.mono_us < watch_due_us_) return;
+  watch_due_us_ = kNever;
+  std::vector<std::uint32_t> watched;
+  watched.swap(watched_);
+  for (const std::uint32_t number : watched) {
+    Slot* slot = find_slot(number);
+    if (slot == nullptr) continue;
+    slot->watched = false;
+    adapt(now, number, *slot);
+  }
+}
+
+void WorkerSession::adapt_windows(Instant now) {
+  if (limits_changed_) share_recorder();
+  limits_changed_ = false;
+  for (const std::uint32_t number : active_) {
+    Slot* slot = find_slot(number);
+    if (slot == nullptr) continue;
+    slot->active = false;
+    adapt(now, number, *slot);
+  }
+  active_.clear();
+  watch(now);
+}
+
+void WorkerSession::tell_windows(wire::LinkOut& out) {
+  for (const std::uint32_t number : windows_changed_) {
+    Slot* slot = find_slot(number);
+    if (slot == nullptr || slot->starting || slot->failed) continue;
+    for (std::size_t i = 0; i < slot->groups.size(); ++i) {
+      Group& group = slot->groups[i];
+      const std::uint32_t window = draining_ ? 0 : group.prefetch.window();
+      if (window == group.told) continue;
+      group.told = window;
+      wire::FrameWriter writer = out.message();
+      wire::write(writer, wire::Window{number, static_cast<std::uint32_t>(i), window});
+    }
+  }
+  windows_changed_.clear();
+}
+
+}  // namespace callboard::worker
