@@ -127,7 +127,8 @@ bool decode_argument(Decoder& in, bool separate, std::size_t index, P& value) {
 }
 
 template <class Params, std::size_t... I>
-bool decode_elements(Decoder& in, bool separate, std::uint32_t given, Params& params,
+bool decode_elements([[maybe_unused]] Decoder& in, [[maybe_unused]] bool separate,
+                     [[maybe_unused]] std::uint32_t given, [[maybe_unused]] Params& params,
                      std::index_sequence<I...>) {
   return ((I >= given || decode_argument(in, separate, I, std::get<I>(params))) && ...);
 }

@@ -98,26 +98,41 @@ CALLBOARD_METHOD_TRAITS(const& noexcept)
 template <auto F>
 struct Function : FunctionTraits<decltype(F)> {};
 
-/// A method that takes a list of calls and gives a list of results, seen as one call.
-template <class Params, class Result>
-struct OneOfBatch {
+/// What one call of a batched method takes: Type is a tuple of its parameters.
+template <class Params>
+struct OneCall {
   static constexpr bool kValid = false;
+  using Type = Params;
 };
-template <class A, class R>
-struct OneOfBatch<std::tuple<std::vector<A>>, R> {
+template <class A>
+struct OneCall<std::tuple<std::vector<A>>> {
   static constexpr bool kValid = true;
-  using Params = std::tuple<A>;
-  using Result = R;
+  using Type = std::tuple<A>;
 };
-template <class... A, class R>
-struct OneOfBatch<std::tuple<std::vector<std::tuple<A...>>>, R> {
+template <class... A>
+struct OneCall<std::tuple<std::vector<std::tuple<A...>>>> {
   static constexpr bool kValid = true;
-  using Params = std::tuple<A...>;
-  using Result = R;
+  using Type = std::tuple<A...>;
 };
-template <class P, class R>
-struct OneOfBatch<P, std::vector<R>> : OneOfBatch<P, R> {
-  static constexpr bool kValid = OneOfBatch<P, void>::kValid;
+
+/// What one call of a batched method gives.
+template <class R>
+struct OneResult {
+  static constexpr bool kValid = std::is_void_v<R>;
+  using Type = R;
+};
+template <class R>
+struct OneResult<std::vector<R>> {
+  static constexpr bool kValid = true;
+  using Type = R;
+};
+
+/// A method that takes a list of calls and gives a list of results, seen as one call.
+template <class ListParams, class ListResult>
+struct OneOfBatch {
+  static constexpr bool kValid = OneCall<ListParams>::kValid && OneResult<ListResult>::kValid;
+  using Params = typename OneCall<ListParams>::Type;
+  using Result = typename OneResult<ListResult>::Type;
 };
 
 }  // namespace detail
