@@ -1,0 +1,309 @@
+// What a worker can run: the classes and task functions of one program or loadable library.
+//
+//   callboard::Registry registry;
+//   registry.add<Counter>().add<resize_task>();
+//
+// or, in a library for `callboard worker --load libapp.so`:
+//
+//   CALLBOARD_LIBRARY(registry) { registry.add<Counter>().add<resize_task>(); }
+//
+// Names, constructor and methods come from the class's describe(). A source that registers a class
+// with coroutines includes <callboard/asio.hpp>; nothing else here needs Asio.
+//
+// Thread safety: add everything before a worker starts with it; from then on it is constant.
+// Invariant: entries never move, executors keep pointers to them.
+#pragma once
+
+#include <callboard/arguments.hpp>
+#include <callboard/description.hpp>
+#include <callboard/error.hpp>
+#include <callboard/value.hpp>
+
+#include <coroutine>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace callboard::worker {
+
+/// One call as code without types sees it.
+struct Invocation {
+  std::string_view args;              ///< encoded list; outlives the call
+  bool separate = false;              ///< each argument stands in a byte string of its own
+  client::Core* core = nullptr;       ///< what decoded actor handles belong to
+  std::string result;                 ///< the encoded result is appended
+  std::unique_ptr<ErrorInfo> error;   ///< set when there is no result
+};
+
+enum class MethodKind : std::uint8_t { plain, coroutine, batched };
+
+/// One method, or one task function. User exceptions come out of all three functions; arguments
+/// that do not fit become Invocation::error.
+struct Method {
+  using Plain = void (*)(void* self, Invocation& call);
+  using Coroutine = Async<void> (*)(void* self, Invocation& call);
+  using Batched = void (*)(void* self, std::span<Invocation> calls);
+
+  std::string name;
+  std::string place;      ///< "Counter.add"
+  std::string signature;  ///< of one call, for people: "int(int)"
+  std::string group;      ///< concurrency group, or empty
+  MethodKind kind = MethodKind::plain;
+  Plain plain = nullptr;
+  Coroutine coroutine = nullptr;
+  Batched batched = nullptr;
+};
+
+/// One class.
+struct ClassEntry {
+  std::string name;
+  std::string constructor_signature;  ///< "nil(int)"
+  std::vector<Method> methods;
+  /// A new object, or null and Invocation::error. Null when these are task functions.
+  void* (*construct)(Invocation& call) = nullptr;
+  void (*destroy)(void* self) = nullptr;
+
+  const Method* find(std::string_view method) const;
+  bool has(MethodKind kind) const;
+};
+
+/// Notes that the arguments do not fit.
+void refuse_arguments(Invocation& call, std::string problem);
+/// Notes that a batch of `calls` gave `results`.
+void refuse_results(std::span<Invocation*> calls, std::size_t results);
+
+/// The code of function F for self of class C; for a task function C is void.
+template <class C, auto F>
+struct MethodCode {
+  using Traits = callboard::detail::Function<F>;
+  using Params = typename Traits::Params;
+  using Result = typename Traits::Result;
+
+  template <class P>
+  static bool decode(Invocation& call, P& params) {
+    std::string problem;
+    if (decode_arguments(call.args, call.separate, call.core, params, problem)) return true;
+    refuse_arguments(call, std::move(problem));
+    return false;
+  }
+  /// The arguments may be moved from.
+  template <class... A>
+  static decltype(auto) run(void* self, A&... args) {
+    if constexpr (std::is_void_v<C>) {
+      return std::invoke(F, std::move(args)...);
+    } else {
+      return std::invoke(F, *static_cast<C*>(self), std::move(args)...);
+    }
+  }
+  static decltype(auto) run_list(void* self, Params& params) {
+    return std::apply([self](auto&... args) -> decltype(auto) { return run(self, args...); },
+                      params);
+  }
+
+  static void plain(void* self, Invocation& call) {
+    Params params{};
+    if (!decode(call, params)) return;
+    wire::Writer out(call.result);
+    if constexpr (std::is_void_v<Result>) {
+      run_list(self, params);
+      out.nil();
+    } else {
+      Codec<Result>::encode(out, run_list(self, params));
+    }
+  }
+
+  /// A template only because awaitable is incomplete where there are no coroutines.
+  template <class Void>
+  static Async<Void> coroutine(void* self, Invocation& call) {
+    Params params{};  // lives as long as the method, which may take it by reference
+    if (!decode(call, params)) co_return;
+    wire::Writer out(call.result);
+    if constexpr (std::is_void_v<Result>) {
+      co_await run_list(self, params);
+      out.nil();
+    } else {
+      Codec<Result>::encode(out, co_await run_list(self, params));
+    }
+  }
+
+  static void batched(void* self, std::span<Invocation> calls) {
+    using One = callboard::detail::OneOfBatch<Params, Result>;
+    using Items = std::tuple_element_t<0, Params>;
+    using OneParams = typename One::Params;
+    Items items;
+    std::vector<Invocation*> takers;
+    items.reserve(calls.size());
+    takers.reserve(calls.size());
+    for (Invocation& call : calls) {
+      OneParams params{};
+      if (!decode(call, params)) continue;
+      if constexpr (std::is_same_v<typename Items::value_type, OneParams>) {
+        items.push_back(std::move(params));
+      } else {
+        items.push_back(std::move(std::get<0>(params)));
+      }
+      takers.push_back(&call);
+    }
+    if (takers.empty()) return;
+    if constexpr (std::is_void_v<Result>) {
+      run(self, items);
+      for (Invocation* call : takers) wire::Writer(call->result).nil();
+    } else {
+      const Result results = run(self, items);
+      if (results.size() != takers.size()) return refuse_results(takers, results.size());
+      for (std::size_t i = 0; i < takers.size(); ++i) {
+        wire::Writer out(takers[i]->result);
+        Codec<typename One::Result>::encode(out, results[i]);
+      }
+    }
+  }
+};
+
+template <class Params>
+inline constexpr bool kDecodable = false;
+template <class... P>
+inline constexpr bool kDecodable<std::tuple<P...>> = (Decodable<P> && ...);
+
+/// Stops the compiler with a sentence when a call cannot be run.
+template <class Params, class Result>
+consteval void check_codecs() {
+  static_assert(kDecodable<Params>,
+                "callboard: a parameter's type cannot be received. It needs a callboard::Codec and "
+                "a default constructor, and must own its value: std::string, not string_view. "
+                "Include <callboard/msgpack.hpp> for types that msgpack-c packs");
+  if constexpr (!std::is_void_v<Result>) {
+    static_assert(Encodable<Result>,
+                  "callboard: the result's type has no callboard::Codec. Include "
+                  "<callboard/msgpack.hpp> for types that msgpack-c packs, or specialise Codec");
+  }
+}
+
+template <class C, auto F>
+void fill_code(Method& method) {
+  using Code = MethodCode<C, F>;
+  if constexpr (Code::Traits::kAsync) {
+    static_assert(requires { sizeof(Async<typename Code::Result>); },
+                  "callboard: include <callboard/asio.hpp> where coroutines are registered");
+    method.kind = MethodKind::coroutine;
+    method.coroutine = &Code::template coroutine<void>;
+  } else {
+    method.plain = &Code::plain;
+  }
+}
+
+template <class C, auto F, std::size_t I>
+Method method_of() {
+  using Call = MethodCall<C, F>;
+  check_codecs<typename Call::Params, typename Call::Result>();
+  constexpr auto& described = description<C>.methods()[I];
+  Method method;
+  method.name = described.name;
+  method.place = std::string(description<C>.name()) + "." + method.name;
+  method.signature = signature_of<typename Call::Result, typename Call::Params>();
+  method.group = described.group;
+  if constexpr (Call::kBatched) {
+    static_assert(!Call::kAsync, "callboard: a batched method cannot be a coroutine");
+    method.kind = MethodKind::batched;
+    method.batched = &MethodCode<C, F>::batched;
+  } else {
+    fill_code<C, F>(method);
+  }
+  return method;
+}
+
+template <class C>
+void* construct(Invocation& call) {
+  using Params = typename std::remove_const_t<decltype(description<C>)>::Constructor;
+  Params params{};
+  std::string problem;
+  if (!decode_arguments(call.args, call.separate, call.core, params, problem)) {
+    refuse_arguments(call, std::move(problem));
+    return nullptr;
+  }
+  return std::apply([](auto&... args) { return new C(std::move(args)...); }, params);
+}
+
+template <class C>
+ClassEntry entry_of() {
+  using Description = std::remove_const_t<decltype(description<C>)>;
+  using Params = typename Description::Constructor;
+  check_codecs<Params, void>();
+  ClassEntry entry;
+  entry.name = description<C>.name();
+  entry.constructor_signature = signature_of<void, Params>();
+  entry.methods.reserve(Description::kMethods);
+  Description::for_each([&entry]<auto F, std::size_t I>() {
+    entry.methods.push_back(method_of<C, F, I>());
+  });
+  entry.construct = &construct<C>;
+  entry.destroy = [](void* self) { delete static_cast<C*>(self); };
+  return entry;
+}
+
+template <auto F>
+Method method_of_task(const Task<F>& task) {
+  using Code = MethodCode<void, F>;
+  check_codecs<typename Code::Params, typename Code::Result>();
+  Method method;
+  method.name = task.name;
+  method.place = method.name;
+  method.signature = signature_of<typename Code::Result, typename Code::Params>();
+  fill_code<void, F>(method);
+  return method;
+}
+
+}  // namespace callboard::worker
+
+namespace callboard {
+
+class Registry {
+ public:
+  Registry();
+  ~Registry();
+  Registry(Registry&&) noexcept;
+  Registry& operator=(Registry&&) noexcept;
+
+  /// Adds a class, as its describe() says. Adding it again changes nothing.
+  /// Throws Error: name_taken when another class has the name; invalid_option, too_large for names
+  /// that are empty or too long and for too many methods.
+  template <class C>
+    requires Described<C>
+  Registry& add() {
+    return add_class(worker::entry_of<C>());
+  }
+  /// Adds a task function: add<resize_task>(). Throws as above.
+  template <const auto& T>
+  Registry& add() {
+    return add_task(worker::method_of_task(T));
+  }
+
+  /// The class of that name; null when there is none.
+  const worker::ClassEntry* find(std::string_view name) const;
+  /// In the order of their names.
+  std::vector<const worker::ClassEntry*> classes() const;
+  /// The task functions, as methods of a class that has no object.
+  const worker::ClassEntry& tasks() const { return *tasks_; }
+
+ private:
+  Registry& add_class(worker::ClassEntry entry);
+  Registry& add_task(worker::Method method);
+
+  std::map<std::string, std::unique_ptr<worker::ClassEntry>, std::less<>> classes_;
+  std::unique_ptr<worker::ClassEntry> tasks_;
+};
+
+}  // namespace callboard
+
+/// The function by which a loadable library says what it has; its body follows the macro.
+#define CALLBOARD_LIBRARY(registry)                                             \
+  extern "C" __attribute__((visibility("default"))) void callboard_register(    \
+      ::callboard::Registry& registry);                                         \
+  extern "C" void callboard_register(::callboard::Registry& registry)
