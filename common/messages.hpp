@@ -164,7 +164,9 @@ struct Opened {
   std::string queue;
   std::string class_name;
 };
-struct Accepted { std::uint64_t through = 0; };
+/// All numbers up to `through` but those refused or parked before; and of those parked `again`,
+/// which were offered again and have been accepted since the last acknowledgement.
+struct Accepted { std::uint64_t through = 0; Ranges again; };
 struct Refused {
   std::uint64_t seq = 0;
   Errc code = Errc::ok;

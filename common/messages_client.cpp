@@ -205,12 +205,14 @@ bool read(FrameReader& in, std::uint32_t fields, Opened& m) {
 }
 
 void write(FrameWriter& out, const Accepted& m) {
-  begin(out, Type::accepted, 1);
+  begin(out, Type::accepted, 2);
   out.uint(m.through);
+  write_ranges(out, m.again);
 }
 
 bool read(FrameReader& in, std::uint32_t fields, Accepted& m) {
-  return has_fields(in, fields, 1) && in.uint(m.through) && in.skip_fields(fields - 1);
+  return has_fields(in, fields, 2) && in.uint(m.through) && read_ranges(in, m.again) &&
+         in.skip_fields(fields - 2);
 }
 
 void write(FrameWriter& out, const Refused& m) {

@@ -151,7 +151,7 @@ void add_client(std::vector<Sample>& all) {
   all.push_back(plain("admin", Type::admin, Admin{21, "queue.ls", kInfo}));
   all.push_back(plain("opened", Type::opened, Opened{3, Errc::unknown_actor, "no such actor",
                                                      actor(5, 1), "hits", "Counter"}));
-  all.push_back(plain("accepted", Type::accepted, Accepted{12}));
+  all.push_back(plain("accepted", Type::accepted, Accepted{12, {{10, 2}}}));
   all.push_back(plain("refused", Type::refused, Refused{2, Errc::queue_full, "full", 100}));
   all.push_back(plain("result", Type::result, CallResult{2, Errc::task_error, body("\x0a")}));
   all.push_back(plain("cancel_answer", Type::cancel_answer,

@@ -65,7 +65,7 @@ const std::map<std::string, std::string> kLayouts = {
     {"waiting", "[41,5,2,9,4,true]"},
     {"admin", R"([42,21,"queue.ls",{"k":1}])"},
     {"opened", R"([48,3,11,"no such actor",5,1,"hits","Counter"])"},
-    {"accepted", "[49,12]"},
+    {"accepted", "[49,12,[10,2]]"},
     {"refused", R"([50,2,8,"full",100])"},
     {"result", R"([51,2,1,bin(1)])"},
     {"cancel_answer", "[52,5,2,3]"},
