@@ -1,0 +1,171 @@
+// The verbs, their requests, and the two that look at the broker as a whole.
+#include "broker/core/admin.hpp"
+
+#include "common/fields.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace callboard::broker {
+
+namespace {
+
+constexpr std::uint64_t kPageItemsMax = 1000;
+
+AdminResult health(Core& core, const AdminRequest&) {
+  ListWriter problems;
+  if (!core.store_up_) problems.add_text("the store is away: " + core.store_problem_);
+  if (core.store_full_)
+    problems.add_text("the store nears its memory limit: new calls are refused");
+  if (core.workers_.empty()) problems.add_text("no worker is connected");
+  if (core.recovering_) problems.add_text("workers are being heard after a restart of the broker");
+  MapWriter out;
+  out.text("broker", core.options_.name)
+      .number("shard", core.options_.shard)
+      .number("epoch", core.options_.epoch)
+      .number("timeline", core.options_.timeline)
+      .number("commit_no", core.committed_)
+      .number("uptime_ms", (core.now_.mono_us - core.began_.mono_us) / kMicrosPerMilli)
+      .text("store", !core.store_up_    ? "down"
+                     : core.store_full_ ? "full"
+                                        : "up")
+      .text_or_nil("store_problem", core.store_problem_)
+      .flag("recovering", core.recovering_)
+      .number("queues", core.queues_.size())
+      .number("workers", core.workers_.size())
+      .number("sessions", core.sessions_.size())
+      .raw("problems", problems.finish());
+  return {.value = out.finish()};
+}
+
+AdminResult stats(Core& core, const AdminRequest&) {
+  const CoreCounters& counters = core.counters_;
+  MapWriter out;
+  out.text("broker", core.options_.name)
+      .number("time_ms", core.now_.wall_ms)
+      .number("mono_us", core.now_.mono_us)
+      .number("uptime_ms", (core.now_.mono_us - core.began_.mono_us) / kMicrosPerMilli)
+      .number("calls", core.slab_.size())
+      .number("queues", core.queues_.size())
+      .number("workers", core.workers_.size())
+      .number("sessions", core.sessions_.size())
+      .number("submitted", counters.submitted)
+      .number("accepted", counters.accepted)
+      .number("refused", counters.refused)
+      .number("duplicates", counters.duplicates)
+      .number("sent", counters.sent)
+      .number("returned", counters.returned)
+      .number("retried", counters.retried)
+      .number("redelivered", counters.redelivered)
+      .number("ended_ok", counters.ended_ok)
+      .number("ended_error", counters.ended_error)
+      .number("commits", counters.commits)
+      .number("bad_frames", counters.bad_frames)
+      .number("workers_lost", counters.workers_lost)
+      .number("fenced_results", counters.fenced_results)
+      .text("store", !core.store_up_    ? "down"
+                     : core.store_full_ ? "full"
+                                        : "up");
+  return {.value = out.finish()};
+}
+
+struct Verb {
+  std::string_view name;
+  AdminResult (*answer)(Core&, const AdminRequest&);
+};
+
+constexpr std::array kVerbs = {
+    Verb{"health", health},
+    Verb{"stats", stats},
+    Verb{"queue.ls", queue_ls},
+    Verb{"queue.inspect", queue_inspect},
+    Verb{"queue.explain", queue_explain},
+    Verb{"queue.pause", queue_pause},
+    Verb{"queue.resume", queue_resume},
+    Verb{"queue.purge", queue_purge},
+    Verb{"actor.ls", actor_ls},
+    Verb{"actor.inspect", actor_inspect},
+    Verb{"actor.kill", actor_kill},
+    Verb{"deployment.ls", deployment_ls},
+    Verb{"deployment.inspect", deployment_inspect},
+    Verb{"worker.ls", worker_ls},
+    Verb{"worker.inspect", worker_inspect},
+    Verb{"call.ls", call_ls},
+    Verb{"call.inspect", call_inspect},
+    Verb{"call.explain", call_explain},
+};
+
+/// Reads nil, nothing or a map. A non-empty answer says what is wrong.
+std::string read_request(std::string_view bytes, AdminRequest& request) {
+  wire::Reader in(bytes);
+  if (bytes.empty() || in.try_nil()) return {};
+  std::uint32_t n = 0;
+  if (!in.map(n)) return "a request is a map";
+  for (; n > 0; --n) {
+    std::string_view key;
+    if (!in.str(key)) return "the keys of a request are texts";
+    if (key == "limit") {
+      if (!in.uint(request.limit) || request.limit == 0) return "limit is a number above 0";
+      request.limit = std::min(request.limit, kPageItemsMax);
+      continue;
+    }
+    std::string* text = key == "queue"        ? &request.queue
+                        : key == "actor"      ? &request.actor
+                        : key == "deployment" ? &request.deployment
+                        : key == "worker"     ? &request.worker
+                        : key == "call"       ? &request.call
+                        : key == "after"      ? &request.after
+                                              : nullptr;
+    if (text == nullptr) return "unknown key " + std::string(key.substr(0, limits::kNameBytesMax));
+    if (!wire::read_text(in, *text, 2 * limits::kNameBytesMax)) {
+      return std::string(key) + " is a short text";
+    }
+  }
+  return in.at_end() ? std::string() : "more follows after the request";
+}
+
+}  // namespace
+
+AdminResult page(const ListWriter& items, std::string_view next) {
+  MapWriter out;
+  out.raw("items", items.finish()).text_or_nil("next", next);
+  return {.value = out.finish()};
+}
+
+Queue* find_queue(Core& core, std::string_view name) {
+  if (name.starts_with("default/")) name.remove_prefix(8);
+  if (const auto found = core.queues_.find(name); found != core.queues_.end()) {
+    return found->second.get();
+  }
+  const CallId id = call_id_from(std::string(name));
+  const auto found = core.actors_.find(ActorId{id.session, id.seq});
+  return id && found != core.actors_.end() ? found->second.get() : nullptr;
+}
+
+void Core::on_admin(Peer& peer, const wire::Admin& message) {
+  AdminRequest request;
+  AdminResult result;
+  const auto verb = std::find_if(kVerbs.begin(), kVerbs.end(),
+                                 [&](const Verb& known) { return known.name == message.verb; });
+  if (verb == kVerbs.end()) {
+    const auto name = message.verb.substr(0, limits::kNameBytesMax);
+    result = AdminResult::failed(Errc::unknown_verb, "no such verb: " + std::string(name));
+  } else if (auto wrong = read_request(message.info, request); !wrong.empty()) {
+    result = AdminResult::failed(Errc::invalid_option, std::string(verb->name) + ": " + wrong);
+  } else {
+    result = verb->answer(*this, request);
+  }
+  wire::AdminAnswer answer;
+  answer.request = message.request;
+  answer.code = result.code;
+  std::string text;
+  if (result.code != Errc::ok) {
+    wire::Writer(text).str(result.value);
+    result.value = text;
+  }
+  answer.info = result.value;
+  wire::FrameWriter out = to(peer, result.after_commit ? last_batch() : 0);
+  wire::write(out, answer);
+}
+
+}  // namespace callboard::broker
