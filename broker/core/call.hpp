@@ -63,8 +63,9 @@ struct Call {
   std::int64_t not_before_us = 0;     ///< backoff or delay, steady clock
   std::int64_t since_us = 0;          ///< when it came into its present state
   std::unique_ptr<CallExtra> extra;
-  Instance* instance = nullptr;       ///< while leased, and until its lease is forgotten
-  std::uint64_t lease = 0;
+  Instance* instance = nullptr;       ///< while its lease is out
+  std::uint64_t lease = 0;            ///< until the worker was told to forget it
+  std::uint32_t holder = 0;           ///< serial of the worker that keeps its result
   std::uint32_t generation = 0;       ///< rises when the slab place is reused
   std::uint32_t stored_bytes = 0;     ///< what counts against max_pending_bytes
   std::uint16_t method = 0;           ///< index in the queue's method table

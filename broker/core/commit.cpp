@@ -59,6 +59,7 @@ const StoreBatch& Core::take_batch(std::uint64_t& commit_no) {
   }
   dirty_sessions_.clear();
   for (Worker* worker : confirm_) {
+    worker->confirming = false;
     if (worker->forget_deferred.empty() || worker->peer == nullptr) {
       worker->forget_deferred.clear();
       continue;
@@ -77,7 +78,7 @@ const StoreBatch& Core::take_batch(std::uint64_t& commit_no) {
 }
 
 void Core::mark(Queue& queue) {
-  if (queue.counters_dirty) return;
+  if (queue.counters_dirty || queue.state == QueueState::dead) return;
   queue.counters_dirty = true;
   dirty_queues_.push_back(&queue);
 }
@@ -124,8 +125,6 @@ void Core::erase_queue(const Queue& queue) {
   if (queue.name.starts_with('~')) {
     open_->drop(open_->key(KeyKind::hash, queue_key(queue.name, "")));
   }
-  open_->drop(open_->key(KeyKind::hash, queue_key(queue.name, ":calls")));
-  open_->drop(open_->key(KeyKind::hash, queue_key(queue.name, ":sent")));
 }
 
 void Core::store_class(const std::string& name, const wire::ClassOffer* offer) {

@@ -142,6 +142,10 @@ bool Core::hello_worker(Peer& peer, const wire::Hello& hello) {
       reject(peer.id, Errc::name_taken, "a living worker has the name " + hello.name);
       return false;
     }
+    if (other.peer == &peer) {
+      other.peer = nullptr;
+      peer.worker = nullptr;
+    }
     worker_lost(other, nullptr, "another process took its name");
   }
   auto& place = workers_[hello.name];
@@ -149,6 +153,8 @@ bool Core::hello_worker(Peer& peer, const wire::Hello& hello) {
   if (is_new) {
     place = std::make_unique<Worker>();
     place->task_slot = std::make_unique<Instance>();
+    place->serial = ++worker_serials_;
+    workers_by_serial_[place->serial] = place.get();
     place->task_slot->worker = place.get();
     place->task_slot->state = InstanceState::alive;
   }
@@ -212,6 +218,7 @@ void Core::settle_held(Worker& worker, const wire::Hello& hello) {
       instance.slot = found->second;
       instance.methods_told = 0;
       instance.recalling = false;
+      instance.groups.resize(instance.queue->groups.size());
       if (!here) ++worker.actors;
       worker.slots[instance.slot] = &instance;
       if (instance.state != InstanceState::stopping) {
@@ -256,10 +263,16 @@ void Core::settle_held(Worker& worker, const wire::Hello& hello) {
       });
       instance = slot == worker.slots.end() ? nullptr : slot->second;
     }
+    if (call != nullptr && call->state == CallState::ended && call->lease == no &&
+        call->holder == worker.serial) {
+      continue;  // its result was told early and is not recorded: the worker keeps it
+    }
     if (call == nullptr || !call->orphan || instance == nullptr) {
-      // Unknown, taken, or given to another since: its result must not be kept for us.
-      worker.forget_now.push_back(no);
-      confirm_.push_back(&worker);
+      // Unknown, recorded, or given to another since. If its record is still on the way to the
+      // store, so is the word to forget.
+      const bool ended = call != nullptr && call->state == CallState::ended;
+      if (ended && call->durable && !call->recorded && !call->taken) record_result(*call);
+      forget(worker, no, last_batch() != 0);
       continue;
     }
     call->orphan = false;
@@ -274,9 +287,12 @@ void Core::settle_held(Worker& worker, const wire::Hello& hello) {
   // 3. Orphans of actors that this worker has taken over and does not list were never begun.
   for (const CallSlab::Ref& ref : orphans_) {
     Call* call = ref.get();
-    if (call == nullptr || !call->orphan || call->queue->kind != QueueKind::actor) continue;
+    if (call == nullptr || !call->orphan || call->queue->kind == QueueKind::task) continue;
     const auto& holders = call->queue->instances;
-    if (holders.empty() || holders[0]->worker != &worker) continue;
+    const bool all_here = std::all_of(holders.begin(), holders.end(), [](const Instance* holder) {
+      return holder->worker != nullptr && holder->state != InstanceState::recovering;
+    });
+    if (holders.empty() || !all_here) continue;
     call->orphan = false;
     put_back(*call);
   }
@@ -304,7 +320,11 @@ void Core::forget_peer(Peer& peer) {
 void Core::on_goodbye(Peer& peer) {
   Worker* worker = peer.worker;
   Session* session = peer.session;
-  if (worker != nullptr) worker_lost(*worker, nullptr, "it said goodbye");
+  if (worker != nullptr) {
+    worker->peer = nullptr;
+    peer.worker = nullptr;
+    worker_lost(*worker, nullptr, "it said goodbye");
+  }
   forget_peer(peer);
   if (session != nullptr) {
     away_.remove(session->id);

@@ -253,7 +253,10 @@ void Core::finish_step() {
     wire::write(out, wire::Forget{wire::ranges_of(worker->forget_now)});
     worker->forget_now.clear();
   }
-  std::erase_if(confirm_, [](Worker* worker) { return worker->forget_deferred.empty(); });
+  std::erase_if(confirm_, [](Worker* worker) {
+    worker->confirming = !worker->forget_deferred.empty();
+    return !worker->confirming;
+  });
 }
 
 std::int64_t Core::next_deadline_us() const {

@@ -151,12 +151,14 @@ class Core {
   void record_result(Call& call);
   void uncount(Call& call);
   void confirm_lease(Call& call, bool deferred);
+  void forget(Worker& worker, std::uint64_t lease, bool deferred);
   void drop_if_done(Call& call);
   void end_dependents(Call& call);
   void release_holds(Call& call);
   void on_taken(Session& session, const wire::Taken& message);
   void settle();
   Call* find_call(CallId id);
+  static std::vector<CallId> dependencies(const CallExtra& extra);
 
   // --- actors.cpp ------------------------------------------------------------------------------
   Instance& make_instance(const std::shared_ptr<Queue>& queue, std::uint32_t replica);
@@ -228,8 +230,11 @@ class Core {
   std::list<SessionId> away_;         ///< sessions without a peer, the longest first
   std::list<std::pair<std::int64_t, SessionId>> gone_;  ///< wall ms when their results go
   std::map<std::string, std::unique_ptr<Worker>, std::less<>> workers_;
+  std::unordered_map<std::uint32_t, Worker*> workers_by_serial_;
+  std::uint32_t worker_serials_ = 0;
   std::map<std::string, std::shared_ptr<Queue>, std::less<>> queues_;      ///< by name
   std::map<ActorId, std::shared_ptr<Queue>> actors_;                       ///< actors, deployments
+  std::vector<std::shared_ptr<Queue>> dying_;  ///< dead queues that ended calls still point to
   std::map<std::string, std::uint64_t, std::less<>> name_counters_;        ///< of names free again
   std::map<std::pair<ActorId, std::uint32_t>, std::unique_ptr<Instance>> instances_;
   std::map<std::string, std::map<std::string, Worker*>, std::less<>> offers_;  ///< class -> workers
@@ -265,6 +270,7 @@ class Core {
   std::int64_t recovery_ends_us_ = 0;
   bool recovering_ = false;
 
+  std::uint64_t incarnations_ = 0;    ///< given out by this broker run
   std::int64_t next_sweep_us_ = 0;
   CoreCounters counters_;
 };

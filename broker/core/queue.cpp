@@ -51,8 +51,8 @@ int Queue::intern_method(std::string_view method) {
   methods.emplace_back(method);
   method_index.emplace(method, index);
   std::uint8_t group = 0;
-  for (const auto& [name, group_name] : options.method_groups) {
-    if (name == method) group = group_named(group_name);
+  for (const auto& [grouped, group_name] : options.method_groups) {
+    if (grouped == method) group = group_named(group_name);
   }
   method_group.push_back(group);
   return index;

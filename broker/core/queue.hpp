@@ -84,6 +84,8 @@ struct Queue {
   std::unordered_map<std::string, KeyState> keys;
   std::uint64_t count = 0;            ///< unfinished calls: what HLEN says
   std::uint64_t bytes = 0;            ///< their payload
+  std::uint64_t open_calls = 0;       ///< accepted and not ended
+  std::uint64_t objects = 0;          ///< calls that point here, ended ones too
   std::uint64_t granted = 0;          ///< room promised to parked sessions
   std::uint64_t leased = 0;
   std::uint64_t accepted_total = 0;   ///< counters since this broker began

@@ -62,6 +62,7 @@ struct Session {
   std::uint64_t unreleased_bytes = 0;
   std::uint64_t durable_batch = 0;    ///< batch that holds its last durable accept
   std::uint64_t ack_sent = 0;
+  std::vector<std::uint64_t> accepted_again;  ///< parked before, accepted since the last ack
   bool record_dirty = false;
   bool has_record = false;            ///< the store has it
   bool released = false;              ///< nobody can take its results any more

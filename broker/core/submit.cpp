@@ -252,7 +252,7 @@ bool Core::number_is_new(Session& session, std::uint64_t seq) {
   }
   session.refused.erase(refused);
   if (session.has_record) mark(session);
-  session.ack_sent = 0;  // the acknowledgement is told again: it covers one more now
+  session.accepted_again.push_back(seq);
   return true;
 }
 
@@ -365,6 +365,7 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
     return true;
   }
   session.refused[message.seq] = {message.handle, true};
+  std::erase(session.accepted_again, message.seq);
   if (handle.parked) return true;  // the client has been told from which number on
   handle.parked = true;
   queue.parked.push_back({session.id, message.handle});
@@ -397,6 +398,7 @@ void Core::refuse(Session& session, std::uint64_t seq, std::uint32_t number, Err
                   std::string_view text, std::uint64_t retry_after_ms) {
   ++counters_.refused;
   session.refused[seq] = {number, false};
+  std::erase(session.accepted_again, seq);
   // A refusal that time may cure holds back what follows, so that order never has a hole. A queue
   // that is gone refuses every call for its own reason.
   Handle* handle = session.handle(number);
@@ -424,6 +426,7 @@ void Core::on_resume(Session& session, const wire::Resume& message) {
 Call& Core::make_call(Session& session, Queue& queue, CallId id, std::string_view options,
                       const wire::Body& args, const wire::CallOptions* parsed) {
   Call& call = slab_.make();
+  ++queue.objects;
   call.id = id;
   call.queue = &queue;
   call.session = &session;
@@ -471,6 +474,7 @@ void Core::accept(Call& call) {
   call.state = CallState::waiting;
   call.counted = true;
   ++queue.count;
+  ++queue.open_calls;
   ++queue.accepted_total;
   ++counters_.accepted;
   queue.bytes += call.stored_bytes;
@@ -492,9 +496,7 @@ void Core::accept(Call& call) {
 
 bool Core::bind_dependencies(Call& call) {
   CallExtra& extra = *call.extra;
-  std::vector<CallId> needed = extra.options.after;
-  for (const wire::Ref& ref : extra.options.refs) needed.push_back(ref.call);
-  for (const CallId id : needed) {
+  for (const CallId id : dependencies(extra)) {
     Call* other = find_call(id);
     if (other == &call) other = nullptr;
     if (other == nullptr) {
@@ -522,10 +524,12 @@ bool Core::bind_dependencies(Call& call) {
 }
 
 void Core::acknowledge(Session& session) {
-  if (session.peer == nullptr || session.ack_sent == session.accepted_through) return;
+  if (session.peer == nullptr) return;
+  if (session.ack_sent == session.accepted_through && session.accepted_again.empty()) return;
   session.ack_sent = session.accepted_through;
   wire::FrameWriter out = to(*session.peer, session.durable_batch);
-  wire::write(out, wire::Accepted{session.accepted_through});
+  wire::write(out, wire::Accepted{session.accepted_through, wire::ranges_of(session.accepted_again)});
+  session.accepted_again.clear();
 }
 
 }  // namespace callboard::broker

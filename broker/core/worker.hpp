@@ -73,6 +73,7 @@ struct Worker {
   std::string supervisor;
   std::uint64_t pid = 0;
   std::uint64_t number = 0;           ///< its random instance number
+  std::uint32_t serial = 0;           ///< given by this broker run, never reused
   Peer* peer = nullptr;
   std::int64_t heard_us = 0;
   std::int64_t heartbeat_wall_ms = 0; ///< what the store says
@@ -85,6 +86,7 @@ struct Worker {
   SeqMap<Lease> leases;
   std::vector<std::uint64_t> forget_now;       ///< leases to confirm at the end of this step
   std::vector<std::uint64_t> forget_deferred;  ///< ... with the open batch
+  bool confirming = false;            ///< it is in the list of workers with leases to forget
   std::string status;                 ///< last status report, encoded map
   std::uint32_t actors = 0;
   bool dedicated = false;             ///< holds a dedicated actor and takes no other

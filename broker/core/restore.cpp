@@ -1,0 +1,355 @@
+// From the store to memory: what a broker run finds of those before it.
+//
+// A call that the store says was sent is an orphan until its worker says hello (it lists what it
+// has begun) or until the recovery time is over; then nobody can know.
+#include "broker/core/core.hpp"
+#include "broker/core/records.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+namespace callboard::broker {
+
+namespace {
+
+std::uint64_t number_of(std::string_view text, int base = 10) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value, base);
+  return value;
+}
+
+bool begin_record(wire::Reader& in, std::uint32_t fields) {
+  std::uint32_t n = 0;
+  std::uint64_t version = 0;
+  return in.array(n) && n >= fields && in.uint(version) && version == kRecordVersion;
+}
+
+}  // namespace
+
+std::string Core::load(const StoreEntry& entry) {
+  const auto keep = [&](std::map<std::string, std::string>& where) {
+    where.emplace(entry.field, entry.value);
+    return std::string();
+  };
+  if (entry.key == "sessions") return keep(restored_.sessions);
+  if (entry.key == "actors") return keep(restored_.actors);
+  if (entry.key == "names") return keep(restored_.names);
+  if (entry.key == "classes") return keep(restored_.classes);
+  if (entry.key == "queues") {
+    restored_.queues.try_emplace(std::string(entry.field));
+    return {};
+  }
+  if (entry.key == "workers" || entry.key == "meta" || entry.key == "fence") return {};
+  if (entry.key.starts_with("results:")) {
+    restored_.results.push_back({std::string(entry.key.substr(8)), std::string(entry.field),
+                                 std::string(entry.value)});
+    return {};
+  }
+  if (!entry.key.starts_with("q:")) return "unknown key " + std::string(entry.key);
+  std::string_view name = entry.key.substr(2);
+  if (name.ends_with(":calls")) {
+    name.remove_suffix(6);
+    restored_.calls.push_back(
+        {std::string(name), std::string(entry.field), std::string(entry.value)});
+  } else if (name.ends_with(":sent")) {
+    name.remove_suffix(5);
+    restored_.sent.push_back(
+        {std::string(name), std::string(entry.field), std::string(entry.value)});
+  } else {
+    restored_.queues[std::string(name)][std::string(entry.field)] = entry.value;
+  }
+  return {};
+}
+
+std::string Core::restore_queue(const std::string& name,
+                                std::map<std::string, std::string>& fields) {
+  std::shared_ptr<Queue> queue;
+  if (fields["kind"] == "task") {
+    queue = task_queue(fields["class"]);
+  } else {
+    queue = std::make_shared<Queue>();
+    queue->name = name;
+    const CallId id = call_id_from(fields["id"]);
+    queue->id = ActorId{id.session, id.seq};
+    queue->class_name = fields["class"];
+    queue->max_pending = options_.max_pending;
+    queue->max_pending_bytes = options_.max_pending_bytes;
+    const auto record = restored_.actors.find(fields["id"]);
+    if (record == restored_.actors.end()) {
+      // Killed before: only results and counters are left of it.
+      queue->groups.push_back({"", 1});
+      queue->state = QueueState::dead;
+      queue->reason = Errc::actor_died;
+      queue->reason_text = name + " was killed";
+    } else {
+      wire::Reader in(record->second);
+      std::string problem;
+      std::string_view args;
+      std::uint64_t owner = 0;
+      std::uint32_t n = 0;
+      const bool good = begin_record(in, 8) && in.str(queue->name) &&
+                        in.uint_max(queue->kind, 2) && in.str(queue->class_name) &&
+                        in.bin(args) && wire::read(in, queue->options, problem) &&
+                        in.uint(owner) && in.array(n);
+      if (!good) return "the record of actor " + name + " cannot be read";
+      queue->constructor_args = args;
+      queue->owner = SessionId{owner};
+      if (queue->options.max_pending > 0) queue->max_pending = queue->options.max_pending;
+      if (queue->options.max_pending_bytes > 0) {
+        queue->max_pending_bytes = queue->options.max_pending_bytes;
+      }
+      queue->groups.push_back({"", queue->options.max_concurrency});
+      for (const auto& [group, bound] : queue->options.groups) {
+        queue->groups.push_back({group, bound});
+      }
+      for (; n > 0; --n) {
+        std::uint32_t width = 0;
+        std::uint32_t replica = 0;
+        std::uint64_t incarnation = 0;
+        std::uint32_t restarts = 0;
+        if (!in.array(width) || width != 3 || !in.uint_max(replica, UINT32_MAX) ||
+            !in.uint(incarnation) || !in.uint_max(restarts, UINT32_MAX)) {
+          return "the record of actor " + name + " cannot be read";
+        }
+        Instance& instance = make_instance(queue, replica);
+        instance.incarnation = incarnation;
+        instance.restarts = restarts;
+        instance.state = InstanceState::recovering;
+      }
+      actors_[queue->id] = queue;
+      if (const auto session = sessions_.find(queue->owner); session != sessions_.end()) {
+        session->second->owned.insert(queue->id);
+      }
+    }
+    queues_[name] = queue;
+  }
+  queue->next_number = std::max<std::uint64_t>(number_of(fields["next"]), queue->next_number);
+  queue->paused = fields["paused"] == "1";
+  for (const auto& [field, value] : fields) {
+    if (!field.starts_with("sent.")) continue;
+    const std::size_t dot = field.find('.', 5);
+    if (dot == std::string::npos) continue;
+    const auto group = static_cast<std::uint8_t>(number_of(std::string_view(field).substr(5, dot - 5)));
+    int priority = 0;
+    std::from_chars(field.data() + dot + 1, field.data() + field.size(), priority);
+    queue->lane(group, static_cast<std::int8_t>(priority)).watermark = number_of(value);
+  }
+  return {};
+}
+
+std::string Core::restore_call(const Restored::StoredCall& stored) {
+  const auto found = queues_.find(stored.queue);
+  if (found == queues_.end()) return {};
+  Queue& queue = *found->second;
+  wire::Reader in(stored.value);
+  std::uint64_t session_no = 0;
+  std::uint64_t seq = 0;
+  std::string method;
+  std::int64_t deadline = 0;
+  std::string_view options;
+  std::string_view args;
+  const bool good = begin_record(in, 7) && in.uint(session_no) && in.uint(seq) &&
+                    in.str(method) && in.integer(deadline) && in.raw(options) && in.bin(args);
+  if (!good) return "call " + stored.number + " of queue " + stored.queue + " cannot be read";
+  const auto session = sessions_.find(SessionId{session_no});
+  if (session == sessions_.end()) return {};
+  if (options.size() == 1 && options[0] == '\xc0') options = {};
+  wire::CallOptions parsed;
+  std::string problem;
+  wire::Reader encoded(options);
+  const bool has_options = !options.empty() && wire::read(encoded, parsed, problem);
+  Call& call = make_call(*session->second, queue, CallId{SessionId{session_no}, seq}, options,
+                         wire::Body{args, Blob()}, has_options ? &parsed : nullptr);
+  call.number = number_of(stored.number);
+  call.durable = true;
+  call.deadline_wall_ms = deadline;
+  call.since_us = now_.mono_us;
+  const int index = queue.intern_method(method);
+  call.method = index < 0 ? std::uint16_t{0} : static_cast<std::uint16_t>(index);
+  call.group = has_options && !parsed.group.empty() ? queue.group_named(parsed.group)
+                                                    : queue.method_group[call.method];
+  call.state = CallState::waiting;
+  call.counted = true;
+  ++queue.count;
+  ++queue.open_calls;
+  queue.bytes += call.stored_bytes;
+  queue.next_number = std::max(queue.next_number, call.number + 1);
+  session->second->calls.insert(seq, &call);
+  if (queue.options.ordering == wire::Ordering::actor &&
+      call.number <= queue.lane(call.group, call.priority).watermark) {
+    call.orphan = true;
+  }
+  return {};
+}
+
+void Core::loaded(Instant now, Effects& effects) {
+  now_ = began_ = now;
+  effects_ = &effects;
+  recovering_ = true;
+  recovery_ends_us_ = now.mono_us + options_.lease_ms * kMicrosPerMilli;
+  const auto fail = [&](const std::string& problem) {
+    if (!problem.empty() && effects.fatal.empty()) effects.fatal = problem;
+  };
+  for (const auto& [name, mode] : restored_.classes) {
+    if (name.starts_with("task/")) tasks_known_[name.substr(5)] = true;
+    else classes_known_[name] = static_cast<wire::Mode>(number_of(mode));
+  }
+  for (const auto& [name, record] : restored_.sessions) {
+    auto session = std::make_unique<Session>();
+    session->id = SessionId{number_of(name, 16)};
+    wire::Reader in(record);
+    std::uint32_t n = 0;
+    if (!begin_record(in, 5) || !in.uint(session->accepted_through) || !in.str(session->name) ||
+        !in.integer(session->gone_wall_ms) || !in.array(n)) {
+      fail("the record of session " + name + " cannot be read");
+      continue;
+    }
+    for (; n > 0; --n) {
+      std::uint32_t width = 0;
+      std::uint64_t seq = 0;
+      bool parked = false;
+      if (!in.array(width) || width != 2 || !in.uint(seq) || !in.boolean(parked)) break;
+      session->refused[seq] = {UINT32_MAX, parked};
+    }
+    session->has_record = true;
+    session->away_since_us = now.mono_us;
+    if (session->gone_wall_ms == 0) {
+      away_.push_back(session->id);
+    } else {
+      gone_.emplace_back(session->gone_wall_ms + options_.result_ttl_ms, session->id);
+    }
+    sessions_.emplace(session->id, std::move(session));
+  }
+  for (auto& [name, fields] : restored_.queues) fail(restore_queue(name, fields));
+  std::sort(restored_.calls.begin(), restored_.calls.end(), [](const auto& a, const auto& b) {
+    return a.queue != b.queue ? a.queue < b.queue : number_of(a.number) < number_of(b.number);
+  });
+  std::map<std::pair<std::string, std::uint64_t>, std::string> sent;
+  for (auto& record : restored_.sent) {
+    sent[{record.queue, number_of(record.number)}] = std::move(record.value);
+  }
+  for (const auto& stored : restored_.calls) fail(restore_call(stored));
+  for (auto& stored : restored_.results) {
+    const auto session = sessions_.find(SessionId{number_of(stored.queue, 16)});
+    if (session == sessions_.end()) continue;
+    wire::Reader in(stored.value);
+    std::uint64_t status = 0;
+    bool taken = false;
+    std::string queue_name;
+    std::string_view value;
+    if (!begin_record(in, 5) || !in.uint(status) || !in.boolean(taken) || !in.str(queue_name) ||
+        !in.bin(value)) {
+      fail("a result of session " + stored.queue + " cannot be read");
+      continue;
+    }
+    const std::uint64_t seq = number_of(stored.number);
+    if (session->second->calls.find(seq) != nullptr) continue;
+    auto queue = queues_.find(queue_name);
+    if (queue == queues_.end()) {
+      // Its queue is gone; the result outlives it.
+      auto made = std::make_shared<Queue>();
+      made->name = queue_name;
+      made->groups.push_back({"", 1});
+      made->state = QueueState::dead;
+      made->reason = Errc::actor_died;
+      made->reason_text = queue_name + " is gone";
+      queue = queues_.emplace(queue_name, made).first;
+    }
+    Call& call = make_call(*session->second, *queue->second,
+                           CallId{session->second->id, seq}, {}, wire::Body{value, Blob()}, nullptr);
+    call.state = CallState::ended;
+    call.status = static_cast<Errc>(status);
+    call.recorded = true;
+    call.durable = true;
+    call.taken = taken;
+    session->second->calls.insert(seq, &call);
+    session->second->unreleased_bytes += value.size();
+  }
+  // Now that every call and result is there: dependencies, lanes, orphans.
+  std::vector<Call*> calls;
+  for (auto& [id, session] : sessions_) {
+    session->calls.each([&](std::uint64_t, Call* call) {
+      if (call->state != CallState::ended) calls.push_back(call);
+    });
+  }
+  std::sort(calls.begin(), calls.end(), [](const Call* a, const Call* b) {
+    return a->queue->name != b->queue->name ? a->queue->name < b->queue->name
+                                            : a->number < b->number;
+  });
+  for (Call* call : calls) {
+    const auto record = sent.find({call->queue->name, call->number});
+    if (record != sent.end()) {
+      wire::Reader in(record->second);
+      bool out = false;
+      std::uint16_t crashes = 0, errors = 0, redeliveries = 0;
+      if (begin_record(in, 6) && in.boolean(out) && in.uint_max(call->attempts, UINT16_MAX) &&
+          in.uint_max(crashes, UINT16_MAX) && in.uint_max(errors, UINT16_MAX) &&
+          in.uint_max(redeliveries, UINT16_MAX)) {
+        call->orphan = out;
+        call->sent_record = true;
+        if (crashes + errors + redeliveries > 0) {
+          call->more().crashes = crashes;
+          call->extra->errors = errors;
+          call->extra->redeliveries = redeliveries;
+        }
+      }
+    } else if (call->orphan) {
+      call->attempts = 1;
+    }
+    if (call->deadline_wall_ms != 0) {
+      at(now.mono_us + std::max<std::int64_t>(call->deadline_wall_ms - now.wall_ms, 0) *
+                           kMicrosPerMilli,
+         Timer::Kind::deadline, *call);
+    }
+    if (call->extra && !bind_dependencies(*call)) continue;
+    if (call->orphan) {
+      call->state = CallState::leased;
+      orphans_.push_back(CallSlab::ref(*call));
+      continue;
+    }
+    if (call->queue->state == QueueState::dead) {
+      end_with(*call, call->queue->reason, call->queue->reason_text);
+      continue;
+    }
+    enter(*call);
+  }
+  if (!calls.empty()) {
+    log(0, "found " + std::to_string(calls.size()) + " unfinished calls, " +
+               std::to_string(orphans_.size()) + " of them sent, in " +
+               std::to_string(queues_.size()) + " queues");
+  }
+  std::vector<std::shared_ptr<Queue>> dead;
+  for (auto& [name, queue] : queues_) {
+    if (queue->state == QueueState::dead) dead.push_back(queue);
+  }
+  for (const auto& queue : dead) remove_queue_if_gone(*queue);
+  restored_ = Restored();
+  effects_ = nullptr;
+}
+
+void Core::end_recovery() {
+  recovering_ = false;
+  std::vector<CallSlab::Ref> orphans;
+  orphans.swap(orphans_);
+  for (const CallSlab::Ref& ref : orphans) {
+    Call* call = ref.get();
+    if (call == nullptr || !call->orphan || call->state != CallState::leased) continue;
+    call->orphan = false;
+    if (call->extra && call->extra->expire) {
+      end_with(*call, Errc::deadline_exceeded, "its deadline passed while its worker was away");
+      continue;
+    }
+    lease_lost(*call, true, false, false, "its worker did not come back after the broker's restart");
+  }
+  std::vector<Instance*> lost;
+  for (auto& [key, instance] : instances_) {
+    if (instance->state == InstanceState::recovering) lost.push_back(instance.get());
+  }
+  for (Instance* instance : lost) {
+    instance_lost(*instance, "its worker did not come back after the broker's restart");
+  }
+  for (auto& [name, queue] : queues_) wake(*queue);
+}
+
+}  // namespace callboard::broker

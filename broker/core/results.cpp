@@ -1,0 +1,272 @@
+// Ends of calls: the one way to an outcome, what the owner is told, what is kept and for how long.
+#include "broker/core/core.hpp"
+
+#include "common/check.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace callboard::broker {
+
+std::vector<CallId> Core::dependencies(const CallExtra& extra) {
+  std::vector<CallId> needed = extra.options.after;
+  for (const wire::Ref& ref : extra.options.refs) needed.push_back(ref.call);
+  std::sort(needed.begin(), needed.end());
+  needed.erase(std::unique(needed.begin(), needed.end()), needed.end());
+  return needed;
+}
+
+Call* Core::find_call(CallId id) {
+  const auto found = sessions_.find(id.session);
+  if (found == sessions_.end()) return nullptr;
+  Call** call = found->second->calls.find(id.seq);
+  return call == nullptr ? nullptr : *call;
+}
+
+void Core::end_with(Call& call, Errc status, std::string message, std::string causes) {
+  ErrorInfo error;
+  error.code = status;
+  error.message = std::move(message);
+  error.causes = std::move(causes);
+  error.place = call.queue->name;
+  if (call.method < call.queue->methods.size() && call.queue->kind != QueueKind::task) {
+    error.place += "." + call.queue->methods[call.method];
+  }
+  const std::string bytes = wire::encode(error);
+  end_call(call, status, wire::Body{bytes, Blob()}, false);
+}
+
+void Core::end_call(Call& call, Errc status, const wire::Body& value, bool by_method) {
+  CALLBOARD_CHECK(call.state != CallState::ended && call.state != CallState::free);
+  Queue& queue = *call.queue;
+  leave_lane(call);
+  call.state = CallState::ended;
+  call.status = status;
+  call.since_us = now_.mono_us;
+  ++queue.ended_total;
+  --queue.open_calls;
+  if (status == Errc::ok) {
+    ++counters_.ended_ok;
+  } else {
+    ++queue.failed_total;
+    ++counters_.ended_error;
+  }
+  // The result takes the place of the arguments.
+  if (value.part) {
+    call.more().part = value.part;
+    call.options_bytes = call.value_bytes = 0;
+    call.data.reset();
+  } else {
+    if (call.extra) call.extra->part = Blob();
+    if (value.size() > call.options_bytes + call.value_bytes) {
+      call.data = std::make_unique_for_overwrite<char[]>(value.size());
+    }
+    if (value.size() > 0) std::memcpy(call.data.get(), value.bytes.data(), value.size());
+    call.options_bytes = 0;
+    call.value_bytes = static_cast<std::uint32_t>(value.size());
+  }
+  // While a lease is out, the key stays busy: the method may still run.
+  if (call.instance == nullptr) key_done(call);
+  release_holds(call);
+  const bool has_dependents = call.extra && !call.extra->dependents.empty();
+  deliver(call, by_method);
+  if (call.extra && !call.extra->cancels.empty()) answer_cancels(call);
+  if (has_dependents) {
+    ending_.push_back(&call);
+    if (!telling_dependents_) {
+      telling_dependents_ = true;
+      while (!ending_.empty()) {
+        Call* ended = ending_.back();
+        ending_.pop_back();
+        end_dependents(*ended);
+      }
+      telling_dependents_ = false;
+    }
+  } else {
+    drop_if_done(call);
+  }
+}
+
+void Core::deliver(Call& call, bool by_method) {
+  Session& session = *call.session;
+  if (session.released || call.no_result) call.taken = true;
+  const bool needed_by_others =
+      call.extra && (call.extra->holders > 0 || !call.extra->dependents.empty());
+  if (!call.taken) session.unreleased_bytes += call.value().size();
+  if (!call.durable) {
+    uncount(call);
+    confirm_lease(call, false);
+    if (!call.taken) tell_owner(call, 0);
+    return;
+  }
+  if (call.taken && !needed_by_others) {
+    uncount(call);
+    confirm_lease(call, true);
+    return;
+  }
+  // Early: nothing can ever run it again, so the owner may know before the store does.
+  const bool early = by_method && call.max_retries == 0 && !needed_by_others &&
+                     session.peer != nullptr;
+  if (early) {
+    tell_owner(call, 0);
+    unsettled_.push_back(
+        {now_.mono_us + options_.settle_ms * kMicrosPerMilli, CallSlab::ref(call)});
+    return;
+  }
+  record_result(call);
+  if (!call.taken) tell_owner(call, open_batch());
+}
+
+void Core::tell_owner(Call& call, std::uint64_t batch) {
+  Session& session = *call.session;
+  if (session.peer == nullptr) return;
+  call.told = true;
+  wire::CallResult result;
+  result.seq = call.id.seq;
+  result.status = call.status;
+  result.value.bytes = call.value();
+  if (call.extra) result.value.part = call.extra->part;
+  wire::FrameWriter out = to(*session.peer, batch);
+  wire::write(out, result);
+}
+
+void Core::record_result(Call& call) {
+  if (call.recorded) return;
+  call.recorded = true;
+  call.session->has_record = true;
+  mark(*call.session);
+  store_result(call);
+  uncount(call);
+  confirm_lease(call, true);
+}
+
+void Core::uncount(Call& call) {
+  if (!call.counted) return;
+  Queue& queue = *call.queue;
+  call.counted = false;
+  --queue.count;
+  queue.bytes -= std::min<std::uint64_t>(queue.bytes, call.stored_bytes);
+  if (call.durable) {
+    const std::string number = std::to_string(call.number);
+    open_->erase(open_->key(KeyKind::hash, queue_key(queue.name, ":calls")), number);
+    if (call.sent_record) {
+      open_->erase(open_->key(KeyKind::hash, queue_key(queue.name, ":sent")), number);
+    }
+  }
+  if (!queue.parked.empty()) grant_room(queue);
+}
+
+void Core::confirm_lease(Call& call, bool deferred) {
+  // While the lease is out there is nothing to confirm: its Done will come and be confirmed then.
+  if (call.lease == 0 || call.instance != nullptr) return;
+  const auto holder = workers_by_serial_.find(call.holder);
+  const std::uint64_t lease = std::exchange(call.lease, 0);
+  if (holder == workers_by_serial_.end()) return;
+  forget(*holder->second, lease, deferred);
+}
+
+void Core::forget(Worker& worker, std::uint64_t lease, bool deferred) {
+  (deferred ? worker.forget_deferred : worker.forget_now).push_back(lease);
+  if (worker.confirming) return;
+  worker.confirming = true;
+  confirm_.push_back(&worker);
+}
+
+void Core::drop_if_done(Call& call) {
+  if (call.state != CallState::ended || !call.taken) return;
+  if (call.extra && (call.extra->holders > 0 || !call.extra->dependents.empty())) return;
+  if (call.instance != nullptr) return;  // its lease is out
+  uncount(call);
+  confirm_lease(call, call.durable);
+  if (call.recorded) {
+    open_->erase(open_->key(KeyKind::hash, "results:" + hex(value_of(call.id.session))),
+                 std::to_string(call.id.seq));
+  }
+  call.session->calls.erase(call.id.seq);
+  Queue& queue = *call.queue;
+  slab_.free(call);
+  --queue.objects;
+  if (queue.state == QueueState::dead) remove_queue_if_gone(queue);
+}
+
+void Core::release_holds(Call& call) {
+  if (!call.extra) return;
+  if (call.extra->unresolved > 0) {
+    // It ends before what it waited for: nobody may wake it any more.
+    for (const CallId id : dependencies(*call.extra)) {
+      Call* other = find_call(id);
+      if (other != nullptr && other->extra) std::erase(other->extra->dependents, &call);
+    }
+    call.extra->unresolved = 0;
+  }
+  std::vector<Call*> holds;
+  holds.swap(call.extra->holds);
+  for (Call* held : holds) {
+    CALLBOARD_CHECK(held->extra && held->extra->holders > 0);
+    --held->extra->holders;
+    drop_if_done(*held);
+  }
+}
+
+void Core::end_dependents(Call& call) {
+  std::vector<Call*> dependents;
+  dependents.swap(call.extra->dependents);
+  std::string causes;
+  if (call.status != Errc::ok) {
+    const ErrorInfo cause = wire::decode_error(call.value(), call.status);
+    causes = std::string(name_of(call.status)) + ": " + cause.message + " (call " +
+             to_string(call.id) + ")" + (cause.causes.empty() ? "" : "\n" + cause.causes);
+  }
+  ++call.extra->holders;  // it stays until all have been told
+  for (Call* dependent : dependents) {
+    if (dependent->state == CallState::ended) continue;
+    if (call.status != Errc::ok) {
+      end_with(*dependent, Errc::dependency_failed, "call " + to_string(call.id) + " failed", causes);
+      continue;
+    }
+    ++call.extra->holders;
+    dependent->extra->holds.push_back(&call);
+    if (--dependent->extra->unresolved == 0) {
+      enter(*dependent);
+      wake(*dependent->queue);
+    }
+  }
+  --call.extra->holders;
+  drop_if_done(call);
+}
+
+void Core::on_taken(Session& session, const wire::Taken& message) {
+  for (const auto& [first, count] : message.seqs) {
+    // A range may name numbers that are long gone; it costs no more than what is there.
+    if (count > session.calls.size() * 4 + 65'536) continue;
+    for (std::uint64_t seq = first; seq < first + count; ++seq) {
+      Call** found = session.calls.find(seq);
+      if (found == nullptr) continue;
+      Call& call = **found;
+      if (call.taken) continue;
+      if (call.state != CallState::ended) {
+        call.no_result = true;  // the owner lost interest; the call itself goes on
+        continue;
+      }
+      call.taken = true;
+      session.unreleased_bytes -= std::min<std::uint64_t>(session.unreleased_bytes, call.value().size());
+      const bool kept = call.extra && call.extra->holders > 0;
+      if (kept && call.durable) {
+        if (call.recorded) store_result(call);  // "taken" must outlive this broker
+        else record_result(call);
+      }
+      drop_if_done(call);
+    }
+  }
+}
+
+void Core::settle() {
+  while (!unsettled_.empty() && unsettled_.front().due_us <= now_.mono_us) {
+    Call* call = unsettled_.front().call.get();
+    unsettled_.pop_front();
+    if (call != nullptr && call->state == CallState::ended && !call->taken) record_result(*call);
+  }
+}
+
+}  // namespace callboard::broker
