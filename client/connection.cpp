@@ -1,0 +1,141 @@
+#include "client/connection.hpp"
+
+#include "client/raise.hpp"
+#include "common/clock.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace callboard::client {
+
+namespace {
+
+/// Frames taken in one turn, so that what is to be sent does not wait for ever.
+constexpr int kFramesPerTurn = 64;
+
+wire::LinkOptions link_options(const ConnectionOptions& options) {
+  wire::LinkOptions link = options.link;
+  link.endpoints = std::max<std::size_t>(options.endpoints.size(), 1);
+  return link;
+}
+
+}  // namespace
+
+Connection::Connection(ConnectionOptions options)
+    : options_(std::move(options)), link_(link_options(options_)) {
+  if (options_.endpoints.empty()) {
+    raise(Errc::invalid_option, "no broker address was given");
+  }
+  for (const std::string& endpoint : options_.endpoints) {
+    if (!dealer_.connect(endpoint)) {
+      raise(Errc::invalid_option, "not an address of a broker: '" + endpoint + "'");
+    }
+  }
+  dealer_.close(0);
+}
+
+Connection::~Connection() {
+  stop();
+  join();
+}
+
+void Connection::add(wire::LinkMember& member, wire::Side side) { link_.add(member, side); }
+
+void Connection::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void Connection::stop() {
+  stopping_.store(true);
+  wake();
+}
+
+void Connection::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+bool Connection::post(Task task) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopped_) return false;
+    posted_.push_back(std::move(task));
+  }
+  wake();
+  return true;
+}
+
+void Connection::wake() {
+  again_.store(true);
+  if (sleeping_.load() && sleeping_.exchange(false)) dealer_.wake();
+}
+
+void Connection::run() {
+  thread_id_.store(std::this_thread::get_id());
+  link_.start(clock_now(), out_);
+  send();
+  while (!stopping_.load()) turn();
+  finish();
+}
+
+void Connection::turn() {
+  again_.store(false);
+  run_posted();
+  receive();
+  link_.on_tick(clock_now(), out_);
+  send();
+  sleeping_.store(true);
+  // Whoever calls wake() from here on sees that we sleep; whoever did before has set again_.
+  if (!again_.load()) {
+    const std::int64_t due_us = link_.next_deadline_us();
+    std::int64_t timeout_ms = -1;
+    if (due_us != kNever) {
+      const std::int64_t left_us = std::max<std::int64_t>(due_us - clock_now().mono_us, 0);
+      timeout_ms = (left_us + kMicrosPerMilli - 1) / kMicrosPerMilli;
+    }
+    dealer_.wait(timeout_ms);
+  }
+  sleeping_.store(false);
+}
+
+void Connection::run_posted() {
+  {
+    const std::lock_guard lock(mutex_);
+    running_.swap(posted_);
+  }
+  for (Task& task : running_) task(clock_now(), out_);
+  running_.clear();
+}
+
+void Connection::receive() {
+  wire::ArrivedFrame frame;
+  for (int i = 0; i < kFramesPerTurn && !out_.connect; ++i) {
+    if (!dealer_.receive(frame)) return;
+    link_.on_frame(clock_now(), {frame.head, frame.parts}, out_);
+  }
+  again_.store(true);  // more may be there: no sleep before the next turn
+}
+
+void Connection::send() {
+  if (out_.connect) dealer_.connect(options_.endpoints[*out_.connect]);
+  for (wire::Frame& frame : out_.frames()) dealer_.send(frame);
+  if (options_.log) {
+    for (const auto& [level, text] : out_.log) options_.log(level, text);
+  }
+  out_.clear();
+}
+
+void Connection::finish() {
+  // What was posted before the end is run; the members write their last words before the goodbye.
+  run_posted();
+  link_.on_tick(clock_now(), out_);
+  link_.close(clock_now(), {Errc::stopping, "closed by its user"}, out_);
+  send();
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+  }
+  run_posted();
+  dealer_.close(options_.linger_ms);
+}
+
+}  // namespace callboard::client
