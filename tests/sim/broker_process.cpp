@@ -1,0 +1,273 @@
+#include "tests/sim/broker_process.hpp"
+
+#include <algorithm>
+
+namespace callboard::sim {
+
+namespace {
+
+constexpr std::int64_t kTurnUs = 5;          // a turn of the loop takes at least this
+constexpr std::int64_t kTurnUsMax = 60;
+constexpr std::int64_t kConnectUs = 1'000;
+
+}  // namespace
+
+BrokerProcess::BrokerProcess(Context& context, Observer& observer, std::uint64_t epoch,
+                             StoreShape shape)
+    : context_(context), observer_(observer),
+      process_(context.schedule, context.new_process(), "broker-" + std::to_string(epoch),
+               context.random_clocks()),
+      random_(context.random.fork()), shape_(shape), epoch_(epoch) {
+  Record record;
+  record.what = What::broker_born;
+  record.process = process_.id();
+  record.value = epoch;
+  context_.note(process_.name(), std::move(record));
+  process_.later(kConnectUs, [this] { connect_store(); });
+}
+
+BrokerProcess::~BrokerProcess() = default;
+
+std::int64_t BrokerProcess::store_latency() {
+  const std::int64_t stall = std::max<std::int64_t>(
+      store_stalled_until_us_ - context_.schedule.now(), 0);
+  return stall + random_.between(shape_.latency_us_min, shape_.latency_us_max);
+}
+
+// --- the store -----------------------------------------------------------------------------------
+
+void BrokerProcess::connect_store() {
+  // The token first, then whatever is read: nothing of the connection before can come between.
+  ++connection_;
+  token_ = random_.next();
+  context_.store.set_token(token_);
+  if (!loaded_) return load();
+  if (in_flight_ != nullptr && context_.store.commit_no() == in_flight_->number) {
+    context_.coverage.hit("store: lost answer, commit was applied");
+    events_.emplace_back(broker::Committed{in_flight_->number});
+    in_flight_.reset();
+  } else if (in_flight_ != nullptr) {
+    context_.coverage.hit("store: lost commit is written again");
+  }
+  store_ = StoreState::up;
+  events_.emplace_back(broker::StoreUp{});
+  if (in_flight_ != nullptr) send_commit();
+  turn_soon();
+}
+
+void BrokerProcess::load() {
+  broker::BrokerOptions options;
+  options.epoch = epoch_;
+  options.commit_no = context_.store.commit_no();
+  options.endpoints = {"sim"};
+  broker_ = std::make_unique<broker::Broker>(options, random_.next());
+  context_.store.expire(context_.schedule.now());
+  // HSCAN promises no order.
+  std::vector<broker::StoreEntry> entries;
+  for (const auto& [name, key] : context_.store.keys()) {
+    for (const auto& [field, value] : key.fields) entries.push_back({name, field, value});
+  }
+  random_.shuffle(entries);
+  for (const broker::StoreEntry& entry : entries) {
+    const std::string problem = broker_->load(entry);
+    if (!problem.empty()) {
+      context_.verdict.fail("recovery", "an entry of the store cannot be read: " + problem + " (" +
+                                            std::string(entry.key) + " " + std::string(entry.field) + ")");
+      return;
+    }
+  }
+  context_.coverage.hit("broker: loaded entries", entries.size());
+  loaded_ = true;
+  store_ = StoreState::up;
+  broker_->loaded(process_.now(), effects_);
+  act();
+  context_.network.router_open([this](PeerId peer, DealerId dealer, wire::Frame frame) {
+    on_frame(peer, dealer, std::move(frame));
+  });
+  turn_soon();
+}
+
+void BrokerProcess::commit() {
+  if (store_ != StoreState::up || in_flight_ != nullptr || !broker_->has_batch()) return;
+  in_flight_ = std::make_shared<Commit>();
+  in_flight_->batch = broker_->take_batch(in_flight_->number);
+  send_commit();
+}
+
+void BrokerProcess::send_commit() {
+  // What is on its way when the connection breaks, or this process dies, may still arrive.
+  Context& context = context_;
+  const std::int64_t back = store_latency();
+  context_.schedule.after(
+      store_latency(),
+      [this, &context, back, commit = in_flight_, token = token_, connection = connection_,
+       life = process_.life()] {
+        const auto answer =
+            context.store.commit(context.schedule.now(), token, commit->number, commit->batch);
+        if (answer == StoreModel::Answer::fenced) {
+          context.coverage.hit("store: late commit was fenced");
+          return;
+        }
+        Record record;
+        record.what = What::committed;
+        record.value = commit->number;
+        context.note("store", std::move(record));
+        note_lengths(context, commit->batch);
+        if (life.expired()) {
+          context.coverage.hit("store: commit of a dead broker was applied");
+          return;
+        }
+        process_.later(back, [this, connection, number = commit->number] {
+          on_answer(connection, number);
+        });
+      });
+}
+
+void BrokerProcess::on_answer(std::uint64_t connection, std::uint64_t number) {
+  if (connection != connection_ || store_ != StoreState::up) return;  // of a broken connection
+  CALLBOARD_CHECK(in_flight_ != nullptr && in_flight_->number == number);
+  in_flight_.reset();
+  events_.emplace_back(broker::Committed{number});
+  turn_soon();
+}
+
+void BrokerProcess::note_lengths(Context& context, const broker::StoreBatch& batch) {
+  for (const auto change : batch.keys()) {
+    std::string_view name = change.name;
+    if (!name.starts_with("q:") || !name.ends_with(":calls")) continue;
+    Record record;
+    record.what = What::queue_length;
+    record.value = context.store.length(name);
+    name.remove_prefix(2);
+    name.remove_suffix(6);
+    record.text = name;
+    context.note("store", std::move(record));
+  }
+}
+
+// --- faults --------------------------------------------------------------------------------------
+
+void BrokerProcess::lose_store(std::int64_t away_us) {
+  if (!loaded_ || store_ != StoreState::up) return;
+  context_.fault("store connection lost", process_.name());
+  store_ = StoreState::down;
+  ++connection_;
+  store_back_us_ = context_.schedule.now() + away_us;
+  events_.emplace_back(broker::StoreDown{"simulated"});
+  turn_soon();
+  process_.later(away_us, [this] {
+    if (store_ == StoreState::down && context_.schedule.now() >= store_back_us_) connect_store();
+  });
+}
+
+void BrokerProcess::stall_store(std::int64_t for_us) {
+  context_.fault("store stalled", process_.name());
+  store_stalled_until_us_ =
+      std::max(store_stalled_until_us_, context_.schedule.now() + for_us);
+}
+
+void BrokerProcess::fill_store(std::int64_t for_us) {
+  if (!loaded_ || full_) return;
+  context_.fault("store full", process_.name());
+  full_ = true;
+  events_.emplace_back(broker::StoreFull{true});
+  turn_soon();
+  process_.later(for_us, [this] {
+    if (!full_) return;
+    full_ = false;
+    events_.emplace_back(broker::StoreFull{false});
+    turn_soon();
+  });
+}
+
+void BrokerProcess::heal() {
+  store_stalled_until_us_ = 0;
+  process_.thaw();
+  if (full_) {
+    full_ = false;
+    events_.emplace_back(broker::StoreFull{false});
+    turn_soon();
+  }
+  if (loaded_ && store_ == StoreState::down) connect_store();
+}
+
+void BrokerProcess::die() {
+  process_.die();
+  context_.network.router_close();
+  Record record;
+  record.what = What::broker_died;
+  record.process = process_.id();
+  context_.note(process_.name(), std::move(record));
+}
+
+// --- the loop ------------------------------------------------------------------------------------
+
+void BrokerProcess::on_frame(PeerId peer, DealerId dealer, wire::Frame frame) {
+  observer_.at_broker(peer, dealer, frame);
+  inbox_.emplace_back(peer, std::move(frame));
+  turn_soon();
+}
+
+void BrokerProcess::turn_soon() {
+  if (turning_) return;
+  turning_ = true;
+  process_.later(random_.between(kTurnUs, kTurnUsMax), [this] { turn(); });
+}
+
+void BrokerProcess::turn() {
+  turning_ = false;
+  if (broker_ == nullptr) return;
+  while (!events_.empty()) {
+    const broker::Event event = std::move(events_.front());
+    events_.pop_front();
+    step(event);
+  }
+  std::deque<std::pair<PeerId, wire::Frame>> arrived;
+  arrived.swap(inbox_);
+  for (const auto& [peer, frame] : arrived) {
+    step(broker::FrameArrived{peer, wire::FrameView{frame.head, frame.parts}});
+  }
+  if (broker_->next_deadline_us() <= process_.now().mono_us) step(broker::Tick{});
+  act();
+  commit();
+  arm();
+}
+
+void BrokerProcess::step(const broker::Event& event) {
+  broker_->step(process_.now(), event, effects_);
+}
+
+void BrokerProcess::act() {
+  for (auto& [peer, frames] : effects_.frames) {
+    bool lost = false;
+    for (wire::Frame& frame : frames) {
+      if (frame.empty()) continue;
+      observer_.from_broker(peer, frame);
+      if (!lost && !context_.network.router_send(peer, std::move(frame))) lost = true;
+    }
+    if (!lost) continue;
+    events_.emplace_back(broker::PeerLost{peer});
+    turn_soon();
+  }
+  for (const auto& [level, text] : effects_.log) {
+    context_.say(process_.name(), "log " + std::to_string(level) + ": " + text);
+  }
+  if (!effects_.fatal.empty()) {
+    context_.verdict.fail("broker", "it wants to stop: " + effects_.fatal);
+  }
+  effects_.clear();
+}
+
+void BrokerProcess::arm() {
+  const std::int64_t next = broker_->next_deadline_us();
+  if (next == kNever) return;
+  const std::int64_t due = process_.to_virtual(next);
+  if (armed_us_ > context_.schedule.now() && armed_us_ <= due) return;
+  armed_us_ = due;
+  process_.at_mono(next, [this, due] {
+    if (armed_us_ == due) armed_us_ = kNever;
+    turn_soon();
+  });
+}
+
+}  // namespace callboard::sim

@@ -1,0 +1,87 @@
+// A broker process: the real core, and around it what broker/server and broker/store do: frames in
+// and out, one commit in flight, the fence token, and the fate of a commit whose answer was lost.
+//
+// Thread safety: none.
+#pragma once
+
+#include "broker/core/broker.hpp"
+#include "tests/sim/context.hpp"
+#include "tests/sim/observer.hpp"
+#include "tests/sim/process.hpp"
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace callboard::sim {
+
+/// How slow the store is in one run.
+struct StoreShape {
+  std::int64_t latency_us_min = 30;
+  std::int64_t latency_us_max = 300;
+};
+
+class BrokerProcess {
+ public:
+  BrokerProcess(Context& context, Observer& observer, std::uint64_t epoch, StoreShape shape);
+  ~BrokerProcess();
+
+  Process& process() { return process_; }
+
+  // --- faults ---
+  /// The connection to the store breaks for this long; what is on its way may still arrive.
+  void lose_store(std::int64_t away_us);
+  void stall_store(std::int64_t for_us);
+  void fill_store(std::int64_t for_us);
+  /// The store is back at once.
+  void heal();
+  /// kill -9.
+  void die();
+
+ private:
+  struct Commit {
+    broker::StoreBatch batch;
+    std::uint64_t number = 0;
+  };
+  enum class StoreState : std::uint8_t { connecting, up, down };
+
+  void connect_store();
+  void load();
+  void on_frame(PeerId peer, DealerId dealer, wire::Frame frame);
+  void turn_soon();
+  void turn();
+  void step(const broker::Event& event);
+  void act();
+  void arm();
+  void commit();
+  void send_commit();
+  void on_answer(std::uint64_t connection, std::uint64_t number);
+  static void note_lengths(Context& context, const broker::StoreBatch& batch);
+  std::int64_t store_latency();
+
+  Context& context_;
+  Observer& observer_;
+  Process process_;
+  Random random_;
+  StoreShape shape_;
+  std::unique_ptr<broker::Broker> broker_;
+  broker::Effects effects_;
+  std::deque<std::pair<PeerId, wire::Frame>> inbox_;
+  std::deque<broker::Event> events_;   ///< what else happened since the last turn
+  bool turning_ = false;
+  bool loaded_ = false;
+  std::int64_t armed_us_ = kNever;     ///< virtual time of the earliest timer that is set
+  std::uint64_t epoch_ = 0;
+
+  StoreState store_ = StoreState::connecting;
+  std::uint64_t connection_ = 0;       ///< counts connections to the store
+  std::uint64_t token_ = 0;
+  std::int64_t store_back_us_ = 0;
+  std::int64_t store_stalled_until_us_ = 0;
+  std::shared_ptr<Commit> in_flight_;
+  bool full_ = false;
+};
+
+}  // namespace callboard::sim

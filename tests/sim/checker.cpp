@@ -1,0 +1,40 @@
+#include "tests/sim/checker.hpp"
+
+namespace callboard::sim {
+
+std::vector<std::unique_ptr<Checker>> make_all_checkers() {
+  std::vector<std::unique_ptr<Checker>> checkers;
+  checkers.push_back(make_attempts_checker());
+  checkers.push_back(make_baseline_checker());
+  checkers.push_back(make_concurrency_checker());
+  checkers.push_back(make_deadline_checker());
+  checkers.push_back(make_dependency_checker());
+  checkers.push_back(make_incarnation_checker());
+  checkers.push_back(make_liveness_checker());
+  checkers.push_back(make_order_checker());
+  checkers.push_back(make_outcome_checker());
+  checkers.push_back(make_pending_checker());
+  checkers.push_back(make_refusal_checker());
+  checkers.push_back(make_stability_checker());
+  return checkers;
+}
+
+std::string describe(const CallSpec& spec) {
+  std::string text = "call " + to_string(spec.id) + " (client " + std::to_string(spec.client) +
+                     ", target " + std::to_string(spec.target) + "." + spec.method;
+  if (!spec.group.empty()) text += ", group " + spec.group;
+  if (!spec.options.key.empty()) text += ", key " + spec.options.key;
+  text += ", max_retries " + std::to_string(spec.max_retries);
+  if (spec.errors_retried) text += ", errors retried";
+  if (spec.plan.failing_attempts > 0) {
+    text += ", first " + std::to_string(spec.plan.failing_attempts) + " attempts throw";
+  }
+  if (spec.deadline_us != kNever) text += ", deadline " + std::to_string(spec.deadline_us);
+  for (const wire::Ref& ref : spec.options.refs) text += ", takes " + to_string(ref.call);
+  for (const CallId after : spec.options.after) text += ", after " + to_string(after);
+  if (!spec.durable) text += ", memory";
+  if (spec.options.no_result) text += ", no result";
+  return text + ")";
+}
+
+}  // namespace callboard::sim

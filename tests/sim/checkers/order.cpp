@@ -1,0 +1,58 @@
+// Calls of one session and lane start in the order in which they were submitted.
+#include "tests/sim/checker.hpp"
+
+#include <map>
+#include <tuple>
+
+namespace callboard::sim {
+
+namespace {
+
+/// One session's calls of one lane. With ordering = key each key is a lane.
+using LaneKey = std::tuple<SessionId, std::uint32_t, std::string, std::int8_t>;
+
+class OrderChecker final : public Checker {
+ public:
+  OrderChecker() : Checker("order") {}
+
+  void on(const Record& record, Ledger& ledger, Verdict& verdict) override {
+    if (record.what != What::begun) return;
+    CallFacts* facts = ledger.find(record.call);
+    if (facts == nullptr) return;
+    const CallSpec& spec = *facts->spec;
+    const TargetSpec& target = ledger.specs().targets[spec.target];
+    if (target.kind != TargetSpec::Kind::actor) return;  // replicas and workers run side by side
+    if (target.options.ordering == wire::Ordering::none) return;
+    const bool keyed = target.options.ordering == wire::Ordering::key;
+    if (keyed && spec.options.key.empty()) return;
+    const LaneKey lane{spec.id.session, spec.target, keyed ? spec.options.key : spec.group,
+                       spec.options.priority.value_or(0)};
+    // One at a time: a retried call comes before everything behind it. Otherwise only first starts
+    // have an order.
+    const bool one_at_a_time = keyed || limit_of(target, spec.group) == 1;
+    if (!one_at_a_time && facts->begins.size() > 1) return;
+    std::uint64_t& last = last_[lane];
+    if (spec.id.seq < last) {
+      const CallId later{spec.id.session, last};
+      return fail(verdict, describe(spec) + " began after " +
+                               describe(*ledger.find(later)->spec) + " of the same lane");
+    }
+    last = spec.id.seq;
+  }
+
+ private:
+  static std::uint32_t limit_of(const TargetSpec& target, const std::string& group) {
+    for (const auto& [name, limit] : target.options.groups) {
+      if (name == group) return limit;
+    }
+    return target.options.max_concurrency;
+  }
+
+  std::map<LaneKey, std::uint64_t> last_;
+};
+
+}  // namespace
+
+std::unique_ptr<Checker> make_order_checker() { return std::make_unique<OrderChecker>(); }
+
+}  // namespace callboard::sim

@@ -1,0 +1,119 @@
+// Every outcome is one of those that the contract allows for this call, and told once.
+#include "tests/sim/checker.hpp"
+
+namespace callboard::sim {
+
+namespace {
+
+class OutcomeChecker final : public Checker {
+ public:
+  OutcomeChecker() : Checker("outcome") {}
+
+  void on(const Record& record, Ledger& ledger, Verdict& verdict) override {
+    if (record.what != What::resolved && record.what != What::refused) return;
+    CallFacts* facts = ledger.find(record.call);
+    if (facts == nullptr) {
+      return fail(verdict, "an answer to a call that nobody submitted: " + to_string(record.call));
+    }
+    if (++answers_[record.call] > 1) {
+      return fail(verdict, "a second answer: " + describe(*facts->spec));
+    }
+    if (record.what == What::refused) return;  // that it never begins is the attempts checker's
+    const std::string problem = problem_with(*facts, ledger);
+    if (!problem.empty()) {
+      fail(verdict, "resolved as " + std::string(callboard::name_of(facts->code)) + ", but " +
+                        problem + ": " + describe(*facts->spec));
+    }
+  }
+
+ private:
+  static std::string problem_with(const CallFacts& facts, const Ledger& ledger) {
+    const CallSpec& spec = *facts.spec;
+    const TargetSpec& target = ledger.specs().targets[spec.target];
+    const bool begun = !facts.begins.empty();
+    const bool trouble = ledger.faults() > 0 || target.killed;
+    switch (facts.code) {
+      case Errc::ok: return problem_with_execution(facts, ledger, Errc::ok);
+      case Errc::task_error: {
+        const std::string problem = problem_with_execution(facts, ledger, Errc::task_error);
+        if (!problem.empty()) return problem;
+        const Execution& execution = *ledger.execution(facts.execution);
+        // What a cancel asked for is not run again.
+        if (spec.errors_retried && !facts.cancel_asked && spec.max_retries > 0 &&
+            execution.attempt <= static_cast<std::uint32_t>(spec.max_retries)) {
+          return "attempts were left";
+        }
+        return {};
+      }
+      case Errc::expired:
+        if (begun) return "it has begun";
+        return spec.deadline_us == kNever ? "it had no deadline" : std::string();
+      case Errc::deadline_exceeded:
+        if (spec.deadline_us == kNever) return "it had no deadline";
+        return begun || trouble ? std::string() : "it has never begun";
+      case Errc::cancelled:
+        return facts.cancel_asked || target.killed ? std::string() : "nobody cancelled it";
+      case Errc::dependency_failed: return problem_with_dependencies(spec, ledger, begun);
+      case Errc::actor_died:
+        if (target.kind == TargetSpec::Kind::task) return "it is a task";
+        if (begun && spec.max_retries == 0) return "it has begun, so nobody may say that it did not";
+        return trouble || target.constructor_throws ? std::string() : "nothing killed the actor";
+      case Errc::constructor_failed:
+        if (begun) return "it has begun";
+        return target.constructor_throws ? std::string() : "the constructor does not throw";
+      case Errc::maybe_executed:
+        if (spec.max_retries != 0) return "it may be run again";
+        return trouble ? std::string() : "nothing was lost";
+      case Errc::lost:
+        if (spec.durable) return "it is durable";
+        return ledger.broker_deaths() > 0 ? std::string() : "no broker died";
+      case Errc::unknown_actor:
+      case Errc::stopping:
+        return begun ? "it has begun" : (target.killed ? std::string() : "the actor was not killed");
+      case Errc::disconnected: return {};
+      case Errc::poisoned: return trouble ? std::string() : "nothing was lost";
+      default: return "that is no outcome of a call that was accepted";
+    }
+  }
+
+  static std::string problem_with_execution(const CallFacts& facts, const Ledger& ledger,
+                                            Errc code) {
+    const Execution* execution = ledger.execution(facts.execution);
+    if (execution == nullptr) return "no execution gave this value";
+    if (execution->call != facts.spec) return "the value is another call's";
+    if (execution->ended_us < 0) return "that execution has not ended";
+    if (execution->code != code) return "that execution ended otherwise";
+    return {};
+  }
+
+  static std::string problem_with_dependencies(const CallSpec& spec, const Ledger& ledger,
+                                               bool begun) {
+    if (begun) return "it has begun";
+    const auto failed = [&](CallId id) {
+      const CallFacts* other = const_cast<Ledger&>(ledger).find(id);
+      if (other == nullptr) return true;
+      if (other->refused_us >= 0 || other->released_us >= 0) return true;
+      if (other->spec->options.no_result) return true;
+      if (other->resolved_us >= 0) return other->code != Errc::ok;
+      // Its failure may not have reached its own client yet; it must not have succeeded.
+      return other->begins.empty() ||
+             ledger.execution(other->begins.back())->code != Errc::ok ||
+             ledger.execution(other->begins.back())->ended_us < 0;
+    };
+    for (const wire::Ref& ref : spec.options.refs) {
+      if (failed(ref.call)) return {};
+    }
+    for (const CallId id : spec.options.after) {
+      if (failed(id)) return {};
+    }
+    return "none of its dependencies failed";
+  }
+
+  std::map<CallId, int> answers_;
+};
+
+}  // namespace
+
+std::unique_ptr<Checker> make_outcome_checker() { return std::make_unique<OutcomeChecker>(); }
+
+}  // namespace callboard::sim

@@ -1,0 +1,58 @@
+// A refusal leaves no hole: until the client has seen it, later calls of that queue are refused too.
+#include "tests/sim/checker.hpp"
+
+#include <map>
+
+namespace callboard::sim {
+
+namespace {
+
+class RefusalChecker final : public Checker {
+ public:
+  RefusalChecker() : Checker("refusal") {}
+
+  void on(const Record& record, Ledger& ledger, Verdict& verdict) override {
+    if (record.what != What::refused && record.what != What::begun) return;
+    const CallFacts* facts = ledger.find(record.call);
+    if (facts == nullptr) return;
+    const CallSpec& spec = *facts->spec;
+    Lane& lane = lanes_[{spec.id.session, spec.target}];
+    if (record.what == What::refused) {
+      if (!leaves_a_hole(record.code)) return;
+      lane.refused.push_back(&spec);
+      if (lane.last_begun != nullptr && lane.last_begun->id.seq > spec.id.seq) {
+        fail_with(*lane.last_begun, spec, verdict);
+      }
+      return;
+    }
+    if (lane.last_begun == nullptr || lane.last_begun->id.seq < spec.id.seq) lane.last_begun = &spec;
+    for (const CallSpec* other : lane.refused) {
+      if (other->id.seq > spec.id.seq) continue;
+      if (spec.submitted_us < ledger.facts(*other).refused_us) fail_with(spec, *other, verdict);
+    }
+  }
+
+ private:
+  struct Lane {
+    std::vector<const CallSpec*> refused;
+    const CallSpec* last_begun = nullptr;  ///< the one that was submitted last
+  };
+
+  void fail_with(const CallSpec& begun, const CallSpec& refused, Verdict& verdict) const {
+    fail(verdict, describe(begun) + " began, although it was submitted before the refusal of " +
+                      describe(refused) + " was known");
+  }
+  /// Refusals of one call for its own sake (a bad option, say) say nothing about the lane.
+  static bool leaves_a_hole(Errc code) {
+    return code == Errc::queue_full || code == Errc::refused_before ||
+           code == Errc::store_unavailable || code == Errc::store_full;
+  }
+
+  std::map<std::pair<SessionId, std::uint32_t>, Lane> lanes_;
+};
+
+}  // namespace
+
+std::unique_ptr<Checker> make_refusal_checker() { return std::make_unique<RefusalChecker>(); }
+
+}  // namespace callboard::sim

@@ -1,0 +1,66 @@
+// What all parts of one simulated world share.
+//
+// Thread safety: none.
+#pragma once
+
+#include "tests/sim/checker.hpp"
+#include "tests/sim/coverage.hpp"
+#include "tests/sim/history.hpp"
+#include "tests/sim/network.hpp"
+#include "tests/sim/process.hpp"
+#include "tests/sim/random.hpp"
+#include "tests/sim/schedule.hpp"
+#include "tests/sim/spec.hpp"
+#include "tests/sim/store_model.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+
+namespace callboard::sim {
+
+struct Context {
+  Context(std::uint64_t seed, NetworkShape shape)
+      : random(seed), network(schedule, random.fork(), shape), ledger(specs) {}
+
+  Random random;
+  Schedule schedule;
+  History history;
+  Coverage coverage;
+  Specs specs;
+  Network network;
+  StoreModel store;
+  Ledger ledger;
+  Verdict verdict;
+  bool tracing = false;  ///< lines are wanted
+  std::function<void(const std::string& who, const std::string& line)> trace;
+  std::uint32_t next_process = 1;
+  std::uint64_t next_execution = 1;
+
+  ProcessId new_process() { return static_cast<ProcessId>(next_process++); }
+
+  /// Something was observed.
+  void note(const std::string& who, Record record) {
+    record.at_us = schedule.now();
+    if (tracing) trace(who, describe(record));
+    history.add(std::move(record));
+  }
+  /// A fault of the class `name` happens, to whom `text` says.
+  void fault(const std::string& name, const std::string& text) {
+    coverage.hit("fault: " + name);
+    Record record;
+    record.what = What::fault;
+    record.text = name + " " + text;
+    note("world", std::move(record));
+  }
+  /// For people only.
+  void say(const std::string& who, const std::string& line) {
+    if (tracing) trace(who, line);
+  }
+  ClockOffsets random_clocks() {
+    return {random.between(0, 1'000'000'000), 1'700'000'000'000 + random.between(0, 100'000'000)};
+  }
+};
+
+}  // namespace callboard::sim

@@ -1,0 +1,92 @@
+// What the workload asked for: the truth that the checkers compare with, written down by the
+// clients before anything reaches the system.
+//
+// Thread safety: none.
+#pragma once
+
+#include "common/options.hpp"
+#include "common/time.hpp"
+
+#include <callboard/error.hpp>
+#include <callboard/ids.hpp>
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace callboard::sim {
+
+/// Who a process life is. A restarted process is another one.
+enum class ProcessId : std::uint32_t { none = 0 };
+
+/// An actor, a deployment or a task function that calls are made to.
+struct TargetSpec {
+  enum class Kind : std::uint8_t { actor, deployment, task };
+  Kind kind = Kind::actor;
+  std::uint32_t index = 0;
+  ActorId id;                     ///< unset for tasks, and until created
+  std::string name;               ///< of a named actor or deployment, or the task function
+  wire::ActorOptions options;     ///< as asked for at creation; defaults for a task
+  std::uint32_t owner = 0;        ///< client that creates it
+  std::int64_t constructor_us = 0;
+  bool constructor_throws = false;
+  bool killed = false;            ///< somebody asked for its end (kill, or its owner went away)
+
+  /// As the store and people know its queue.
+  std::string queue_name() const {
+    if (kind == Kind::task) return "task/" + name;
+    return name.empty() ? "~" + to_string(id) : name;
+  }
+  /// Calls start in order and one at a time.
+  bool serial() const { return kind == Kind::actor && options.max_concurrency == 1; }
+};
+
+/// What one execution does; a method of the simulated classes.
+struct Plan {
+  std::int64_t service_us = 0;
+  std::uint32_t failing_attempts = 0;  ///< the first so many attempts throw ...
+  std::string error_type;              ///< ... this
+  bool kills_worker = false;           ///< the process dies in it (first attempt only)
+};
+
+/// One call, as its client asked for it.
+struct CallSpec {
+  std::uint32_t index = 0;             ///< place in Specs::calls
+  CallId id;
+  std::uint32_t client = 0;
+  std::uint32_t target = 0;
+  std::string method;
+  wire::CallOptions options;
+  Plan plan;
+  std::string token;                   ///< the bytes that must arrive as its own argument
+  std::int64_t submitted_us = 0;
+  std::int64_t deadline_us = kNever;   ///< virtual time
+  // What the options of call and actor come to.
+  std::int32_t max_retries = 0;
+  bool errors_retried = false;         ///< its plan's errors count as retryable
+  bool durable = true;
+  std::string group;
+
+  bool retryable() const { return max_retries != 0; }
+};
+
+/// All targets and calls of one run.
+struct Specs {
+  std::deque<TargetSpec> targets;
+  std::deque<CallSpec> calls;          ///< in the order of submission; addresses stay
+  std::unordered_map<CallId, CallSpec*> by_id;       // looked up, never walked
+  std::unordered_map<ActorId, TargetSpec*> by_actor; // looked up, never walked
+
+  const CallSpec* find(CallId id) const {
+    const auto found = by_id.find(id);
+    return found == by_id.end() ? nullptr : found->second;
+  }
+  const TargetSpec* find(ActorId id) const {
+    const auto found = by_actor.find(id);
+    return found == by_actor.end() ? nullptr : found->second;
+  }
+};
+
+}  // namespace callboard::sim

@@ -1,0 +1,72 @@
+// Redis as the broker sees it: keys, atomic group commits, a fence token, and a disk behind it.
+//
+// A commit is applied whole or not at all, and only under the token that was set last. What was
+// applied after the last sync is forgotten by lose_power(). Thread safety: none.
+#pragma once
+
+#include "broker/store/batch.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace callboard::sim {
+
+class StoreModel {
+ public:
+  using Fields = std::map<std::string, std::string, std::less<>>;
+  struct Key {
+    broker::KeyKind kind = broker::KeyKind::hash;
+    Fields fields;
+    std::int64_t expires_us = -1;  ///< -1: never
+  };
+  using Keys = std::map<std::string, Key, std::less<>>;
+
+  enum class Answer : std::uint8_t { applied, fenced };
+
+  /// From now on only commits with this token are applied.
+  void set_token(std::uint64_t token) { token_ = token; }
+
+  Answer commit(std::int64_t now_us, std::uint64_t token, std::uint64_t commit_no,
+                const broker::StoreBatch& batch);
+
+  /// Forgets keys whose time has come.
+  void expire(std::int64_t now_us);
+  const Keys& keys() const { return keys_; }
+  std::uint64_t commit_no() const { return commit_no_; }
+  std::size_t length(std::string_view key) const;
+
+  /// fsync: what was applied until now survives a power cut.
+  void sync() { undo_.clear(); }
+  /// Back to the last sync; the number of commits that are gone.
+  std::uint64_t lose_power();
+  /// Whether commits are remembered until sync() so that lose_power() can undo them.
+  void keep_undo(bool keep) { keep_undo_ = keep; }
+
+  struct Counts {
+    std::uint64_t commits = 0, fenced = 0, expired = 0, fields_written = 0;
+  };
+  const Counts& counts() const { return counts_; }
+
+ private:
+  struct Undo {
+    std::uint64_t commit_no;  ///< before
+    std::vector<std::pair<std::string, std::optional<Key>>> keys;
+  };
+
+  void apply(std::int64_t now_us, const broker::StoreBatch::Key& change);
+
+  Keys keys_;
+  std::uint64_t token_ = 0;
+  std::uint64_t commit_no_ = 0;
+  bool keep_undo_ = false;
+  std::vector<Undo> undo_;
+  std::multimap<std::int64_t, std::string> expiries_;  ///< may name keys that changed since
+  Counts counts_;
+};
+
+}  // namespace callboard::sim
