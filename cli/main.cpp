@@ -1,0 +1,68 @@
+// callboard: one program for the broker, workers, and everything that one asks of them.
+#include "cli/commands.hpp"
+#include "cli/context.hpp"
+#include "cli/exit_code.hpp"
+#include "cli/version.hpp"
+
+#include <callboard/error.hpp>
+
+#include <cstdio>
+#include <exception>
+
+#include <CLI/CLI.hpp>
+
+namespace callboard::cli {
+namespace {
+
+constexpr const char* kFooter =
+    "Exit codes: 0 ok, 1 the call failed, 2 usage, 3 cannot connect, 4 not found, 5 refused,\n"
+    "6 timed out, 7 cancelled, 130 interrupted. See docs/cli.md.";
+
+int complain(ExitCode code, const std::string& line) {
+  std::fprintf(stderr, "callboard: %s\n", line.c_str());
+  return static_cast<int>(code);
+}
+
+void add_everything(CLI::App& app, Context& context) {
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.footer(kFooter);
+  app.set_version_flag("--version", "callboard " + std::string(kVersion));
+  app.add_option("--config", context.config_file, "Settings file")->type_name("FILE");
+  app.add_option("-o,--output", context.format_name, "How to print: table or json [table]")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"table", "json"}));
+  config::add_flags(app, "client", context.flags);
+  config::add_flags(app, "log", context.flags);
+  for (const auto add : {add_config, add_keep}) add(app, context);
+}
+
+int run(int argc, char** argv) {
+  Context context;
+  CLI::App app("Durable actors and tasks", "callboard");
+  add_everything(app, context);
+  try {
+    app.parse(argc, argv);
+    context.load_settings();
+    return context.action();
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    return complain(ExitCode::usage, std::string(error.what()) + " (--help says more)");
+  } catch (const Failure& failure) {
+    return complain(failure.code(), failure.what());
+  } catch (const Error& error) {
+    const auto& info = error.info();
+    auto line = std::string(name_of(info.code)) + ": " + info.message;
+    if (!info.type.empty())
+      line = std::string(name_of(info.code)) + ": " + info.type + ": " + info.message;
+    if (!info.place.empty()) line += " (" + info.place + ")";
+    return complain(exit_code_of(info.code), line);
+  } catch (const std::exception& error) {
+    return complain(ExitCode::internal, error.what());
+  }
+}
+
+}  // namespace
+}  // namespace callboard::cli
+
+int main(int argc, char** argv) { return callboard::cli::run(argc, argv); }
