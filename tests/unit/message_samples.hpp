@@ -21,7 +21,7 @@ struct Sample {
   std::function<bool(FrameReader&, std::uint32_t, FrameWriter&)> copy;
 };
 
-/// The epoch in the header of all samples.
+/// The epoch in the header of all samples but hello, whose sender does not know it.
 inline constexpr std::uint64_t kSampleEpoch = 7;
 
 const std::vector<Sample>& samples();

@@ -22,6 +22,12 @@ constexpr std::string_view kArgs = "\x92\x05\xa1x";           // [5, "x"]
 constexpr std::string_view kOptions = "\x81\x01\xcd\x07\xd0"; // {1: 2000}
 constexpr std::string_view kInfo = "\x81\xa1k\x01";           // {"k": 1}
 
+const std::string& encoded_error() {
+  static const std::string bytes =
+      encode({Errc::task_error, "std::out_of_range", "no such row", "", ""});
+  return bytes;
+}
+
 template <class Message>
 Sample plain(std::string name, Type type, Message message) {
   return {std::move(name), type, [message](FrameWriter& out) { write(out, message); },
@@ -153,7 +159,9 @@ void add_client(std::vector<Sample>& all) {
                                                      actor(5, 1), "hits", "Counter"}));
   all.push_back(plain("accepted", Type::accepted, Accepted{12, {{10, 2}}}));
   all.push_back(plain("refused", Type::refused, Refused{2, Errc::queue_full, "full", 100}));
-  all.push_back(plain("result", Type::result, CallResult{2, Errc::task_error, body("\x0a")}));
+  all.push_back(plain("result", Type::result, CallResult{2, Errc::ok, body("\x0a")}));
+  all.push_back(plain("result with an error", Type::result,
+                      CallResult{2, Errc::task_error, body(encoded_error())}));
   all.push_back(plain("cancel_answer", Type::cancel_answer,
                       CancelAnswered{call(5, 2), CancelAnswer::too_late}));
   all.push_back(plain("parked", Type::parked, Parked{3, 2}));
@@ -172,9 +180,11 @@ void add_worker(std::vector<Sample>& all) {
   all.push_back(plain("revoke", Type::revoke, Revoke{31, true}));
   all.push_back(plain("go_on", Type::go_on, GoOn{2, true}));
   all.push_back(plain("started", Type::started, Started{2, Errc::bad_arguments, kInfo}));
-  all.push_back(plain("done", Type::done, Done{31, Errc::task_error, body("\x0a"), true}));
+  all.push_back(plain("done", Type::done, Done{31, Errc::ok, body("\x0a"), false}));
+  all.push_back(plain("done with an error", Type::done,
+                      Done{31, Errc::task_error, body(encoded_error()), true}));
   all.push_back(plain("done with a big value", Type::done,
-                      Done{31, Errc::task_error, big_body('b'), true}));
+                      Done{31, Errc::ok, big_body('b'), false}));
   all.push_back(plain("window", Type::window, Window{2, 1, 64}));
   all.push_back(plain("returned", Type::returned, Returned{31}));
   all.push_back(plain("revoke_answer", Type::revoke_answer,
@@ -211,7 +221,7 @@ const Sample& sample(const std::string& name) {
 
 Frame frame_of(const Sample& sample) {
   Frame frame;
-  FrameWriter out(frame, kSampleEpoch);
+  FrameWriter out(frame, sample.type == Type::hello ? 0 : kSampleEpoch);
   sample.write(out);
   return frame;
 }
