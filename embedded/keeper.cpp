@@ -30,7 +30,7 @@ constexpr std::size_t kPlanBytesMax = 1 << 20;
 constexpr std::int64_t kRedisAskEveryMs = 3;
 /// A process that lived longer than this had a good life; its next death is counted from one.
 constexpr std::int64_t kLivedMs = 10'000;
-constexpr int kDeathsMax = 6;
+constexpr int kDeathsMax = 4;
 constexpr std::int64_t kPollMsMax = 60'000;
 constexpr std::int64_t kBackoffMs = 50;
 /// Nobody waits for what is left behind, so it gets little time.

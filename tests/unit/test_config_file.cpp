@@ -6,9 +6,9 @@
 #include <regex>
 #include <set>
 
-#include <CLI/CLI.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <CLI/CLI.hpp>
 
 namespace callboard::config {
 namespace {

@@ -67,10 +67,10 @@ TEST(ConfigLayers, EveryRowCanBeSetByItsVariable) {
   for (const auto& setting : table()) {
     Sources sources;
     const auto type = setting.type();
-    const std::string text = type == "number"            ? std::to_string(setting.max)
-                             : type == "flag"            ? "true"
-                             : !setting.choices.empty()  ? std::string(setting.choices.back())
-                                                         : "some-text";
+    const std::string text = type == "number"           ? std::to_string(setting.max)
+                             : type == "flag"           ? "true"
+                             : !setting.choices.empty() ? std::string(setting.choices.back())
+                                                        : "some-text";
     sources.environment = {{setting.environment(), text}};
     if (setting.name == "broker.worker_lease_ms" || setting.name == "broker.heartbeat_ms") continue;
     const auto loaded = load(sources);
