@@ -24,7 +24,6 @@
 #include <callboard/error.hpp>
 #include <callboard/ids.hpp>
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -35,7 +34,10 @@
 namespace callboard {
 class Client;
 class Registry;
+namespace client {
+class Core;
 }
+}  // namespace callboard
 
 namespace callboard::worker {
 
@@ -127,6 +129,10 @@ class ExecutorHost {
   /// `method` ("Class.method") has kept an event loop from turning for `ms`. Called while it still
   /// does, and once more with the whole time when it ends.
   virtual void stalled(std::uint32_t slot, std::string_view method, std::int64_t ms, bool over) = 0;
+
+  /// An exception that no call can fail with: from a handler that a method left behind on its event
+  /// loop, or from a destructor. Worth a line in the log.
+  virtual void stray_error(std::uint32_t /*slot*/, const ErrorInfo& /*error*/) {}
 };
 
 /// What revoke() found.
@@ -189,6 +195,7 @@ class Executor {
 struct Environment {
   ExecutorHost* host = nullptr;
   Client* client = nullptr;     ///< for calls made inside calls; may be null
+  client::Core* core = nullptr;  ///< of that client: what actor handles among arguments belong to
   std::string worker;           ///< its name, for people
   std::uint64_t pid = 0;
   std::int64_t loop_warn_ms = limits::kLoopWarnMs;

@@ -1,0 +1,41 @@
+#include "worker/context.hpp"
+
+#include "worker/crash_handler.hpp"
+#include "worker/executors/active_call.hpp"
+#include "worker/executors/incarnation.hpp"
+
+#include <utility>
+
+namespace callboard::worker {
+
+namespace {
+
+/// Most calls reuse the memory of one that asked for the same.
+void assign(std::string& text, std::string_view value) {
+  if (text != value) text.assign(value);
+}
+
+}  // namespace
+
+void prepare_context(ActiveCall& call) {
+  const Incarnation& incarnation = *call.incarnation;
+  callboard::detail::RunningCall& running = call.running;
+  running.id = call.job.call;
+  running.actor = incarnation.spec.actor;
+  running.attempt = call.job.attempt;
+  running.incarnation = incarnation.spec.incarnation;
+  running.deadline_us = call.job.deadline_us;
+  running.client = incarnation.environment.client;
+  assign(running.queue, incarnation.spec.name.empty() ? call.method->name : incarnation.spec.name);
+  assign(running.method, call.method->name);
+  assign(running.headers, call.options ? std::string_view(call.options->headers) : "");
+}
+
+RunningScope::RunningScope(ActiveCall& call) : RunningScope(call.running, call.job.ticket) {}
+
+RunningScope::RunningScope(callboard::detail::RunningCall& running, std::uint32_t ticket)
+    : scope_(&running), slot_before_(std::exchange(running_slot, ticket)) {}
+
+RunningScope::~RunningScope() { running_slot = slot_before_; }
+
+}  // namespace callboard::worker

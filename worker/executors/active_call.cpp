@@ -1,0 +1,102 @@
+#include "worker/executors/active_call.hpp"
+
+#include "common/check.hpp"
+
+namespace callboard::worker {
+
+namespace {
+
+void trim(std::string& buffer, std::size_t bytes_max) {
+  if (buffer.capacity() > bytes_max) {
+    std::string().swap(buffer);
+  } else {
+    buffer.clear();
+  }
+}
+
+}  // namespace
+
+void CallReference::drop() noexcept {
+  if (call_ == nullptr) return;
+  if (call_->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  call_->pool->last_reference_gone(*call_);
+}
+
+ActiveCall& CallPool::acquire() {
+  if (spare_.empty()) {
+    const std::lock_guard lock(mutex_);
+    spare_.append(freed_);
+  }
+  if (spare_.empty()) {
+    chunks_.push_back(std::make_unique<ActiveCall[]>(kChunkCalls));
+    for (std::size_t i = 0; i < kChunkCalls; ++i) {
+      chunks_.back()[i].pool = this;
+      spare_.push_back(chunks_.back()[i]);
+    }
+  }
+  ActiveCall& call = *spare_.pop_front();
+  call.references.store(1, std::memory_order_relaxed);
+  return call;
+}
+
+void CallPool::release(CallQueue& ended) {
+  CallQueue free;
+  CallQueue referred;
+  while (ActiveCall* call = ended.pop_front()) {
+    // Nobody can add a reference to a call that only we refer to.
+    if (call->references.load(std::memory_order_acquire) == 1) {
+      clear(*call);
+      free.push_back(*call);
+    } else {
+      referred.push_back(*call);
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  freed_.append(free);
+  while (ActiveCall* call = referred.pop_front()) {
+    // Decided under the lock, so that whoever drops the last reference sees that it lingers.
+    call->lingers = true;
+    ++lingering_;
+    if (call->references.fetch_sub(1, std::memory_order_acq_rel) != 1) continue;
+    --lingering_;
+    clear(*call);
+    freed_.push_back(*call);
+  }
+}
+
+void CallPool::last_reference_gone(ActiveCall& call) {
+  bool last = false;
+  {
+    const std::lock_guard lock(mutex_);
+    CALLBOARD_CHECK(call.lingers);
+    --lingering_;
+    clear(call);
+    freed_.push_back(call);
+    last = closed_ && lingering_ == 0;
+  }
+  if (last) delete this;
+}
+
+void CallPool::close() {
+  bool last = false;
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    last = lingering_ == 0;
+  }
+  if (last) delete this;
+}
+
+// Leaves Job::lease alone: the I/O thread may be looking for one.
+void CallPool::clear(ActiveCall& call) {
+  call.job.ticket = 0;
+  call.job.args.part = Blob();
+  trim(call.job.args.text, kSpareBytesMax);
+  trim(call.job.options, kSpareBytesMax);
+  call.options.reset();
+  call.running.cancel_requested.store(false, std::memory_order_relaxed);
+  call.lingers = false;
+  call.state.store(ActiveCall::State::free, std::memory_order_release);
+}
+
+}  // namespace callboard::worker

@@ -1,0 +1,183 @@
+// A call inside an executor, from submit() to its outcome, and the pool that it comes from.
+//
+//   free --submit--> queued --claim--> running --outcome--> ended --> free
+//                      │  ^────unclaim────┘ (the host said wait)
+//                      └─take back─> taken ──(whoever meets it in the queue)──> free
+//
+// The I/O thread takes back a queued call and an executor's thread claims it; one compare-exchange
+// decides who wins, so that neither has to lock what the other is working on.
+//
+// Calls are counted by reference: a coroutine's executor, which user code may keep, refers to its
+// call, and the memory stays until the last of them is gone.
+//
+// Thread safety: as said at each member. "I/O" is the thread that calls the Executor.
+#pragma once
+
+#include "worker/executor.hpp"
+
+#include <callboard/context.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace callboard::worker {
+
+struct Method;
+class CallPool;
+class Lane;
+struct Incarnation;
+
+/// What an executor keeps with a call beyond its end, to use again for the next one.
+struct CallExtension {
+  virtual ~CallExtension() = default;
+};
+
+struct ActiveCall {
+  enum class State : std::uint8_t { free, queued, running, taken, ended };
+
+  // Written by I/O before the call is queued.
+  Job job;
+  const Method* method = nullptr;               ///< null: unknown
+  const Incarnation* incarnation = nullptr;
+  Lane* lane = nullptr;
+  std::uint64_t number = 0;                     ///< counts submits of one executor
+  std::unique_ptr<wire::CallOptions> options;   ///< when job.options has been read
+
+  // Shared.
+  std::atomic<State> state{State::free};
+  std::atomic<std::uint32_t> references{0};
+  /// What the method sees of it; complete once it has begun. Its cancel_requested is set by I/O.
+  callboard::detail::RunningCall running;
+
+  // Of whoever holds the call: the pool, the queue, then the thread that runs it.
+  ActiveCall* next = nullptr;
+  std::int64_t queued_us = 0;
+  std::int64_t began_us = 0;
+  std::unique_ptr<CallExtension> extension;
+
+  // The pool's own.
+  CallPool* pool = nullptr;
+  bool lingers = false;  ///< ended, but still referred to
+
+  /// Any thread. True for one caller only, and only while the call is queued.
+  bool claim() { return leave_queue(State::running); }
+  bool take_back() { return leave_queue(State::taken); }
+  /// REQUIRES: the caller has claimed it, and puts it back to the front of its queue.
+  void unclaim() { state.store(State::queued, std::memory_order_release); }
+
+ private:
+  bool leave_queue(State to) {
+    State expected = State::queued;
+    return state.compare_exchange_strong(expected, to, std::memory_order_acq_rel);
+  }
+};
+
+/// Keeps a call's memory. Thread safety: like shared_ptr.
+class CallReference {
+ public:
+  CallReference() = default;
+  explicit CallReference(ActiveCall& call) noexcept : call_(&call) { add(); }
+  CallReference(const CallReference& other) noexcept : call_(other.call_) { add(); }
+  CallReference(CallReference&& other) noexcept : call_(std::exchange(other.call_, nullptr)) {}
+  CallReference& operator=(CallReference other) noexcept {
+    std::swap(call_, other.call_);
+    return *this;
+  }
+  ~CallReference() { drop(); }
+
+  ActiveCall* get() const noexcept { return call_; }
+  ActiveCall* operator->() const noexcept { return call_; }
+
+ private:
+  void add() noexcept {
+    if (call_ != nullptr) call_->references.fetch_add(1, std::memory_order_relaxed);
+  }
+  void drop() noexcept;
+
+  ActiveCall* call_ = nullptr;
+};
+
+/// First in, first out; linked through ActiveCall::next. Thread safety: none.
+class CallQueue {
+ public:
+  bool empty() const { return head_ == nullptr; }
+  ActiveCall* front() const { return head_; }
+
+  void push_back(ActiveCall& call) {
+    call.next = nullptr;
+    (head_ == nullptr ? head_ : tail_->next) = &call;
+    tail_ = &call;
+  }
+  void push_front(ActiveCall& call) {
+    call.next = head_;
+    if (head_ == nullptr) tail_ = &call;
+    head_ = &call;
+  }
+  ActiveCall* pop_front() {
+    ActiveCall* call = head_;
+    if (call != nullptr) head_ = call->next;
+    return call;
+  }
+  /// Moves all of `other` behind what is here.
+  void append(CallQueue& other) {
+    if (other.empty()) return;
+    (head_ == nullptr ? head_ : tail_->next) = other.head_;
+    tail_ = other.tail_;
+    other.head_ = nullptr;
+  }
+
+ private:
+  ActiveCall* head_ = nullptr;
+  ActiveCall* tail_ = nullptr;  ///< meaningless when empty
+};
+
+/// The calls of one executor: made in chunks, used again, found by lease without an index.
+class CallPool {
+ public:
+  /// Deletes the pool once no call is referred to any more.
+  struct Closer {
+    void operator()(CallPool* pool) const { pool->close(); }
+  };
+  using Owner = std::unique_ptr<CallPool, Closer>;
+  static Owner create() { return Owner(new CallPool); }
+
+  /// I/O. A free call with one reference, for the executor.
+  ActiveCall& acquire();
+  /// Any thread. Gives up the executor's reference of each; empties the queue.
+  void release(CallQueue& ended);
+
+  /// I/O. Calls `visit(ActiveCall&)` for every call, used or not, until it returns true.
+  template <class Visit>
+  void for_each(Visit visit) {
+    for (const auto& chunk : chunks_) {
+      for (std::size_t i = 0; i < kChunkCalls; ++i) {
+        if (visit(chunk[i])) return;
+      }
+    }
+  }
+
+ private:
+  friend class CallReference;
+  static constexpr std::size_t kChunkCalls = 32;
+  /// A longer buffer is not kept for the next call.
+  static constexpr std::size_t kSpareBytesMax = 1024;
+
+  CallPool() = default;
+  ~CallPool() = default;
+  void close();
+  void last_reference_gone(ActiveCall& call);
+  static void clear(ActiveCall& call);
+
+  std::vector<std::unique_ptr<ActiveCall[]>> chunks_;  ///< I/O
+  CallQueue spare_;                                    ///< I/O
+
+  std::mutex mutex_;
+  CallQueue freed_;
+  std::size_t lingering_ = 0;  ///< calls that ended while something referred to them
+  bool closed_ = false;
+};
+
+}  // namespace callboard::worker

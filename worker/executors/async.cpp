@@ -1,0 +1,355 @@
+// The async lane: an event loop on one thread, on which coroutines and plain methods take turns.
+//
+// Everything that changes the lane goes through one posted handler, pump(): it takes what came in,
+// lets go of what has ended, and begins what fits, in order. A coroutine that ends only posts it,
+// so a burst of ends costs one handler and the host one wake-up.
+//
+// What a method left behind (co_spawn with detached) keeps running until the actor stops, and is
+// then destroyed, not finished.
+
+#include "worker/executors/call_executor.hpp"
+#include "worker/executors/invoke.hpp"
+#include "worker/executors/lane.hpp"
+#include "worker/executors/lane_thread.hpp"
+#include "worker/executors/loop_watch.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace callboard::worker {
+
+namespace {
+
+namespace asio = boost::asio;
+
+/// How many calls begin, and for how long, before the loop sees to its sockets and timers again.
+constexpr int kTurnCalls = 64;
+constexpr std::int64_t kTurnUs = 1000;
+
+/// What a coroutine needs beside its call.
+struct Coroutine final : CallExtension {
+  asio::cancellation_signal stop;
+  Invocation invocation;
+  bool past_deadline = false;
+};
+
+/// What has a loop beneath it and goes away with it.
+struct Loop {
+  asio::io_context context{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+  asio::steady_timer deadline{context};
+};
+
+class AsyncLane final : public Lane {
+ public:
+  explicit AsyncLane(const LaneSettings& settings)
+      : Lane(settings),
+        loop_(std::make_unique<Loop>()),
+        meter_(incarnation().environment, incarnation().spec.slot),
+        watch_(LoopWatch::shared()) {
+    watch_->add(meter_);
+  }
+  ~AsyncLane() override {
+    join();
+    close();
+    watch_->remove(meter_);
+  }
+
+  void start(std::function<void()> first) override {
+    thread_ = std::thread([this, first = std::move(first)] { run(first); });
+  }
+  void try_again() override {
+    change([this] { ++tries_; });
+  }
+  void retire() override {
+    change([this] { retired_ = true; });
+  }
+  void join() override {
+    if (thread_.joinable()) thread_.join();
+  }
+  void close() override {
+    std::unique_ptr<Loop> loop;  // destroyed after the lock is gone
+    const std::lock_guard lock(mutex_);
+    loop_.swap(loop);
+  }
+
+ protected:
+  void push(CallQueue& calls) override {
+    change([&] { inbox_.append(calls); });
+  }
+  void opened() override {
+    change([this] { open_ = true; });
+  }
+  void resume() override {
+    change([] {});
+  }
+  void cancel(std::span<ActiveCall*> running) override {
+    change([&] {
+      for (const ActiveCall* call : running) cancels_.push_back(call->job.lease);
+    });
+  }
+  void finish_when_empty() override {
+    change([this] { finishing_ = true; });
+  }
+  bool can_run(MethodKind) const override { return true; }
+
+ private:
+  /// Any thread: changes what pump() looks at, and sees to it that it looks.
+  template <class Change>
+  void change(Change make) {
+    const std::lock_guard lock(mutex_);
+    make();
+    if (loop_) schedule_pump();
+  }
+  /// Lane, or under the lock.
+  void schedule_pump() {
+    if (!pump_posted_.exchange(true)) asio::post(loop_->context, [this] { pump(); });
+  }
+
+  void run(const std::function<void()>& first);
+  void pump();
+  void take_changes();
+  void begin_calls();
+  bool begin_next(std::int64_t now);
+  void spawn(ActiveCall& call);
+  void ended(ActiveCall& call, std::exception_ptr thrown);
+  void finish(ActiveCall& call, Invocation& invocation);
+  void let_go();
+  void arm_deadline();
+  void deadline_passed();
+  static Coroutine& coroutine_of(ActiveCall& call) {
+    return static_cast<Coroutine&>(*call.extension);
+  }
+
+  // The loop's thread.
+  CallQueue ready_;
+  std::unordered_map<std::uint64_t, ActiveCall*> running_;       ///< coroutines, by lease
+  std::set<std::pair<std::int64_t, ActiveCall*>> deadlines_;     ///< of those that have one
+  std::vector<ActiveCall*> ended_;        ///< their coroutines are gone when pump() runs
+  CallQueue finished_;                    ///< nothing is left of them but their memory
+  std::int64_t armed_us_ = kNever;
+  bool announced_ = false;                ///< the host was told that more comes soon
+  bool waits_ = false;
+  std::uint64_t tries_before_ = 0;        ///< what tries_ was when this turn began
+  bool may_begin_ = false;
+  bool last_calls_ = false;               ///< finishing_, as pump() last saw it
+  bool drained_ = false;
+
+  std::mutex mutex_;
+  CallQueue inbox_;
+  std::vector<std::uint64_t> cancels_;
+  std::uint64_t tries_ = 0;
+  bool open_ = false;
+  bool finishing_ = false;
+  bool retired_ = false;
+  std::unique_ptr<Loop> loop_;  ///< null after close()
+
+  std::atomic<bool> pump_posted_{false};
+  LoopMeter meter_;
+  std::shared_ptr<LoopWatch> watch_;
+  std::thread thread_;
+};
+
+void AsyncLane::run(const std::function<void()>& first) {
+  prepare_lane_thread(incarnation().entry.name);
+  if (first) first();
+  while (!loop_->context.stopped()) {
+    try {
+      loop_->context.run();
+    } catch (...) {  // from a handler that a method left behind; there is no call that it could fail
+      host().stray_error(incarnation().spec.slot, describe_exception());
+    }
+  }
+  if (first) settings().owner->last_rites();
+}
+
+void AsyncLane::pump() {
+  pump_posted_.store(false);
+  take_changes();
+  let_go();
+  if (may_begin_) begin_calls();
+  if (std::exchange(announced_, false)) host().ended({}, false);
+  pool().release(finished_);
+  const bool empty = ready_.empty() && running_.empty();
+  if (last_calls_ && empty && !drained_) {
+    drained_ = true;
+    settings().owner->drained();
+  }
+}
+
+void AsyncLane::take_changes() {
+  std::vector<std::uint64_t> cancels;
+  {
+    const std::lock_guard lock(mutex_);
+    ready_.append(inbox_);
+    cancels.swap(cancels_);
+    if (tries_ != std::exchange(tries_before_, tries_)) waits_ = false;
+    may_begin_ = open_;
+    last_calls_ = finishing_ && open_;
+    if (retired_) loop_->context.stop();
+  }
+  for (const std::uint64_t lease : cancels) {
+    const auto found = running_.find(lease);
+    if (found != running_.end()) coroutine_of(*found->second).stop.emit(asio::cancellation_type::all);
+  }
+}
+
+void AsyncLane::begin_calls() {
+  const std::int64_t turn_ends_us = steady_now_us() + kTurnUs;
+  for (int begun = 0; !ready_.empty(); ++begun) {
+    if (!halted() && (waits_ || held() || running_.size() >= settings().limit)) return;
+    const std::int64_t now = steady_now_us();
+    if (begun == kTurnCalls || now > turn_ends_us) return schedule_pump();
+    if (!begin_next(now)) return;
+  }
+}
+
+/// False when nothing more may begin now.
+bool AsyncLane::begin_next(std::int64_t now) {
+  ActiveCall& call = *ready_.pop_front();
+  Outcome outcome;
+  switch (admit(call, now, outcome)) {
+    case Admission::wait:
+      ready_.push_front(call);
+      waits_ = true;
+      return false;
+    case Admission::gone:
+      finished_.push_back(call);
+      return true;
+    case Admission::refused:
+      announced_ = true;
+      report(outcome, true);
+      finished_.push_back(call);
+      return true;
+    case Admission::run:
+      break;
+  }
+  if (call.method->kind == MethodKind::coroutine) {
+    spawn(call);
+  } else {
+    Invocation invocation;
+    {
+      const LoopMeter::Scope busy(meter_, call.method);
+      invoke(call, invocation);
+    }
+    finish(call, invocation);
+    finished_.push_back(call);
+  }
+  return true;
+}
+
+void AsyncLane::spawn(ActiveCall& call) {
+  if (!call.extension) call.extension = std::make_unique<Coroutine>();
+  Coroutine& coroutine = coroutine_of(call);
+  coroutine.invocation = prepare(call);
+  coroutine.past_deadline = false;
+  running_.emplace(call.job.lease, &call);
+  if (call.job.deadline_us != kNever) {
+    deadlines_.emplace(call.job.deadline_us, &call);
+    arm_deadline();
+  }
+  const CallExecutor executor(loop_->context.get_executor(), CallReference(call), meter_);
+  asio::co_spawn(asio::any_io_executor(executor),
+                 call.method->coroutine(incarnation().object, coroutine.invocation),
+                 asio::bind_cancellation_slot(
+                     coroutine.stop.slot(),
+                     [this, &call](std::exception_ptr thrown) { ended(call, thrown); }));
+}
+
+/// The coroutine's last act: its frame and its executors still exist.
+void AsyncLane::ended(ActiveCall& call, std::exception_ptr thrown) {
+  Coroutine& coroutine = coroutine_of(call);
+  if (thrown) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const boost::system::system_error& e) {
+      fail(call, coroutine.invocation);
+      const bool asked = call.running.cancel_requested.load(std::memory_order_relaxed);
+      if (asked && e.code() == asio::error::operation_aborted) {
+        coroutine.invocation.error->code = Errc::cancelled;
+      }
+    } catch (...) {
+      fail(call, coroutine.invocation);
+    }
+  }
+  if (coroutine.past_deadline && coroutine.invocation.error &&
+      coroutine.invocation.error->code == Errc::cancelled) {
+    coroutine.invocation.error->code = Errc::deadline_exceeded;
+  }
+  running_.erase(call.job.lease);
+  if (call.job.deadline_us != kNever) deadlines_.erase({call.job.deadline_us, &call});
+  finish(call, coroutine.invocation);
+  coroutine.invocation = Invocation();
+  ended_.push_back(&call);
+  schedule_pump();
+}
+
+void AsyncLane::finish(ActiveCall& call, Invocation& invocation) {
+  Outcome outcome(call.job, Outcome::Fate::ended);
+  conclude(call, invocation.error.get(), settings().limit == 1, steady_now_us(), outcome);
+  complete(call, invocation, outcome);
+  announced_ = true;
+  report(outcome, true);
+  schedule_pump();
+}
+
+/// The signal of a coroutine that is gone still refers to its executor, and so to the call.
+void AsyncLane::let_go() {
+  for (ActiveCall* call : ended_) {
+    coroutine_of(*call).stop.slot().clear();
+    finished_.push_back(*call);
+  }
+  ended_.clear();
+}
+
+void AsyncLane::arm_deadline() {
+  const std::int64_t next = deadlines_.empty() ? kNever : deadlines_.begin()->first;
+  if (next >= armed_us_) return;  // an alarm that comes too early does no harm
+  armed_us_ = next;
+  loop_->deadline.expires_at(
+      std::chrono::steady_clock::time_point(std::chrono::microseconds(next)));
+  loop_->deadline.async_wait([this](const boost::system::error_code& error) {
+    if (!error) deadline_passed();
+  });
+}
+
+void AsyncLane::deadline_passed() {
+  armed_us_ = kNever;
+  const std::int64_t now = steady_now_us();
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    ActiveCall& call = *deadlines_.begin()->second;
+    deadlines_.erase(deadlines_.begin());
+    coroutine_of(call).past_deadline = true;
+    call.running.cancel_requested.store(true, std::memory_order_relaxed);
+    coroutine_of(call).stop.emit(asio::cancellation_type::all);
+  }
+  arm_deadline();
+}
+
+}  // namespace
+
+std::unique_ptr<Lane> make_async_lane(const LaneSettings& settings) {
+  return std::make_unique<AsyncLane>(settings);
+}
+
+}  // namespace callboard::worker

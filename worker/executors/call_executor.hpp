@@ -1,0 +1,68 @@
+// The executor that a coroutine method runs on: its loop's own, with the call around every handler.
+//
+// A coroutine comes back to its executor after each wait, whatever it waited for, and whatever it
+// starts with this_coro::executor inherits it. So this_call(), the crash handler and the stall
+// meter are right in every piece of it, however many coroutines take turns on the loop.
+//
+// It is small enough that any_io_executor keeps it without allocating. It refers to its call, so
+// that a socket which an actor keeps may keep its executor too.
+//
+// Thread safety: like the executor inside.
+#pragma once
+
+#include "worker/context.hpp"
+#include "worker/executors/active_call.hpp"
+#include "worker/executors/loop_watch.hpp"
+
+#include <boost/asio/query.hpp>
+#include <boost/asio/require.hpp>
+
+#include <type_traits>
+#include <utility>
+
+namespace callboard::worker {
+
+template <class Inner>
+class CallExecutor {
+ public:
+  CallExecutor(Inner inner, CallReference call, LoopMeter& meter) noexcept
+      : inner_(std::move(inner)), call_(std::move(call)), meter_(&meter) {}
+
+  template <class Property>
+    requires boost::asio::can_query_v<const Inner&, Property>
+  decltype(auto) query(const Property& property) const
+      noexcept(boost::asio::is_nothrow_query_v<const Inner&, Property>) {
+    return boost::asio::query(inner_, property);
+  }
+
+  template <class Property>
+    requires boost::asio::can_require_v<const Inner&, Property>
+  auto require(const Property& property) const {
+    auto inner = boost::asio::require(inner_, property);
+    return CallExecutor<decltype(inner)>(std::move(inner), call_, *meter_);
+  }
+
+  template <class Function>
+  void execute(Function&& function) const {
+    inner_.execute([call = call_, meter = meter_,
+                    run = std::forward<Function>(function)]() mutable {
+      const LoopMeter::Scope busy(*meter, call->method);
+      const RunningScope scope(*call.get());
+      std::move(run)();
+    });
+  }
+
+  friend bool operator==(const CallExecutor& a, const CallExecutor& b) noexcept {
+    return a.inner_ == b.inner_ && a.call_.get() == b.call_.get();
+  }
+  friend bool operator!=(const CallExecutor& a, const CallExecutor& b) noexcept {
+    return !(a == b);
+  }
+
+ private:
+  Inner inner_;
+  CallReference call_;
+  LoopMeter* meter_;
+};
+
+}  // namespace callboard::worker

@@ -1,0 +1,36 @@
+// Running one method: arguments in, result or error out, exceptions caught.
+//
+// Thread safety: the functions share nothing; each call is run by one thread at a time.
+#pragma once
+
+#include "worker/executors/active_call.hpp"
+#include "worker/executors/incarnation.hpp"
+
+#include <callboard/registry.hpp>
+
+#include <span>
+#include <vector>
+
+namespace callboard::worker {
+
+/// An invocation with the arguments of `call`, which outlives it.
+Invocation prepare(const ActiveCall& call);
+
+/// Calls a method on this thread. REQUIRES: it is not a coroutine.
+void invoke(ActiveCall& call, Invocation& invocation);
+
+/// Calls a batched method once for all calls. REQUIRES: all have that method. this_call() inside it
+/// is the first of them.
+void invoke_batch(std::span<ActiveCall*> calls, std::vector<Invocation>& invocations);
+
+/// What is being thrown, as task_error with type, message and causes. REQUIRES: in a catch block.
+ErrorInfo describe_exception();
+
+/// Notes what is being thrown as the error of this call: cancelled when it was asked to stop and
+/// says so, task_error otherwise. REQUIRES: in a catch block.
+void fail(const ActiveCall& call, Invocation& invocation);
+
+/// Moves result or error into the outcome, the error with the place where it came from.
+void complete(const ActiveCall& call, Invocation& invocation, Outcome& outcome);
+
+}  // namespace callboard::worker

@@ -1,0 +1,207 @@
+#include "worker/executors/lane.hpp"
+
+#include "common/messages.hpp"
+#include "worker/context.hpp"
+#include "worker/executors/incarnation.hpp"
+
+#include <algorithm>
+
+namespace callboard::worker {
+
+namespace {
+
+/// Weight of the newest call in the moving average of service times: 1/8.
+constexpr std::int64_t kServiceWeight = 8;
+
+void count_one(std::atomic<std::uint64_t>& counter) {
+  counter.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+ExecutorHost& Lane::host() const { return *incarnation().environment.host; }
+
+void Lane::submit(CallQueue& calls, std::uint32_t count) {
+  submitted_ += count;
+  push(calls);
+}
+
+Revoked Lane::revoke(ActiveCall& call, bool running_too) {
+  if (call.take_back()) {
+    ActiveCall* one = &call;
+    give_back({&one, 1});
+    return Revoked::returned;
+  }
+  if (call.state.load(std::memory_order_acquire) != ActiveCall::State::running) {
+    return Revoked::unknown;
+  }
+  if (!running_too) return Revoked::running;
+  call.running.cancel_requested.store(true, std::memory_order_relaxed);
+  ActiveCall* one = &call;
+  cancel({&one, 1});
+  return Revoked::stopping;
+}
+
+void Lane::go_on(bool hand_back) {
+  if (hand_back) take_back_all();
+  held_.store(false, std::memory_order_release);
+  resume();
+}
+
+void Lane::stop(bool now) {
+  stopping_.store(true, std::memory_order_seq_cst);
+  if (now) {
+    halted_.store(true, std::memory_order_seq_cst);  // before taking back: an unclaimed call sees it
+    take_back_all();
+    std::vector<ActiveCall*> running;
+    pool().for_each([&](ActiveCall& call) {
+      if (call.lane == this && call.state.load(std::memory_order_acquire) ==
+                                   ActiveCall::State::running) {
+        call.running.cancel_requested.store(true, std::memory_order_relaxed);
+        running.push_back(&call);
+      }
+      return false;
+    });
+    if (!running.empty()) cancel(running);
+  }
+  if (held_.load(std::memory_order_seq_cst)) go_on(true);
+  finish_when_empty();
+}
+
+GroupStats Lane::stats() const {
+  GroupStats stats;
+  const std::uint64_t ended = ended_.load(std::memory_order_relaxed);
+  const std::uint64_t begun = begun_.load(std::memory_order_relaxed);
+  const std::uint64_t gone = taken_ + begun;
+  stats.limit = settings_.limit * settings_.batch_size;
+  stats.queued = static_cast<std::uint32_t>(submitted_ > gone ? submitted_ - gone : 0);
+  stats.running = static_cast<std::uint32_t>(begun > ended ? begun - ended : 0);
+  stats.service_us = service_us_.load(std::memory_order_relaxed);
+  stats.held = held_.load(std::memory_order_relaxed);
+  return stats;
+}
+
+void Lane::open(bool usable) {
+  usable_.store(usable, std::memory_order_release);
+  opened();
+}
+
+Lane::Admission Lane::admit(ActiveCall& call, std::int64_t now_us, Outcome& outcome) {
+  if (!call.claim()) return Admission::gone;
+  count_one(begun_);
+  if (halted() || !usable_.load(std::memory_order_acquire)) {
+    outcome = Outcome(call.job, Outcome::Fate::returned);
+    call.state.store(ActiveCall::State::ended, std::memory_order_release);
+    count_one(ended_);
+    return Admission::refused;
+  }
+  if (call.running.cancel_requested.load(std::memory_order_relaxed)) {
+    return refuse(call, Errc::cancelled, "it was cancelled before it began", outcome);
+  }
+  if (call.job.deadline_us <= now_us) {
+    return refuse(call, Errc::expired, "its deadline passed before it began", outcome);
+  }
+  if (call.method == nullptr) {
+    return refuse(call, Errc::unknown_method,
+                  incarnation().entry.name + " has no such method on this worker", outcome);
+  }
+  if (!can_run(call.method->kind)) {
+    return refuse(call, Errc::invalid_option,
+                  call.method->place + " is a coroutine; only an actor of mode async runs those",
+                  outcome);
+  }
+  if (!call.job.options.empty() && !call.options) {
+    auto options = std::make_unique<wire::CallOptions>();
+    wire::Reader in(call.job.options);
+    std::string problem;
+    if (!read(in, *options, problem)) {
+      return refuse(call, Errc::invalid_option, std::move(problem), outcome);
+    }
+    call.options = std::move(options);
+  }
+  if (host().begin(call.job, now_us) == Begin::wait) {
+    begun_.fetch_sub(1, std::memory_order_relaxed);
+    call.unclaim();
+    return Admission::wait;
+  }
+  call.began_us = now_us;
+  prepare_context(call);
+  return Admission::run;
+}
+
+Lane::Admission Lane::refuse(ActiveCall& call, Errc code, std::string message, Outcome& outcome) {
+  outcome = Outcome(call.job, Outcome::Fate::refused);
+  outcome.status = code;
+  ErrorInfo error;
+  error.code = code;
+  error.message = std::move(message);
+  error.place = incarnation().place(call.method ? call.method->place : incarnation().entry.name);
+  outcome.value = Payload(wire::encode(error));
+  call.state.store(ActiveCall::State::ended, std::memory_order_release);
+  count_one(ended_);
+  return Admission::refused;
+}
+
+void Lane::conclude(ActiveCall& call, const ErrorInfo* error, bool may_hold, std::int64_t now_us,
+                    Outcome& outcome) {
+  outcome.began_us = call.began_us;
+  outcome.ended_us = now_us;
+  if (may_hold && error != nullptr && is_retried(call, *error)) outcome.held = true;
+  const std::int64_t average = service_us_.load(std::memory_order_relaxed);
+  service_us_.store(average + (now_us - call.began_us - average) / kServiceWeight,
+                    std::memory_order_relaxed);
+  // A queue may keep the call's memory for long; its bytes can go now. Nothing that a coroutine
+  // left behind may be blamed on whoever gets its slot of the recorder next.
+  call.job.args.part = Blob();
+  call.job.ticket = 0;
+  call.state.store(ActiveCall::State::ended, std::memory_order_release);
+  count_one(ended_);
+}
+
+void Lane::report(Outcome& outcome, bool more_soon) {
+  if (!outcome.held) return host().ended({&outcome, 1}, more_soon);
+  held_.store(true, std::memory_order_seq_cst);
+  settings_.owner->report_held(*this, outcome);
+  if (!stopping_.load(std::memory_order_seq_cst)) return;
+  halted_.store(true, std::memory_order_seq_cst);  // an actor that ends does not wait for an answer
+  held_.store(false, std::memory_order_release);
+}
+
+bool Lane::is_retried(const ActiveCall& call, const ErrorInfo& error) const {
+  if (error.code != Errc::task_error) return false;
+  const wire::ActorOptions& actor = incarnation().spec.options;
+  std::int32_t retries = actor.max_retries;
+  const wire::RetryOn* retry_on = actor.retry_on ? &*actor.retry_on : nullptr;
+  if (call.options) {
+    if (call.options->max_retries) retries = *call.options->max_retries;
+    if (call.options->retry_on) retry_on = &*call.options->retry_on;
+  }
+  const bool attempts_left = retries < 0 || call.job.attempt <= static_cast<std::uint32_t>(retries);
+  return attempts_left && retry_on != nullptr && retry_on->matches(error.type);
+}
+
+void Lane::take_back_all() {
+  std::vector<ActiveCall*> calls;
+  pool().for_each([&](ActiveCall& call) {
+    if (call.lane == this && call.take_back()) calls.push_back(&call);
+    return false;
+  });
+  std::sort(calls.begin(), calls.end(),
+            [](const ActiveCall* a, const ActiveCall* b) { return a->number < b->number; });
+  give_back(calls);
+}
+
+void Lane::give_back(std::span<ActiveCall*> calls) {
+  if (calls.empty()) return;
+  std::vector<Outcome> outcomes;
+  outcomes.reserve(calls.size());
+  for (ActiveCall* call : calls) {
+    outcomes.emplace_back(call->job, Outcome::Fate::returned);
+    // Whoever meets it in the queue frees it, perhaps much later; its bytes can go now.
+    call->job.args = Payload();
+  }
+  taken_ += calls.size();
+  host().ended(outcomes, false);
+}
+
+}  // namespace callboard::worker

@@ -1,0 +1,98 @@
+#include "worker/executors/loop_watch.hpp"
+
+#include "worker/executors/lane_thread.hpp"
+
+#include <callboard/registry.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace callboard::worker {
+
+LoopMeter::Scope::Scope(LoopMeter& meter, const Method* method)
+    : meter_(meter.since_us_.load(std::memory_order_relaxed) == kIdle ? &meter : nullptr) {
+  if (meter_ == nullptr) return;
+  meter.method_.store(method, std::memory_order_relaxed);
+  meter.since_us_.store(steady_now_us(), std::memory_order_release);
+}
+
+LoopMeter::Scope::~Scope() {
+  if (meter_ != nullptr) meter_->leave();
+}
+
+void LoopMeter::leave() {
+  const std::int64_t since = since_us_.exchange(kIdle, std::memory_order_relaxed);
+  const std::int64_t ms = (steady_now_us() - since) / kMicrosPerMilli;
+  if (ms < environment_.loop_warn_ms) return;
+  const Method* method = method_.load(std::memory_order_relaxed);
+  environment_.host->stalled(slot_, method->place, ms, true);
+}
+
+void LoopMeter::look(std::int64_t now_us) {
+  const std::int64_t since = since_us_.load(std::memory_order_acquire);
+  if (since == kIdle || since == reported_since_us_) return;
+  const std::int64_t ms = (now_us - since) / kMicrosPerMilli;
+  if (ms < environment_.loop_warn_ms) return;
+  const Method* method = method_.load(std::memory_order_relaxed);
+  // The loop may have gone on to another method meanwhile; then there is nothing to name.
+  if (since_us_.load(std::memory_order_acquire) != since) return;
+  reported_since_us_ = since;
+  environment_.host->stalled(slot_, method->place, ms, false);
+}
+
+std::shared_ptr<LoopWatch> LoopWatch::shared() {
+  static std::mutex mutex;
+  static std::weak_ptr<LoopWatch> instance;
+  const std::lock_guard lock(mutex);
+  std::shared_ptr<LoopWatch> watch = instance.lock();
+  if (!watch) instance = watch = std::make_shared<LoopWatch>();
+  return watch;
+}
+
+LoopWatch::LoopWatch() : thread_([this] { run(); }) {}
+
+LoopWatch::~LoopWatch() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void LoopWatch::add(LoopMeter& meter) {
+  const std::lock_guard lock(mutex_);
+  meters_.push_back(&meter);
+  wake_.notify_one();
+}
+
+void LoopWatch::remove(LoopMeter& meter) {
+  const std::lock_guard lock(mutex_);
+  meters_.erase(std::find(meters_.begin(), meters_.end(), &meter));
+}
+
+void LoopWatch::run() {
+  prepare_lane_thread("loop-watch");
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    if (meters_.empty()) {
+      wake_.wait(lock);
+    } else {
+      wake_.wait_for(lock, std::chrono::milliseconds(look_at_all()));
+    }
+  }
+}
+
+/// Returns after how many milliseconds to look again.
+std::int64_t LoopWatch::look_at_all() {
+  const std::int64_t now = steady_now_us();
+  std::int64_t interval_ms = limits::kLoopWarnMs;
+  for (LoopMeter* meter : meters_) {
+    meter->look(now);
+    interval_ms = std::min(interval_ms, meter->environment_.loop_warn_ms);
+  }
+  return std::max<std::int64_t>(interval_ms / 2, 1);
+}
+
+}  // namespace callboard::worker
