@@ -1,0 +1,176 @@
+// All that a broker and Redis say to each other, through one connection after another.
+//
+//   resting ──> connecting ──> greeting ──> fencing ──> loading ──> ready
+//      ^            │             │            │ (first run     │        │
+//      └────────────┴─────────────┴────────────┴─ only) ────────┴────────┘  any trouble: rest a little
+//
+//   greeting  log in, look at the server (refusal(), durability()), load the commit script
+//   fencing   replace the fence; only then is anything read
+//   loading   hand every field of the store to the StoreReader
+//   ready     at most one commit in flight; the fence and the memory limit are looked at regularly
+//
+// Redis being away is never an error: the dialogue rests and tries again for ever, and says so once
+// per change and every kSayAgainMs. A reply that does not come in time makes a new connection, never
+// a failed commit. Only a server that must not be used, and a shard that belongs to somebody else,
+// end it (StoreNews::fatal).
+// No I/O: bytes come in by received(), go out through output(), and time is told. The owner of the
+// socket opens it when wants_connection() says so, and closes it when has_connection() turns false.
+// Thread safety: none.
+#pragma once
+
+#include "broker/core/event.hpp"
+#include "broker/store/commit_writer.hpp"
+#include "broker/store/fence.hpp"
+#include "broker/store/loader.hpp"
+#include "broker/store/pipeline.hpp"
+#include "broker/store/redis_url.hpp"
+#include "broker/store/resp.hpp"
+#include "broker/store/server_facts.hpp"
+#include "common/time.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace callboard::broker {
+
+struct StoreOptions {
+  RedisUrl url;
+  std::uint32_t shard = 0;
+  std::string broker_name = "broker";
+  std::int64_t connect_ms_max = 2000;
+  /// A reply that takes longer makes the connection worthless. Redis may stall for seconds when it
+  /// forks or its disk is slow, and a new connection would not be answered sooner.
+  std::int64_t reply_ms_max = 5000;
+  std::int64_t probe_ms = 500;        ///< how often the fence and the memory are looked at
+  std::int64_t backoff_ms_min = 20;
+  std::int64_t backoff_ms_max = 500;
+};
+
+/// What a broker learns of the store before it reads it.
+struct StoreState {
+  std::uint64_t epoch = 0;      ///< of this run
+  std::uint64_t timeline = 0;
+  std::uint64_t commit_no = 0;  ///< the last commit
+  ServerFacts facts;
+};
+
+/// Takes the contents of the store at start-up. A connection that breaks while the store is read
+/// makes it begin anew, with load_begins().
+class StoreReader {
+ public:
+  virtual ~StoreReader() = default;
+  virtual void load_begins(const StoreState& state) = 0;
+  /// A non-empty answer says why the entry cannot be read; the broker must stop then.
+  virtual std::string load(const StoreEntry& entry) = 0;
+  virtual void load_ended() = 0;
+};
+
+/// What happened; the caller takes it and clears it.
+struct StoreNews {
+  std::vector<Event> events;  ///< Committed, StoreDown, StoreUp, StoreFull; none before load_ended()
+  std::vector<std::pair<int, std::string>> log;  ///< level as in Effects, text
+  std::string fatal;          ///< one sentence: why the broker must stop
+};
+
+class StoreDialogue {
+ public:
+  /// `run_token` is random, of 16 bytes or more, never used by another run.
+  StoreDialogue(StoreOptions options, std::string run_token, StoreReader& reader);
+
+  // --- the connection, as the owner of the socket sees it -----------------------------------------
+  bool wants_connection(Instant now) const;
+  void connecting(Instant now);
+  void connected(Instant now);
+  void received(Instant now, std::string_view bytes);
+  /// Bytes left; waiting for a reply goes on.
+  void sent(Instant now) { progress_us_ = now.mono_us; }
+  /// The connection could not be made, or is gone.
+  void failed(Instant now, std::string_view why);
+  /// False: the connection, if there is one, is to be closed.
+  bool has_connection() const { return phase_ > Phase::resting; }
+  OutBuffer& output() { return output_; }
+  bool has_output() const { return !output_.empty(); }
+
+  // --- commits -------------------------------------------------------------------------------------
+  /// A batch may be written: the store was loaded, is there, and no commit is in flight.
+  bool idle() const;
+  /// The batch must stay unchanged until Committed. REQUIRES: idle()
+  void commit(Instant now, const StoreBatch& batch, std::uint64_t commit_no);
+
+  // --- time ----------------------------------------------------------------------------------------
+  void tick(Instant now);
+  std::int64_t next_deadline_us() const;  ///< of the steady clock; kNever when there is none
+
+  StoreNews& news() { return news_; }
+  const StoreState& state() const { return state_; }
+
+ private:
+  enum class Phase : std::uint8_t { ended, resting, connecting, greeting, fencing, loading, ready };
+  enum class Asked : std::uint8_t {
+    login, name, info, config, script, fence, scan, commit, probe_fence, probe_memory,
+  };
+
+  void ask(Asked what) { asked_.push_back(what); }
+  void on_reply(Instant now, Asked what, const Reply& reply);
+  void on_greeting(Instant now, Asked what, const Reply& reply);
+  void check_server(Instant now);
+  void take_fence();
+  void on_fence(Instant now, const Reply& reply);
+  void on_scan(Instant now, const Reply& reply);
+  void go_on_loading(Instant now);
+  void become_ready(Instant now);
+  void write_commit();
+  void on_commit(Instant now, const Reply& reply);
+  void on_refused_commit(Instant now, const std::string& text);
+  void committed();
+  void probe(Instant now);
+  void on_probe(Instant now, Asked what, const Reply& reply);
+  void watch_memory();
+  void resolve(Instant now, std::uint64_t store_commit_no);
+  void rest(Instant now, std::string text);
+  void end(std::string text);
+  void say_away(Instant now, const std::string& text);
+  void say_ready(Instant now);
+  void say(int level, std::string text) { news_.log.emplace_back(level, std::move(text)); }
+
+  StoreOptions options_;
+  std::string prefix_;
+  StoreReader& reader_;
+  ScriptCommitWriter writer_;
+  CommitPipeline pipeline_;
+  Fence fence_;
+  StoreState state_;
+  StoreNews news_;
+
+  // of one connection
+  Phase phase_ = Phase::resting;
+  OutBuffer output_;
+  ReplyReader replies_;
+  std::deque<Asked> asked_;         ///< oldest first
+  std::string script_sha_;
+  ServerFacts facts_;
+  std::int64_t progress_us_ = 0;    ///< when bytes last moved, or something was asked
+  std::int64_t next_probe_us_ = 0;
+  std::int64_t next_memory_us_ = 0;
+  bool probing_ = false;            ///< the fence was asked for
+  bool script_was_gone_ = false;    ///< NOSCRIPT came for the commit in flight
+
+  // of all connections
+  std::optional<StoreLoader> loader_;
+  bool loaded_ = false;
+  MemoryWatch memory_;
+  std::int64_t next_try_us_ = 0;
+  std::int64_t backoff_ms_ = 0;
+  int refusals_ = 0;                ///< of one commit in a row, for no passing reason
+  bool down_ = false;               ///< StoreDown was told
+  std::string away_text_;           ///< why Redis is away; empty when it is there
+  std::int64_t away_since_us_ = 0;
+  std::int64_t said_us_ = 0;
+};
+
+}  // namespace callboard::broker

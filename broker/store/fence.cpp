@@ -1,0 +1,76 @@
+#include "broker/store/fence.hpp"
+
+#include <utility>
+
+namespace callboard::broker {
+
+namespace {
+
+// KEYS: fence, meta. ARGV: token, schema, broker's name, epoch of this run (0: it takes over),
+// the part of the token that all connections of this run share.
+constexpr std::string_view kScript = R"lua(#!lua flags=allow-oom
+local schema = redis.call('HGET', KEYS[2], 'schema')
+if schema and schema ~= ARGV[2] then return {'SCHEMA', schema} end
+if ARGV[4] == '0' then
+  redis.call('HINCRBY', KEYS[2], 'epoch', 1)
+  redis.call('HSETNX', KEYS[2], 'timeline', 1)
+  redis.call('HSETNX', KEYS[2], 'commit_no', 0)
+  redis.call('HSET', KEYS[2], 'schema', ARGV[2], 'broker', ARGV[3])
+else
+  local fence = redis.call('GET', KEYS[1])
+  local epoch = redis.call('HGET', KEYS[2], 'epoch')
+  local ours = fence and string.sub(fence, 1, #ARGV[5]) == ARGV[5]
+  if not ours or epoch ~= ARGV[4] then return {'LOST', fence or '', epoch or ''} end
+end
+redis.call('SET', KEYS[1], ARGV[1])
+local meta = redis.call('HMGET', KEYS[2], 'epoch', 'timeline', 'commit_no')
+return {'OWNED', meta[1], meta[2], meta[3]}
+)lua";
+
+}  // namespace
+
+Fence::Fence(std::string prefix, std::string run_token, std::string broker_name)
+    : fence_key_(prefix + "fence"),
+      meta_key_(prefix + "meta"),
+      run_token_(std::move(run_token) + "-"),
+      broker_name_(std::move(broker_name)) {}
+
+void Fence::write_request(OutBuffer& out) {
+  token_ = run_token_ + std::to_string(++connections_);
+  RespWriter(out).command({"EVAL", kScript, "2", fence_key_, meta_key_, token_,
+                           std::to_string(kStoreSchema), broker_name_, std::to_string(epoch_),
+                           run_token_});
+}
+
+Fence::Answer Fence::read_answer(const Reply& reply) const {
+  if (reply.is_error()) return {Answer::Kind::refused, std::string(reply.text())};
+  const std::string_view verdict = reply.size() > 0 ? reply[0].text() : std::string_view();
+  if (verdict == "SCHEMA" && reply.size() == 2) {
+    return {Answer::Kind::schema, "the store has schema version " + std::string(reply[1].text()) +
+                                      ", this broker knows only version " +
+                                      std::to_string(kStoreSchema)};
+  }
+  if (verdict == "LOST" && reply.size() == 3) return read_loss(reply[1].text(), reply[2].text());
+  Answer answer;
+  if (verdict == "OWNED" && reply.size() == 4 && parse_number(reply[1].text(), answer.epoch) &&
+      parse_number(reply[2].text(), answer.timeline) &&
+      parse_number(reply[3].text(), answer.commit_no)) {
+    return answer;
+  }
+  return {Answer::Kind::refused, "the numbers in " + meta_key_ + " make no sense"};
+}
+
+Fence::Answer Fence::read_loss(std::string_view found_fence, std::string_view found_epoch) const {
+  std::uint64_t epoch = 0;
+  if (found_fence.empty() || !parse_number(found_epoch, epoch)) {
+    return {Answer::Kind::went_back, "the store was emptied or replaced by an empty one"};
+  }
+  if (epoch < epoch_) {
+    return {Answer::Kind::went_back, "the store went back to epoch " + std::string(found_epoch) +
+                                         ", this broker had seen " + std::to_string(epoch_)};
+  }
+  return {Answer::Kind::taken, "another broker took over (epoch " + std::string(found_epoch) +
+                                   ", this one had " + std::to_string(epoch_) + ")"};
+}
+
+}  // namespace callboard::broker

@@ -1,0 +1,77 @@
+// The commit in flight: from the batch that the core hands over to the answer that it waits for.
+//
+//              stage()          write()            on_reply()           collect()
+//   waiting ────────────> staged ────────> written ────────────> done ────────────> waiting
+//                           ^                 │  on_disconnect(),                ^
+//                           └─────────────────┘  or an answer other than         │
+//                           │                    "committed"                     │
+//                           └── resolve(): the store has it already ──> done ────┘
+//
+// At most one commit is in flight. A lost connection leaves its fate unknown, never failed; it is
+// resolved by the commit number that the store holds, read after the fence was replaced, so that the
+// old connection can no longer change it.
+// No I/O, no clock. Thread safety: none.
+#pragma once
+
+#include "broker/store/commit_writer.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace callboard::broker {
+
+/// What a reply, or the number that the store holds, says about the commit in flight.
+struct CommitAnswer {
+  enum class Kind : std::uint8_t {
+    committed,   ///< applied, whole
+    not_yet,     ///< not applied: write() it (resolve() only; also when nothing is in flight)
+    no_script,   ///< not applied: the script must be loaded again, then write()
+    refused,     ///< Redis answered with an error; its fate is unknown until resolve()
+    fenced,      ///< another broker owns the shard; nothing was applied and nothing ever will be
+    went_back,   ///< the store is not where this broker left it
+  };
+  Kind kind = Kind::committed;
+  std::string text;  ///< one sentence for a person, where it is not committed
+};
+
+class CommitPipeline {
+ public:
+  enum class State : std::uint8_t { waiting, staged, written, done };
+
+  explicit CommitPipeline(const CommitWriter& writer) : writer_(writer) {}
+
+  State state() const { return state_; }
+  /// The last commit that is known to be in the store.
+  std::uint64_t committed() const { return committed_; }
+  /// The commit in flight. REQUIRES: state() is not waiting.
+  std::uint64_t commit_no() const { return commit_no_; }
+
+  /// The store was read and is at this commit. REQUIRES: state() is waiting.
+  void begin(std::uint64_t commit_no);
+  /// Takes a batch, which must stay unchanged until it was collected.
+  /// REQUIRES: state() is waiting, commit_no == committed() + 1
+  void stage(const StoreBatch& batch, std::uint64_t commit_no);
+  /// Appends the commit's command. REQUIRES: state() is staged
+  void write(std::string_view script_sha, std::string_view token, OutBuffer& out);
+  /// The reply to what write() wrote. REQUIRES: state() is written
+  CommitAnswer on_reply(const Reply& reply);
+  /// The connection is gone, and with it the reply.
+  void on_disconnect();
+  /// A new connection owns the fence, and the store is at `store_commit_no`.
+  CommitAnswer resolve(std::uint64_t store_commit_no);
+  /// The number of the commit that is done. REQUIRES: state() is done
+  std::uint64_t collect();
+
+ private:
+  CommitAnswer finish();
+
+  const CommitWriter& writer_;
+  State state_ = State::waiting;
+  const StoreBatch* batch_ = nullptr;
+  std::uint64_t commit_no_ = 0;
+  std::uint64_t committed_ = 0;
+  bool unknown_ = false;  ///< it was written, and no reply told whether it was applied
+};
+
+}  // namespace callboard::broker
