@@ -23,5 +23,6 @@ void add_health(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);
 void add_config(CLI::App& app, Context& context);
 void add_keep(CLI::App& app, Context& context);
+void add_relay_part(CLI::App& app, Context& context);
 
 }  // namespace callboard::cli

@@ -34,7 +34,7 @@ void add_everything(CLI::App& app, Context& context) {
       ->check(CLI::IsMember({"table", "json"}));
   config::add_flags(app, "client", context.flags);
   config::add_flags(app, "log", context.flags);
-  for (const auto add : {add_config, add_keep}) add(app, context);
+  for (const auto add : {add_dev, add_bench, add_config, add_keep, add_relay_part}) add(app, context);
 }
 
 int run(int argc, char** argv) {

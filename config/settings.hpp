@@ -24,7 +24,7 @@ struct BrokerSettings {
   std::vector<std::string> listen = {"tcp://127.0.0.1:7700"};
   std::vector<std::string> advertise;  ///< empty: what it listens on
   std::string events = "tcp://127.0.0.1:7701";
-  std::string redis = "tcp://127.0.0.1:6379";
+  std::string redis = "redis://127.0.0.1:6379";
   std::int64_t shard = 0;
   std::int64_t lease_ms = limits::kLeaseMs;
   std::int64_t worker_lease_ms = limits::kWorkerLeaseMs;

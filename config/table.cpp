@@ -39,7 +39,7 @@ std::vector<Setting> broker_rows() {
        CALLBOARD_FIELD(broker, advertise)},
       {"broker.events", "endpoint of the stream of events; empty for none",
        CALLBOARD_FIELD(broker, events)},
-      {"broker.redis", "the store: tcp://host:port or unix:///path/of/socket",
+      {"broker.redis", "the store: redis://[[user]:password@]host[:port][/db] or unix:///path/of/socket",
        CALLBOARD_FIELD(broker, redis)},
       {"broker.shard", "the shard that this broker serves", CALLBOARD_FIELD(broker, shard), 0, 255},
       {"broker.lease_ms", "a worker that was silent this long has lost its calls, in milliseconds",

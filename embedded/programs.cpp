@@ -54,7 +54,9 @@ Result<std::string> named(const std::string& given, const char* variable) {
   return {Errc::invalid_option, who + path + " is not a program"};
 }
 
-bool is_free(std::uint16_t port) {
+}  // namespace
+
+bool is_free_port(std::uint16_t port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
   const int on = 1;  // as ZeroMQ does, so that both mean the same by "free"
@@ -67,8 +69,6 @@ bool is_free(std::uint16_t port) {
   ::close(fd);
   return bound;
 }
-
-}  // namespace
 
 Result<std::string> find_callboard(const std::string& given) {
   auto path = named(given, "CALLBOARD_BIN");
@@ -100,7 +100,7 @@ Result<std::uint16_t> find_free_port() {
   std::uniform_int_distribution<int> ports(kPortMin, kPortMax);
   for (int i = 0; i < kPortTries; ++i) {
     const auto port = static_cast<std::uint16_t>(ports(random));
-    if (is_free(port)) return port;
+    if (is_free_port(port)) return port;
   }
   return {Errc::internal, "no free port was found between " + std::to_string(kPortMin) + " and " +
                               std::to_string(kPortMax)};

@@ -86,6 +86,9 @@ class EmbeddedSystem::Impl {
       give_up("fsync must be everysec or always, not " + options_.fsync);
     }
     if (!options_.data_dir.empty()) make_data_dir();
+    if (options_.port != 0 && !embedded::is_free_port(options_.port)) {
+      give_up("port " + std::to_string(options_.port) + " of 127.0.0.1 is in use");
+    }
     // Another program may take a free port before the broker does; then another one is tried.
     const int tries = options_.port == 0 ? 3 : 1;
     for (int i = 1; !start(i == tries); ++i) stop();
