@@ -163,6 +163,8 @@ struct Opened {
   ActorId actor;
   std::string queue;
   std::string class_name;
+  Durability durability = Durability::durable;  ///< what a call of it is that does not say
+  WhenFull when_full = WhenFull::reject;        ///< the same
 };
 /// All numbers up to `through` but those refused or parked before; and of those parked `again`,
 /// which were offered again and have been accepted since the last acknowledgement.

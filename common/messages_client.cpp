@@ -188,20 +188,23 @@ bool read(FrameReader& in, std::uint32_t fields, Admin& m) {
 // --- broker to client ------------------------------------------------------------------------
 
 void write(FrameWriter& out, const Opened& m) {
-  begin(out, Type::opened, 7);
+  begin(out, Type::opened, 9);
   out.uint(m.handle);
   out.uint(static_cast<std::uint64_t>(m.code));
   write_text(out, m.text);
   write_id(out, m.actor);
   out.str(m.queue);
   out.str(m.class_name);
+  out.uint(static_cast<std::uint64_t>(m.durability));
+  out.uint(static_cast<std::uint64_t>(m.when_full));
 }
 
 bool read(FrameReader& in, std::uint32_t fields, Opened& m) {
-  return has_fields(in, fields, 7) && in.uint_max(m.handle, limits::kHandlesMax) &&
+  return has_fields(in, fields, 9) && in.uint_max(m.handle, limits::kHandlesMax) &&
          read_code(in, m.code) && read_text(in, m.text, kTextBytesMax) && read_id(in, m.actor) &&
          read_text(in, m.queue, kTextBytesMax) && read_name(in, m.class_name) &&
-         in.skip_fields(fields - 7);
+         read_enum(in, m.durability, Durability::memory) &&
+         read_enum(in, m.when_full, WhenFull::block) && in.skip_fields(fields - 9);
 }
 
 void write(FrameWriter& out, const Accepted& m) {

@@ -40,7 +40,8 @@ void Core::on_open(Session& session, const wire::Open& message) {
   handle.open = true;
   if (message.kind == wire::TargetKind::task) {
     if (tasks_known_.contains(message.name) || workers_.empty()) {
-      if (message.name.empty() || message.name.find_first_of(":{},=?*[]^%/~ \t\n") != std::string::npos) {
+      if (message.name.empty() ||
+          message.name.find_first_of(":{},=?*[]^%/~ \t\n") != std::string::npos) {
         handle.code = Errc::invalid_option;
         handle.text = "not a task's name: " + message.name;
       } else {
@@ -75,6 +76,8 @@ void Core::on_open(Session& session, const wire::Open& message) {
     answer.actor = queue.id;
     answer.queue = queue.name;
     answer.class_name = queue.class_name;
+    answer.durability = queue.options.durability;
+    answer.when_full = queue.options.when_full;
     bind_methods(handle, message.methods);
   } else {
     answer.code = handle.code;
@@ -161,8 +164,8 @@ void Core::on_create(Session& session, const wire::Create& message, const std::s
     if (!options.get_if_exists) {
       code = Errc::name_taken;
       text = "an actor is named " + name;
-    } else if (there.class_name != message.class_name || (options.replicas > 0) !=
-               (there.kind == QueueKind::deployment)) {
+    } else if (there.class_name != message.class_name ||
+               (options.replicas > 0) != (there.kind == QueueKind::deployment)) {
       code = Errc::name_taken;
       text = name + " is of class " + there.class_name;
     } else if (there.state != QueueState::open) {
@@ -201,8 +204,7 @@ void Core::on_create(Session& session, const wire::Create& message, const std::s
     queue->class_name = message.class_name;
     queue->options = options;
     queue->constructor_args = message.args.bytes;
-    const bool detached =
-        options.lifetime ? *options.lifetime == wire::Lifetime::detached : named;
+    const bool detached = options.lifetime ? *options.lifetime == wire::Lifetime::detached : named;
     if (!detached) {
       queue->owner = session.id;
       session.owned.insert(id);
@@ -234,6 +236,8 @@ void Core::on_create(Session& session, const wire::Create& message, const std::s
   answer.actor = queue->id;
   answer.queue = queue->name;
   answer.class_name = queue->class_name;
+  answer.durability = queue->options.durability;
+  answer.when_full = queue->options.when_full;
   wire::FrameWriter out = to(*session.peer, session.durable_batch);
   wire::write(out, answer);
 }
@@ -269,8 +273,10 @@ void Core::on_submit(Session& session, const wire::Submit& message) {
   Errc code = Errc::ok;
   if (!message.options.empty()) {
     wire::Reader in(message.options);
-    if (!wire::read(in, parsed, text)) code = Errc::invalid_option;
-    else options = &parsed;
+    if (!wire::read(in, parsed, text))
+      code = Errc::invalid_option;
+    else
+      options = &parsed;
   }
   if (code == Errc::ok) code = submit_problem(session, *handle, message, options, text);
   if (code != Errc::ok) {
@@ -356,8 +362,8 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
   }
   const bool others_wait = !queue.parked.empty();
   if (!handle.parked && !others_wait && !queue.full(message.args.size())) return false;
-  const auto when_full = options != nullptr && options->when_full ? *options->when_full
-                                                                  : queue.options.when_full;
+  const auto when_full =
+      options != nullptr && options->when_full ? *options->when_full : queue.options.when_full;
   if (when_full == wire::WhenFull::reject && !handle.parked) {
     if (!queue.full(message.args.size())) return false;
     refuse(session, message.seq, message.handle, Errc::queue_full,
@@ -438,11 +444,12 @@ Call& Core::make_call(Session& session, Queue& queue, CallId id, std::string_vie
   if (options.size() + inline_args > 0) {
     call.data = std::make_unique_for_overwrite<char[]>(options.size() + inline_args);
     if (!options.empty()) std::memcpy(call.data.get(), options.data(), options.size());
-    if (inline_args > 0) std::memcpy(call.data.get() + options.size(), args.bytes.data(), inline_args);
+    if (inline_args > 0)
+      std::memcpy(call.data.get() + options.size(), args.bytes.data(), inline_args);
   }
   if (args.part) call.more().part = args.part;
-  call.stored_bytes = static_cast<std::uint32_t>(
-      std::min<std::size_t>(options.size() + args.size(), UINT32_MAX));
+  call.stored_bytes =
+      static_cast<std::uint32_t>(std::min<std::size_t>(options.size() + args.size(), UINT32_MAX));
   std::int64_t budget_ms = queue.options.deadline_ms.value_or(0);
   if (parsed != nullptr) {
     if (parsed->deadline_ms) budget_ms = std::max<std::int64_t>(*parsed->deadline_ms, 1);
@@ -528,7 +535,8 @@ void Core::acknowledge(Session& session) {
   if (session.ack_sent == session.accepted_through && session.accepted_again.empty()) return;
   session.ack_sent = session.accepted_through;
   wire::FrameWriter out = to(*session.peer, session.durable_batch);
-  wire::write(out, wire::Accepted{session.accepted_through, wire::ranges_of(session.accepted_again)});
+  wire::write(out,
+              wire::Accepted{session.accepted_through, wire::ranges_of(session.accepted_again)});
   session.accepted_again.clear();
 }
 

@@ -1,9 +1,9 @@
 // Argument lists: what fits a method's parameters, how they are encoded and decoded.
 //
-// A list is an array with one value an argument. Parameters at the end that are std::optional may be
-// left out. When an argument is the result of another call that has not ended, the list is
-// "separate": an array of byte strings, each an encoded value, so that the broker can put the result
-// in its place without decoding the rest.
+// A list is an array with one value an argument. Parameters at the end that are std::optional may
+// be left out. When an argument is the result of another call that has not ended, the list is
+// "separate": an array of byte strings, each an encoded value, so that the broker can put the
+// result in its place without decoding the rest.
 #pragma once
 
 #include <callboard/description.hpp>

@@ -17,8 +17,8 @@
 //   void, Unit, monostate                      nil                   nil
 //   Encoded                                    as it is              any
 //
-// A number that does not fit, or a value of another kind, is an error that names both types; nothing
-// is converted silently except an int where a float is wanted. The names are portable: the same in
+// A number that does not fit, or a value of another kind, is an error that names both types;
+// nothing is converted silently except an int where a float is wanted. The names are portable: the same in
 // every language. Other types: specialise Codec, or include <callboard/msgpack.hpp>.
 // Containers are in <callboard/containers.hpp>, which this header includes.
 #pragma once

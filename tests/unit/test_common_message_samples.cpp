@@ -156,7 +156,8 @@ void add_client(std::vector<Sample>& all) {
   all.push_back(plain("waiting", Type::waiting, Waiting{call(5, 2), call(9, 4), true}));
   all.push_back(plain("admin", Type::admin, Admin{21, "queue.ls", kInfo}));
   all.push_back(plain("opened", Type::opened, Opened{3, Errc::unknown_actor, "no such actor",
-                                                     actor(5, 1), "hits", "Counter"}));
+                                                     actor(5, 1), "hits", "Counter",
+                                                     Durability::durable, WhenFull::block}));
   all.push_back(plain("accepted", Type::accepted, Accepted{12, {{10, 2}}}));
   all.push_back(plain("refused", Type::refused, Refused{2, Errc::queue_full, "full", 100}));
   all.push_back(plain("result", Type::result, CallResult{2, Errc::ok, body("\x0a")}));

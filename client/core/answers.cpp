@@ -1,0 +1,329 @@
+// What arrives: acknowledgements, refusals, results, room in full queues, answers to requests.
+#include "client/core/session.hpp"
+
+#include <algorithm>
+
+namespace callboard::client {
+
+namespace {
+
+/// How many parked calls are offered at once when it is not known how much room there is.
+constexpr std::uint64_t kProbeCalls = 64;
+
+/// Whether the broker refuses what follows until it hears `resume`. It does not where the queue
+/// itself is not there: then every call is refused for that reason.
+bool holds_back(Errc code) {
+  switch (code) {
+    case Errc::unknown_actor:
+    case Errc::unknown_class:
+    case Errc::unknown_task:
+    case Errc::actor_died:
+    case Errc::constructor_failed:
+    case Errc::name_taken:
+      return false;
+    default:
+      return true;
+  }
+}
+
+}  // namespace
+
+bool Session::on_message(Instant now, std::uint64_t type, std::uint32_t fields,
+                         wire::FrameReader& in, wire::LinkOut& out) {
+  switch (static_cast<wire::Type>(type)) {
+    case wire::Type::result: return on_result(now, fields, in);
+    case wire::Type::accepted: return on_accepted(now, fields, in, out);
+    case wire::Type::refused: return on_refused(fields, in);
+    case wire::Type::opened: return on_opened(fields, in);
+    case wire::Type::parked: return on_parked(fields, in);
+    case wire::Type::room: return on_room(now, fields, in, out);
+    case wire::Type::cancel_answer: return on_cancel_answer(fields, in);
+    case wire::Type::admin_answer: return on_admin_answer(fields, in);
+    default: return in.skip_fields(fields);
+  }
+}
+
+bool Session::on_opened(std::uint32_t fields, wire::FrameReader& in) {
+  wire::Opened message;
+  if (!read(in, fields, message)) return false;
+  if (message.handle >= handles_.size()) return true;
+  Handle& to = handle(message.handle);
+  if (to.answers_due == 0) return true;
+  --to.answers_due;
+  if (!to.open) {
+    if (to.answers_due == 0) free_handles_.push_back(message.handle);
+    return true;
+  }
+  const bool created = to.creation != 0;
+  to.code = message.code;
+  to.text = message.text;
+  if (message.code == Errc::ok) {
+    if (to.target.kind != wire::TargetKind::task) {
+      to.target.kind = wire::TargetKind::actor;
+      to.target.actor = message.actor;
+    }
+    to.durability = message.durability;
+    to.when_full = message.when_full;
+  } else if (created) {
+    to.create_failed = true;
+  } else {
+    to.opened_on = 0;  // the next call tries again: the name may exist by then
+  }
+  if (created) {
+    // The creation was answered, so it was accepted; its number needs no other answer.
+    if (CallRecord* record = calls_.find(to.creation)) {
+      if (record->extra && record->extra->creation) forget(to.creation, *record);
+    }
+    to.creation = 0;
+  }
+  sink_.on_opened(message.handle, message);
+  return true;
+}
+
+bool Session::on_accepted(Instant now, std::uint32_t fields, wire::FrameReader& in,
+                          wire::LinkOut& out) {
+  wire::Accepted message;
+  if (!read(in, fields, message)) return false;
+  const std::uint64_t through = std::min(message.through, sent_through_);
+  for (std::uint64_t seq = accepted_through_ + 1; seq <= through; ++seq) {
+    CallRecord* record = calls_.find(seq);
+    if (record != nullptr && record->state == CallState::sent) accept(seq, *record);
+  }
+  accepted_through_ = std::max(accepted_through_, through);
+  drop_kept();
+  if (limbo_.empty()) return true;
+  for (const auto& [first, count] : message.again) {
+    auto at = limbo_.lower_bound(first);
+    while (at != limbo_.end() && *at - first < count) {
+      const std::uint64_t seq = *at++;
+      CallRecord* record = calls_.find(seq);
+      if (record != nullptr && record->state == CallState::resent) accept(seq, *record);
+    }
+  }
+  offer_parked(now, out);
+  return true;
+}
+
+bool Session::on_refused(std::uint32_t fields, wire::FrameReader& in) {
+  wire::Refused message;
+  if (!read(in, fields, message)) return false;
+  CallRecord* record = calls_.find(message.seq);
+  if (record == nullptr) {
+    ++repeated_answers_;
+    return true;
+  }
+  if (record->state == CallState::unsent || record->state == CallState::held) return true;
+  Handle& to = handle(record->handle);
+  const bool expected = message.code == Errc::refused_before && is_doomed(message.seq, *record);
+  const bool first = !expected && (to.doomed.empty() || to.doomed.back().second != kUnbounded);
+  if (first && holds_back(message.code)) to.doomed.emplace_back(message.seq, kUnbounded);
+  ErrorInfo error;
+  error.code = message.code;
+  error.message = message.text;
+  error.place = to.target.name;
+  const std::string bytes = wire::encode(error);
+  const std::uint32_t number = record->handle;
+  const Token token = record->token;
+  forget(message.seq, *record);
+  if (expected || !holds_back(message.code)) {
+    if (token != 0) sink_.on_answer(token, message.code, {bytes, Blob()});
+  } else {
+    sink_.on_refused(token, number, message.code, bytes);
+  }
+  return true;
+}
+
+bool Session::on_result(Instant now, std::uint32_t fields, wire::FrameReader& in) {
+  wire::CallResult message;
+  if (!read(in, fields, message)) return false;
+  if (message.seq > last_seq_) return true;  // not a number of ours
+  CallRecord* record = calls_.find(message.seq);
+  if (record == nullptr) {
+    ++repeated_answers_;
+    take(now, message.seq);
+    return true;
+  }
+  if (record->state == CallState::held ||
+      (record->state == CallState::unsent && message.seq > sent_through_)) {
+    return true;  // it was never sent
+  }
+  const Token token = record->token;
+  forget(message.seq, *record);
+  take(now, message.seq);
+  if (token != 0) sink_.on_answer(token, message.status, message.value);
+  return true;
+}
+
+// --- full queues -------------------------------------------------------------------------------
+
+bool Session::on_parked(std::uint32_t fields, wire::FrameReader& in) {
+  wire::Parked message;
+  if (!read(in, fields, message)) return false;
+  if (message.handle >= handles_.size() || !handle(message.handle).open) return true;
+  Handle& to = handle(message.handle);
+  to.parked = true;
+  const auto park_later = [&](std::uint64_t seq) {
+    CallRecord* record = calls_.find(seq);
+    if (record == nullptr || record->handle != message.handle) return;
+    if (record->state == CallState::sent || record->state == CallState::resent) {
+      park(seq, *record, to);
+    }
+  };
+  const std::set<std::uint64_t> resent = to.resent_calls;
+  for (auto at = resent.lower_bound(message.seq); at != resent.end(); ++at) park_later(*at);
+  // Whatever left after the first refused one met the same full queue.
+  for (std::uint64_t seq = std::max(message.seq, accepted_through_ + 1); seq <= sent_through_;
+       ++seq) {
+    park_later(seq);
+  }
+  if (message.seq <= accepted_through_) park_later(message.seq);
+  tell_parked(message.handle, to, true);
+  return true;
+}
+
+void Session::park(std::uint64_t seq, CallRecord& record, Handle& to) {
+  own_bytes(record);
+  leave_flight(record);
+  record.state = CallState::parked;
+  to.resent_calls.erase(seq);
+  to.parked_calls.insert(seq);
+  parking_.insert(record.handle);
+  limbo_.insert(seq);
+}
+
+bool Session::on_room(Instant now, std::uint32_t fields, wire::FrameReader& in,
+                      wire::LinkOut& out) {
+  wire::Room message;
+  if (!read(in, fields, message)) return false;
+  if (message.handle >= handles_.size() || !handle(message.handle).open) return true;
+  Handle& to = handle(message.handle);
+  to.parked = false;
+  // One more than there is room for: it is parked again and keeps our place in the line.
+  const std::uint64_t count = message.calls < kUnbounded ? message.calls + 1 : message.calls;
+  const std::uint64_t offered = resend_parked(now, to, count, out);
+  if (offered < message.calls && to.held.empty()) {
+    // Nothing is left that needs it: the room is for others.
+    markers_.push_back({.after = sent_through_, .what = Marker::What::resume,
+                        .handle = message.handle});
+  }
+  if (to.parked_calls.empty() && to.held.empty()) tell_parked(message.handle, to, false);
+  return true;
+}
+
+std::uint64_t Session::resend_parked(Instant now, Handle& to, std::uint64_t count,
+                                     wire::LinkOut& out) {
+  std::uint64_t offered = 0;
+  while (offered < count && !to.parked_calls.empty()) {
+    const std::uint64_t seq = *to.parked_calls.begin();
+    to.parked_calls.erase(to.parked_calls.begin());
+    CallRecord* record = calls_.find(seq);
+    if (record == nullptr) continue;
+    write_call(now, seq, *record, out);
+    record = calls_.find(seq);
+    if (record == nullptr) continue;  // it ended instead, past its deadline
+    record->state = CallState::resent;
+    to.resent_calls.insert(seq);
+    ++offered;
+  }
+  return offered;
+}
+
+void Session::offer_parked(Instant now, wire::LinkOut& out) {
+  // Handles whose offered calls were all accepted, and whose queue is not known to be full: the
+  // rest is offered too.
+  for (auto at = parking_.begin(); at != parking_.end();) {
+    Handle& to = handle(*at);
+    if (!to.parked && to.resent_calls.empty()) resend_parked(now, to, kProbeCalls, out);
+    if (to.parked_calls.empty() && to.held.empty()) tell_parked(*at, to, false);
+    at = to.parked_calls.empty() ? parking_.erase(at) : std::next(at);
+  }
+}
+
+void Session::tell_parked(std::uint32_t number, Handle& to, bool parked) {
+  if (to.told_parked == parked) return;
+  to.told_parked = parked;
+  sink_.on_parked(number, parked);
+}
+
+// --- ends --------------------------------------------------------------------------------------
+
+void Session::leave_flight(CallRecord& record) {
+  if (record.state != CallState::sent && record.state != CallState::resent) return;
+  --unacked_calls_;
+  unacked_bytes_ -= record.bytes;
+}
+
+void Session::settle(CallRecord& record) {
+  leave_flight(record);
+  --handle(record.handle).unsettled;
+  --unsettled_;
+  ++settled_calls_;
+  settled_bytes_ += record.bytes;
+  if (record.extra && record.extra->deadline_us != kNever) --with_deadline_;
+}
+
+void Session::accept(std::uint64_t seq, CallRecord& record) {
+  if ((record.flags & kNoResult) != 0) return forget(seq, record);
+  settle(record);
+  if (record.state == CallState::resent) {
+    handle(record.handle).resent_calls.erase(seq);
+    limbo_.erase(seq);
+  }
+  record.state = CallState::accepted;
+  record.args = record.options = {};
+  record.extra.reset();
+}
+
+void Session::forget(std::uint64_t seq, CallRecord& record) {
+  if (record.state != CallState::accepted) settle(record);
+  if (record.state == CallState::parked || record.state == CallState::resent) {
+    Handle& to = handle(record.handle);
+    to.parked_calls.erase(seq);
+    to.resent_calls.erase(seq);
+    limbo_.erase(seq);
+  }
+  calls_.erase(seq);
+}
+
+void Session::answer(std::uint64_t seq, CallRecord& record, Errc status, std::string message,
+                     std::string causes) {
+  const Token token = record.token;
+  ErrorInfo error;
+  error.code = status;
+  error.message = std::move(message);
+  error.causes = std::move(causes);
+  error.place = handle(record.handle).target.name;
+  forget(seq, record);
+  if (token == 0) return;
+  const std::string bytes = wire::encode(error);
+  sink_.on_answer(token, status, {bytes, Blob()});
+}
+
+void Session::refuse_before(std::uint64_t seq, CallRecord& record) {
+  answer(seq, record, Errc::refused_before, "an earlier call of this queue was refused");
+}
+
+// --- requests ----------------------------------------------------------------------------------
+
+bool Session::on_cancel_answer(std::uint32_t fields, wire::FrameReader& in) {
+  wire::CancelAnswered message;
+  if (!read(in, fields, message)) return false;
+  const auto found = cancels_.find(message.call);
+  if (found == cancels_.end()) return true;
+  const auto requests = std::move(found->second);
+  cancels_.erase(found);
+  cancels_unsent_.erase(message.call);
+  for (const auto& [token, force] : requests) sink_.on_cancel_answer(token, message.answer);
+  return true;
+}
+
+bool Session::on_admin_answer(std::uint32_t fields, wire::FrameReader& in) {
+  wire::AdminAnswer message;
+  if (!read(in, fields, message)) return false;
+  if (requests_.erase(message.request) > 0) {
+    sink_.on_request_answer(message.request, message.code, message.info);
+  }
+  return true;
+}
+
+}  // namespace callboard::client

@@ -1,0 +1,265 @@
+// What a welcome, a lost connection, a forgotten session or the end leaves of the calls.
+#include "client/core/session.hpp"
+
+#include <algorithm>
+
+namespace callboard::client {
+
+void Session::fill_hello(wire::Hello& hello) {
+  hello.role = wire::Role::client;
+  hello.session = value_of(options_.id);
+  hello.resume = known_;
+  hello.name = options_.name;
+  hello.host = options_.host;
+  hello.pid = options_.pid;
+  // All up to here were accepted, or refused and told.
+  hello.acked_through = accepted_through_;
+  if (!limbo_.empty()) hello.acked_through = std::min(hello.acked_through, *limbo_.begin() - 1);
+}
+
+void Session::on_welcome(Instant now, const wire::Welcome& welcome, bool new_epoch,
+                         wire::LinkOut&) {
+  ++connection_;
+  connected_ = true;
+  known_ = true;
+  settle_sent(welcome, new_epoch);
+  reopen_handles();
+  if (with_deadline_ > 0 && expire_due_us_ == kNever) expire_due_us_ = now.mono_us;
+  sink_.on_connected(true);
+}
+
+void Session::settle_sent(const wire::Welcome& welcome, bool new_epoch) {
+  const std::uint64_t through = std::min(welcome.accepted_through, sent_through_);
+  std::vector<std::uint64_t> refused = welcome.refused;
+  std::sort(refused.begin(), refused.end());
+  resends_.clear();
+  std::vector<std::uint64_t> numbers = calls_.numbers();
+  std::sort(numbers.begin(), numbers.end());
+  for (const std::uint64_t seq : numbers) {
+    CallRecord& record = *calls_.find(seq);
+    const CallState state = record.state;
+    if (state == CallState::held || seq > sent_through_) continue;
+    const bool told = state == CallState::accepted;
+    const bool left = told || state == CallState::sent || state == CallState::resent;
+    const bool accepted =
+        seq <= through && !std::binary_search(refused.begin(), refused.end(), seq);
+    if (new_epoch && left && is_memory(record)) {
+      end_memory_call(seq, record);
+    } else if (accepted) {
+      if (!told) accept(seq, record);
+    } else if (told) {
+      // Another run of the broker, and its store does not have what was acknowledged.
+      if (new_epoch) answer(seq, record, Errc::lost, "the store lost it after it was acknowledged");
+    } else if (is_doomed(seq, record)) {
+      refuse_before(seq, record);
+    } else {
+      own_bytes(record);
+      leave_flight(record);
+      record.state = CallState::unsent;
+      resends_.push_back(seq);
+    }
+  }
+  accepted_through_ = through;
+  limbo_.clear();
+  parking_.clear();
+  drop_kept();
+}
+
+bool Session::is_memory(const CallRecord& record) {
+  if ((record.flags & kMemory) != 0) return true;
+  if ((record.flags & kDurable) != 0) return false;
+  // While the broker has not said what the queue promises, nobody can know.
+  return handle(record.handle).durability.value_or(wire::Durability::memory) ==
+         wire::Durability::memory;
+}
+
+bool Session::is_retried(const CallRecord& record) {
+  if ((record.flags & kRetried) != 0) return true;
+  if ((record.flags & kOnce) != 0) return false;
+  return handle(record.handle).retried;
+}
+
+void Session::end_memory_call(std::uint64_t seq, CallRecord& record) {
+  if (is_retried(record)) {
+    answer(seq, record, Errc::lost, "it was only in the memory of a broker that is gone");
+  } else {
+    answer(seq, record, Errc::maybe_executed,
+           "it was only in the memory of a broker that is gone; it may have run");
+  }
+}
+
+bool Session::is_doomed(std::uint64_t seq, const CallRecord& record) {
+  for (const auto& [first, last] : handle(record.handle).doomed) {
+    if (seq > first && seq <= last) return true;
+  }
+  return false;
+}
+
+void Session::reopen_handles() {
+  for (std::uint32_t number = 0; number < handles_.size(); ++number) {
+    Handle& to = *handles_[number];
+    if (!to.open) continue;
+    to.answers_due = 0;
+    to.parked = false;
+    to.parked_calls.clear();
+    to.resent_calls.clear();
+    if (to.held.empty()) tell_parked(number, to, false);
+    // Most are opened again with their next call; a creation's answer is waited for.
+    const CallRecord* creation = to.creation == 0 ? nullptr : calls_.find(to.creation);
+    if (to.creation != 0 && creation == nullptr) {
+      markers_.push_back({.after = sent_through_, .what = Marker::What::open, .handle = number});
+    }
+  }
+  // It is not known whether the last closes arrived.
+  for (const Closed& closed : closed_) {
+    const std::uint32_t number = new_handle();
+    Handle& to = handle(number);
+    to.target = closed.target;
+    to.owned = true;
+    close(number);
+  }
+  closed_.clear();
+  for (auto& [token, request] : requests_) {
+    if (request.kill && request.sent) {
+      request.sent = false;
+      markers_.push_back({.after = sent_through_, .what = Marker::What::kill,
+                          .handle = request.handle, .request = token});
+    }
+  }
+  for (const auto& [call, requests] : cancels_) cancels_unsent_.insert(call);
+  for (const auto& [self, other] : waits_) {
+    Marker marker{.after = sent_through_, .what = Marker::What::wait};
+    marker.self = self;
+    marker.other = other;
+    markers_.push_back(marker);
+  }
+}
+
+void Session::on_disconnected(Instant) {
+  connected_ = false;
+  taken_.clear();
+  taken_count_ = 0;
+  taken_due_us_ = kNever;
+  waits_ended_.clear();
+  for (std::uint32_t number = 0; number < handles_.size(); ++number) {
+    Handle& to = *handles_[number];
+    if (!to.open && to.answers_due > 0) free_handles_.push_back(number);
+    to.answers_due = 0;
+  }
+  // Whether they were done is not known, and doing them twice may be wrong.
+  for (auto at = requests_.begin(); at != requests_.end();) {
+    if (!at->second.sent || at->second.kill) {
+      ++at;
+      continue;
+    }
+    const Token token = at->first;
+    at = requests_.erase(at);
+    sink_.on_request_answer(token, Errc::disconnected, {});
+  }
+  sink_.on_connected(false);
+}
+
+void Session::on_session_unknown(Instant) {
+  std::vector<std::uint64_t> numbers = calls_.numbers();
+  std::sort(numbers.begin(), numbers.end());
+  options_.id = new_id();
+  known_ = false;
+  for (const std::uint64_t seq : numbers) {
+    CallRecord& record = *calls_.find(seq);
+    const bool left = seq <= sent_through_ && record.state != CallState::held;
+    if (!left) {
+      number(seq, record);  // the same number, in another session
+      continue;
+    }
+    if (record.extra && record.extra->creation) {
+      // Whether it was made is not known. Where it has a name, that leads to it.
+      Handle& to = handle(record.handle);
+      to.creation = 0;
+      if (!to.target.name.empty()) to.target.kind = wire::TargetKind::name;
+      markers_.push_back(
+          {.after = sent_through_, .what = Marker::What::open, .handle = record.handle});
+      forget(seq, record);
+      continue;
+    }
+    answer(seq, record, Errc::maybe_executed,
+           "the broker no longer knows this client's session; it may have run");
+  }
+  for (auto& to : handles_) {
+    to->parked_calls.clear();
+    to->resent_calls.clear();
+    to->doomed.clear();
+  }
+  resends_.clear();
+  limbo_.clear();
+  parking_.clear();
+  closed_.clear();
+  accepted_through_ = sent_through_;
+  drop_kept();
+}
+
+void Session::expire_waiting(Instant now) {
+  const auto expire = [&](std::uint64_t seq) {
+    CallRecord* record = calls_.find(seq);
+    if (record == nullptr || !record->extra || record->extra->deadline_us > now.mono_us) return;
+    answer(seq, *record, Errc::expired, "its deadline passed before the broker took it");
+  };
+  // Only those that the broker does not have; the others are its business.
+  for (std::uint64_t seq = sent_through_ + 1; seq <= last_seq_; ++seq) expire(seq);
+  for (const std::uint32_t number : std::set<std::uint32_t>(holding_)) {
+    for (const std::uint64_t seq : std::deque<std::uint64_t>(handle(number).held)) expire(seq);
+  }
+  for (const std::uint64_t seq : std::set<std::uint64_t>(limbo_)) {
+    const CallRecord* record = calls_.find(seq);
+    if (record != nullptr && record->state == CallState::parked) expire(seq);
+  }
+}
+
+void Session::on_ended(Instant, const wire::Goodbye& why) {
+  const bool closed = why.code == Errc::ok || why.code == Errc::stopping;
+  end(closed ? Errc::disconnected : why.code, closed ? "the client was closed" : why.text);
+}
+
+void Session::end(Errc code, const std::string& text) {
+  if (ended_) return;
+  ended_ = {code, text};
+  connected_ = false;
+  std::vector<std::uint64_t> numbers = calls_.numbers();
+  std::sort(numbers.begin(), numbers.end());
+  for (const std::uint64_t seq : numbers) {
+    if (CallRecord* record = calls_.find(seq)) answer(seq, *record, code, text);
+  }
+  for (std::uint32_t number = 0; number < handles_.size(); ++number) {
+    Handle& to = *handles_[number];
+    to.held.clear();
+    if (!to.open) continue;
+    to.parked = false;
+    tell_parked(number, to, false);
+    wire::Opened opened;
+    opened.handle = number;
+    opened.code = code;
+    opened.text = text;
+    sink_.on_opened(number, opened);
+  }
+  holding_.clear();
+  parking_.clear();
+  closing_.clear();
+  limbo_.clear();
+  resends_.clear();
+  markers_.clear();
+  kept_.clear();
+  const auto requests = std::move(requests_);
+  requests_.clear();
+  for (const auto& [token, request] : requests) sink_.on_request_answer(token, code, {});
+  const auto cancels = std::move(cancels_);
+  cancels_.clear();
+  for (const auto& [call, tokens] : cancels) {
+    for (const auto& [token, force] : tokens) {
+      sink_.on_cancel_answer(token, wire::CancelAnswer::unknown);
+    }
+  }
+  sink_.on_connected(false);
+  if (settled_calls_ > 0) sink_.on_settled(settled_calls_, settled_bytes_);
+  settled_calls_ = settled_bytes_ = 0;
+}
+
+}  // namespace callboard::client

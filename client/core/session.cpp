@@ -1,0 +1,342 @@
+// Numbers and what leaves: submit, the order in which calls go, and what is written.
+#include "client/core/session.hpp"
+
+#include "common/check.hpp"
+
+#include <algorithm>
+
+namespace callboard::client {
+
+namespace {
+
+constexpr std::int64_t kTakenDelayUs = 5'000;  ///< far below limits::kSettleMs
+constexpr std::uint64_t kTakenAtOnce = 4096;
+constexpr std::int64_t kExpireEveryUs = 100'000;
+constexpr std::int64_t kClosedMemoryUs = 10'000'000;
+constexpr std::size_t kSpareStrings = 4;
+
+/// splitmix64: the ids of later sessions follow from the seed, so that a simulation repeats itself.
+std::uint64_t next_random(std::uint64_t& state) {
+  std::uint64_t z = state += 0x9E3779B97F4A7C15ull;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+  return z ^ (z >> 31);
+}
+
+}  // namespace
+
+Session::Session(SessionOptions options, SessionSink& sink)
+    : options_(std::move(options)), sink_(sink), random_state_(options_.random_seed) {
+  CALLBOARD_CHECK(value_of(options_.id) > 1);
+}
+
+Handle& Session::handle(std::uint32_t number) {
+  CALLBOARD_CHECK(number < handles_.size());
+  return *handles_[number];
+}
+
+// --- handles -----------------------------------------------------------------------------------
+
+std::uint32_t Session::new_handle() {
+  if (!free_handles_.empty()) {
+    const std::uint32_t number = free_handles_.back();
+    free_handles_.pop_back();
+    *handles_[number] = Handle();
+    handles_[number]->open = true;
+    return number;
+  }
+  handles_.push_back(std::make_unique<Handle>());
+  handles_.back()->open = true;
+  return static_cast<std::uint32_t>(handles_.size() - 1);
+}
+
+std::uint32_t Session::open(const Target& target, std::vector<std::string> methods) {
+  const std::uint32_t number = new_handle();
+  Handle& to = handle(number);
+  to.target = target;
+  to.methods = std::move(methods);
+  if (target.kind == wire::TargetKind::task) {
+    to.durability = wire::Durability::durable;
+    to.when_full = wire::WhenFull::reject;
+    to.retried = true;
+  }
+  markers_.push_back({.after = last_seq_, .what = Marker::What::open, .handle = number});
+  return number;
+}
+
+std::uint32_t Session::create(Instant now, Creation creation, std::vector<std::string> methods) {
+  const std::uint32_t number = new_handle();
+  Handle& to = handle(number);
+  const wire::ActorOptions& options = creation.options;
+  to.methods = std::move(methods);
+  to.durability = options.durability;
+  to.when_full = options.when_full;
+  to.retried = options.max_retries != 0;
+  const bool named = !options.name.empty();
+  to.owned = options.lifetime ? *options.lifetime == wire::Lifetime::owned : !named;
+  to.get_if_exists = named && options.get_if_exists;
+  to.target.kind = wire::TargetKind::actor;
+  if (named) {
+    to.target.name =
+        (options.name_space.empty() ? "" : options.name_space + "/") + options.name;
+  }
+  NewCall call;
+  call.handle = number;
+  call.flags = kNoResult | kDurable | kReject;
+  call.extra = std::make_unique<CallExtra>();
+  call.extra->creation = std::make_unique<Creation>(std::move(creation));
+  to.creation = submit(now, std::move(call));
+  return number;
+}
+
+void Session::add_methods(std::uint32_t number, const std::vector<std::string>& names) {
+  Handle& to = handle(number);
+  to.methods.insert(to.methods.end(), names.begin(), names.end());
+}
+
+void Session::close(std::uint32_t number) {
+  markers_.push_back({.after = last_seq_, .what = Marker::What::close, .handle = number});
+}
+
+// --- calls -------------------------------------------------------------------------------------
+
+std::uint64_t Session::submit(Instant now, NewCall call) {
+  const std::uint64_t seq = ++last_seq_;
+  CallRecord& record = calls_.add(seq);
+  record.token = call.token;
+  record.args = call.args;
+  record.options = call.options;
+  record.handle = call.handle;
+  record.method = call.method;
+  record.flags = call.flags;
+  record.state = CallState::unsent;
+  record.extra = std::move(call.extra);
+  std::size_t bytes = call.args.size() + call.options.size();
+  Handle& to = handle(call.handle);
+  if (record.extra) {
+    bytes += record.extra->part.size() + record.extra->args.size();
+    for (const Argument& argument : record.extra->arguments) bytes += argument.bytes.size();
+    if (record.extra->deadline_us != kNever) ++with_deadline_;
+  }
+  record.bytes = static_cast<std::uint32_t>(std::min<std::size_t>(bytes, UINT32_MAX));
+  ++to.unsettled;
+  ++unsettled_;
+  number(seq, record);
+  if (ended_) answer(seq, record, ended_->first, ended_->second);
+  else if (with_deadline_ > 0 && expire_due_us_ == kNever) {
+    expire_due_us_ = now.mono_us + kExpireEveryUs;
+  }
+  return seq;
+}
+
+void Session::number(std::uint64_t seq, CallRecord& record) {
+  if (record.extra && record.extra->creation) {
+    Handle& to = handle(record.handle);
+    to.creation = seq;
+    to.target.actor = ActorId{options_.id, seq};
+  }
+  if (record.token != 0) sink_.on_numbered(record.token, CallId{options_.id, seq});
+}
+
+void Session::keep(std::string bytes) {
+  kept_.push_back({last_seq_, std::move(bytes)});
+  drop_kept();
+}
+
+void Session::drop_kept() {
+  while (!kept_.empty() && kept_.front().last <= accepted_through_) {
+    if (spare_.size() < kSpareStrings) spare_.push_back(std::move(kept_.front().bytes));
+    kept_.pop_front();
+  }
+}
+
+void Session::own_bytes(CallRecord& record) {
+  if (record.args.empty() && record.options.empty()) return;
+  if (!record.extra) record.extra = std::make_unique<CallExtra>();
+  CallExtra& extra = *record.extra;
+  if (!record.args.empty() && record.args.data() != extra.args.data() && !extra.part) {
+    extra.args.assign(record.args);
+    record.args = extra.args;
+  }
+  if (!record.options.empty() && record.options.data() != extra.encoded_options.data()) {
+    extra.encoded_options.assign(record.options);
+    record.options = extra.encoded_options;
+  }
+}
+
+// --- what may leave ----------------------------------------------------------------------------
+
+void Session::pump(Instant now, wire::LinkOut& out) {
+  while (!resends_.empty()) {
+    const std::uint64_t seq = resends_.front();
+    resends_.pop_front();
+    CallRecord* record = calls_.find(seq);
+    if (record == nullptr || record->state != CallState::unsent) continue;
+    Handle& to = handle(record->handle);
+    if ((record->extra || !to.plain()) && !may_leave(seq, *record, to, true)) continue;
+    write_call(now, seq, *record, out);
+  }
+  while (sent_through_ < last_seq_) {
+    if (unacked_calls_ >= options_.unacked_calls_max) break;
+    if (unacked_bytes_ >= options_.unacked_bytes_max) break;
+    if (!markers_.empty() && markers_.front().after <= sent_through_) pump_markers(now, out);
+    const std::uint64_t seq = ++sent_through_;
+    CallRecord* record = calls_.find(seq);
+    if (record == nullptr || record->state != CallState::unsent) continue;
+    Handle& to = handle(record->handle);
+    if ((record->extra || !to.plain()) && !may_leave(seq, *record, to, false)) continue;
+    write_call(now, seq, *record, out);
+  }
+  pump_markers(now, out);
+}
+
+bool Session::may_leave(std::uint64_t seq, CallRecord& record, Handle& to, bool resend) {
+  const bool released = !to.released.empty() && to.released.front() == seq;
+  if (released) to.released.pop_front();
+  if (record.extra && record.extra->creation) return true;
+  if (to.create_failed) {
+    answer(seq, record, to.code, to.text);
+    return false;
+  }
+  std::erase_if(to.doomed, [this](const auto& span) {
+    return limbo_.empty() && resends_.empty() && span.second <= accepted_through_;
+  });
+  if (is_doomed(seq, record)) {
+    refuse_before(seq, record);
+    return false;
+  }
+  // What left before a reconnect comes first, then what was released, then the rest.
+  const bool queue_free = to.parked_calls.empty() && !to.parked;
+  const bool in_order = to.held_resends == 0 && (resend || released ||
+                                                 (to.held.empty() && to.released.empty()));
+  if (queue_free && in_order && dependencies_ready(record)) return true;
+  own_bytes(record);
+  record.state = CallState::held;
+  const auto front = to.held.begin() + static_cast<std::ptrdiff_t>(to.held_resends);
+  if (resend || released) to.held.insert(front, seq);
+  else to.held.push_back(seq);
+  if (resend) ++to.held_resends;
+  holding_.insert(record.handle);
+  return false;
+}
+
+bool Session::may_be_missing(const Dependency& dependency) {
+  if (dependency.state() != Dependency::State::pending) return false;
+  const CallId id = dependency.id();
+  if (id.session != options_.id) return false;
+  const CallRecord* other = calls_.find(id.seq);
+  if (other == nullptr) return false;
+  switch (other->state) {
+    case CallState::held:
+    case CallState::parked:
+    case CallState::resent:
+      return true;
+    case CallState::sent: {
+      // If its queue is full it is parked, and the broker would not know it when this one comes.
+      if ((other->flags & (kReject | kBlock)) != 0) return (other->flags & kBlock) != 0;
+      return handle(other->handle).when_full.value_or(wire::WhenFull::block) ==
+             wire::WhenFull::block;
+    }
+    default:
+      return false;
+  }
+}
+
+bool Session::dependencies_ready(const CallRecord& record) {
+  if (!record.extra) return true;
+  for (const Argument& argument : record.extra->arguments) {
+    if (argument.dependency && may_be_missing(*argument.dependency)) return false;
+  }
+  for (const auto& dependency : record.extra->after) {
+    if (may_be_missing(*dependency)) return false;
+  }
+  return true;
+}
+
+void Session::release_held() {
+  for (auto at = holding_.begin(); at != holding_.end();) {
+    Handle& to = handle(*at);
+    while (!to.held.empty() && to.parked_calls.empty() && !to.parked) {
+      const std::uint64_t old = to.held.front();
+      CallRecord* record = calls_.find(old);
+      if (record != nullptr && !dependencies_ready(*record)) break;
+      to.held.pop_front();
+      if (to.held_resends > 0) --to.held_resends;
+      if (record == nullptr) continue;
+      // It goes to the end of the line under a new number: its own has been passed.
+      CallRecord moved = std::move(*record);
+      calls_.erase(old);
+      const std::uint64_t seq = ++last_seq_;
+      CallRecord& place = calls_.add(seq);
+      place = std::move(moved);
+      place.live = true;
+      place.state = CallState::unsent;
+      to.released.push_back(seq);
+      number(seq, place);
+    }
+    if (!to.held.empty()) {
+      ++at;
+      continue;
+    }
+    if (to.parked_calls.empty() && !to.parked) tell_parked(*at, to, false);
+    at = holding_.erase(at);
+  }
+}
+
+void Session::flush_taken(Instant now, wire::LinkOut& out) {
+  if (taken_.empty()) return;
+  // It rides on a frame that leaves anyway, or follows a moment later.
+  if (out.frames().empty() && taken_count_ < kTakenAtOnce && now.mono_us < taken_due_us_) return;
+  wire::FrameWriter writer = out.message();
+  write(writer, wire::Taken{std::move(taken_)});
+  taken_.clear();
+  taken_count_ = 0;
+  taken_due_us_ = kNever;
+}
+
+// --- turns -------------------------------------------------------------------------------------
+
+void Session::on_tick(Instant now, bool ready, wire::LinkOut& out) {
+  if (!holding_.empty()) release_held();
+  if (now.mono_us >= expire_due_us_) {
+    expire_waiting(now);
+    expire_due_us_ = with_deadline_ > 0 ? now.mono_us + kExpireEveryUs : kNever;
+  }
+  if (ready && connected_) {
+    for (const Marker& marker : closing_) markers_.push_back(marker);
+    closing_.clear();
+    pump(now, out);
+    write_requests(out);
+    flush_taken(now, out);
+    while (!closed_.empty() && closed_.front().at_us < now.mono_us - kClosedMemoryUs) {
+      closed_.pop_front();
+    }
+  }
+  if (settled_calls_ > 0) {
+    sink_.on_settled(settled_calls_, settled_bytes_);
+    settled_calls_ = settled_bytes_ = 0;
+  }
+}
+
+std::int64_t Session::next_deadline_us() const {
+  return std::min(connected_ ? taken_due_us_ : kNever, expire_due_us_);
+}
+
+void Session::take(Instant now, std::uint64_t seq) {
+  if (!taken_.empty() && taken_.back().first + taken_.back().second == seq) {
+    ++taken_.back().second;
+  } else {
+    taken_.emplace_back(seq, 1);
+  }
+  ++taken_count_;
+  if (taken_due_us_ == kNever) taken_due_us_ = now.mono_us + kTakenDelayUs;
+}
+
+SessionId Session::new_id() {
+  const std::uint64_t shard = value_of(options_.id) >> 56;
+  std::uint64_t id = 0;
+  while ((id & 0x00FFFFFFFFFFFFFFull) <= 1) id = next_random(random_state_);
+  return SessionId{shard << 56 | (id & 0x00FFFFFFFFFFFFFFull)};
+}
+
+}  // namespace callboard::client
