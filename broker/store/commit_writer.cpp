@@ -12,8 +12,8 @@ namespace {
 // KEYS: fence, meta, then the keys of the batch. ARGV: token, commit_no, previous commit_no, then
 // for each command its name, the index of its key, the number of its arguments, its arguments.
 //
-// allow-oom: a plain script is refused when memory is full, and then not even an ended call could be
-// deleted; accepts are refused by the broker before it comes to that. A script that fails midway
+// allow-oom: a plain script is refused when memory is full, and then not even an ended call could
+// be deleted; accepts are refused by the broker before it comes to that. A script that fails midway
 // keeps what it wrote, so commit_no goes last; every change says what a field is to be, not how it
 // differs, so writing the batch again makes it whole.
 constexpr std::string_view kScript = R"lua(#!lua flags=allow-oom

@@ -20,8 +20,8 @@ constexpr std::size_t kFeedBytes = 16 * 1024;
 /// Errors that pass by themselves, or when somebody repairs Redis.
 bool is_passing(std::string_view error_word) {
   static constexpr std::array<std::string_view, 13> kPassing = {
-      "LOADING",    "BUSY",        "READONLY", "MISCONF", "OOM",       "MASTERDOWN", "NOREPLICAS",
-      "CLUSTERDOWN", "TRYAGAIN", "NOAUTH",  "WRONGPASS", "NOPERM",     "NOSCRIPT"};
+      "LOADING",     "BUSY",     "READONLY", "MISCONF",   "OOM",    "MASTERDOWN", "NOREPLICAS",
+      "CLUSTERDOWN", "TRYAGAIN", "NOAUTH",   "WRONGPASS", "NOPERM", "NOSCRIPT"};
   return std::find(kPassing.begin(), kPassing.end(), error_word) != kPassing.end();
 }
 
@@ -355,8 +355,8 @@ void StoreDialogue::say_away(Instant now, const std::string& text) {
   const bool known = text == away_text_;
   away_text_ = text;
   said_us_ = now.mono_us;
-  say(1, (loaded_ ? "Redis is away" : "waiting for Redis") + std::string(" at ") +
-             options_.url.text() + (known ? " for " + milliseconds_since(away_since_us_, now) : "") +
+  const std::string since = known ? " for " + milliseconds_since(away_since_us_, now) : "";
+  say(1, (loaded_ ? "Redis is away at " : "waiting for Redis at ") + options_.url.text() + since +
              ": " + text);
 }
 

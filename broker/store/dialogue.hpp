@@ -2,7 +2,8 @@
 //
 //   resting ──> connecting ──> greeting ──> fencing ──> loading ──> ready
 //      ^            │             │            │ (first run     │        │
-//      └────────────┴─────────────┴────────────┴─ only) ────────┴────────┘  any trouble: rest a little
+//      └────────────┴─────────────┴────────────┴─ only) ────────┴────────┘
+//                        any trouble: rest a little
 //
 //   greeting  log in, look at the server (refusal(), durability()), load the commit script
 //   fencing   replace the fence; only then is anything read
@@ -10,9 +11,10 @@
 //   ready     at most one commit in flight; the fence and the memory limit are looked at regularly
 //
 // Redis being away is never an error: the dialogue rests and tries again for ever, and says so once
-// per change and every kSayAgainMs. A reply that does not come in time makes a new connection, never
-// a failed commit. Only a server that must not be used, and a shard that belongs to somebody else,
-// end it (StoreNews::fatal).
+// per change and every ten seconds. A reply that does not come in time makes a new connection,
+// never a failed commit. Only a server that must not be used, and a shard that belongs to somebody
+// else, end it (StoreNews::fatal).
+//
 // No I/O: bytes come in by received(), go out through output(), and time is told. The owner of the
 // socket opens it when wants_connection() says so, and closes it when has_connection() turns false.
 // Thread safety: none.
@@ -72,7 +74,8 @@ class StoreReader {
 
 /// What happened; the caller takes it and clears it.
 struct StoreNews {
-  std::vector<Event> events;  ///< Committed, StoreDown, StoreUp, StoreFull; none before load_ended()
+  /// Committed, StoreDown, StoreUp, StoreFull; none before load_ended().
+  std::vector<Event> events;
   std::vector<std::pair<int, std::string>> log;  ///< level as in Effects, text
   std::string fatal;          ///< one sentence: why the broker must stop
 };
@@ -82,7 +85,7 @@ class StoreDialogue {
   /// `run_token` is random, of 16 bytes or more, never used by another run.
   StoreDialogue(StoreOptions options, std::string run_token, StoreReader& reader);
 
-  // --- the connection, as the owner of the socket sees it -----------------------------------------
+  // --- the connection, as the owner of the socket sees it ---------------------------------------
   bool wants_connection(Instant now) const;
   void connecting(Instant now);
   void connected(Instant now);
@@ -96,13 +99,13 @@ class StoreDialogue {
   OutBuffer& output() { return output_; }
   bool has_output() const { return !output_.empty(); }
 
-  // --- commits -------------------------------------------------------------------------------------
+  // --- commits ----------------------------------------------------------------------------------
   /// A batch may be written: the store was loaded, is there, and no commit is in flight.
   bool idle() const;
   /// The batch must stay unchanged until Committed. REQUIRES: idle()
   void commit(Instant now, const StoreBatch& batch, std::uint64_t commit_no);
 
-  // --- time ----------------------------------------------------------------------------------------
+  // --- time -------------------------------------------------------------------------------------
   void tick(Instant now);
   std::int64_t next_deadline_us() const;  ///< of the steady clock; kNever when there is none
 

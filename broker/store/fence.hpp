@@ -1,8 +1,8 @@
 // The fence: who owns a shard, and the one step that takes it.
 //
 // A random token, new for each run of a broker and for each of its connections, is put in a key of
-// its own before anything is read; every commit checks it. A run takes the shard from whoever has it
-// and raises the epoch; after that it only renews what is still its own.
+// its own before anything is read; every commit checks it. A run takes the shard from whoever has
+// it and raises the epoch; after that it only renews what is still its own.
 // No I/O. Thread safety: none.
 #pragma once
 

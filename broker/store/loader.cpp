@@ -10,7 +10,7 @@ namespace callboard::broker {
 
 namespace {
 
-/// Enough to keep Redis busy while a page is being read; with kPageBytes it bounds what is under way.
+/// Keeps Redis busy while a page is being read; with kPageBytes it bounds what is under way.
 constexpr std::size_t kScansAtOnce = 32;
 constexpr std::size_t kPageBytes = 512 * 1024;
 constexpr std::size_t kCountFirst = 64;

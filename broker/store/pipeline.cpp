@@ -65,7 +65,8 @@ CommitAnswer CommitPipeline::resolve(std::uint64_t store_commit_no) {
   const std::string at = std::to_string(store_commit_no);
   const std::string left = std::to_string(committed_);
   if (store_commit_no < committed_) {
-    return {Kind::went_back, "the store went back to commit " + at + ", this broker had seen " + left};
+    return {Kind::went_back,
+            "the store went back to commit " + at + ", this broker had seen " + left};
   }
   return {Kind::fenced, "another broker wrote to the store: it is at commit " + at +
                             ", this broker left it at " + left};

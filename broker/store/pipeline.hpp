@@ -8,8 +8,8 @@
 //                           └── resolve(): the store has it already ──> done ────┘
 //
 // At most one commit is in flight. A lost connection leaves its fate unknown, never failed; it is
-// resolved by the commit number that the store holds, read after the fence was replaced, so that the
-// old connection can no longer change it.
+// resolved by the commit number that the store holds, read after the fence was replaced, so that
+// the old connection can no longer change it.
 // No I/O, no clock. Thread safety: none.
 #pragma once
 

@@ -1,4 +1,5 @@
-// Where Redis is: redis://[[user]:password@]host[:port][/db] or unix://[[user]:password@]/path[?db=N].
+// Where Redis is: redis://[[user]:password@]host[:port][/db]
+//              or unix://[[user]:password@]/path[?db=N].
 //
 // Thread safety: none needed; a value.
 #pragma once

@@ -1,9 +1,9 @@
 // Looks up the addresses of a host without making the caller wait.
 //
 // A name server that does not answer blocks getaddrinfo() for many seconds, and the broker has
-// workers to talk to meanwhile, so a lookup runs on a thread of its own. The thread is joined by the
-// destructor, which may have to wait for a lookup that is under way. Addresses given as numbers are
-// answered at once, without a thread.
+// workers to talk to meanwhile, so a lookup runs on a thread of its own. The thread is joined by
+// the destructor, which may have to wait for a lookup that is under way. Addresses given as numbers
+// are answered at once, without a thread.
 // Thread safety: none; one thread owns it.
 #pragma once
 

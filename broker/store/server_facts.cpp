@@ -77,15 +77,17 @@ std::string durability(const ServerFacts& facts) {
   }
   const bool gaps = facts.no_fsync_on_rewrite == "yes";
   if (facts.append_fsync == "always" && gaps) {
-    return "appendfsync is always, but no-appendfsync-on-rewrite is yes: a crash of Redis's machine "
-           "during a rewrite of the append-only file may lose what was acknowledged since it began";
+    return "appendfsync is always, but no-appendfsync-on-rewrite is yes: a crash of Redis's "
+           "machine during a rewrite of the append-only file may lose what was acknowledged since "
+           "the rewrite began";
   }
   if (facts.append_fsync == "always") {
     return "appendfsync is always: nothing acknowledged is lost when Redis or its machine crashes";
   }
   if (facts.append_fsync == "everysec" && gaps) {
-    return "appendfsync is everysec and no-appendfsync-on-rewrite is yes: a crash of Redis's machine "
-           "may lose the last two seconds, or all since a rewrite of the append-only file began";
+    return "appendfsync is everysec and no-appendfsync-on-rewrite is yes: a crash of Redis's "
+           "machine may lose the last two seconds, or all since a rewrite of the append-only file "
+           "began";
   }
   if (facts.append_fsync == "everysec") {
     return "appendfsync is everysec: a crash of Redis or its machine may lose up to two seconds of "

@@ -35,7 +35,8 @@ TEST(OutBuffer, GivesBackInOrderWhatWasAppendedWhileItWasDrained) {
   std::string expected;
   std::string got;
   for (int round = 0; round < 2000; ++round) {
-    const std::string piece(static_cast<std::size_t>(round % 700), static_cast<char>('a' + round % 26));
+    const auto letter = static_cast<char>('a' + round % 26);
+    const std::string piece(static_cast<std::size_t>(round % 700), letter);
     out.append(piece);
     expected += piece;
     const std::string_view ready = out.view().substr(0, static_cast<std::size_t>(round % 500));
