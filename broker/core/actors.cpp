@@ -9,12 +9,18 @@ namespace callboard::broker {
 
 std::string_view name_of(InstanceState state) {
   switch (state) {
-    case InstanceState::unplaced: return "waiting for a worker";
-    case InstanceState::starting: return "starting";
-    case InstanceState::alive: return "alive";
-    case InstanceState::stopping: return "stopping";
-    case InstanceState::recovering: return "recovering";
-    case InstanceState::dead: return "dead";
+    case InstanceState::unplaced:
+      return "waiting for a worker";
+    case InstanceState::starting:
+      return "starting";
+    case InstanceState::alive:
+      return "alive";
+    case InstanceState::stopping:
+      return "stopping";
+    case InstanceState::recovering:
+      return "recovering";
+    case InstanceState::dead:
+      return "dead";
   }
   return "dead";
 }
@@ -52,9 +58,10 @@ Worker* Core::choose_worker(const Instance& instance) {
     if (worker->peer == nullptr || worker->dedicated) continue;
     if (queue.options.dedicated && worker->actors > 0) continue;
     // Replicas sit in different processes: that is what they are for.
-    const bool has_sibling = std::any_of(
-        queue.instances.begin(), queue.instances.end(),
-        [&, w = worker](const Instance* other) { return other != &instance && other->worker == w; });
+    const bool has_sibling = std::any_of(queue.instances.begin(), queue.instances.end(),
+                                         [&, w = worker](const Instance* other) {
+                                           return other != &instance && other->worker == w;
+                                         });
     if (has_sibling) continue;
     if (best == nullptr || worker->actors < best->actors) best = worker;
   }
@@ -66,8 +73,11 @@ void Core::place(Instance& instance) {
   Worker* worker = instance.not_before_us > now_.mono_us ? nullptr : choose_worker(instance);
   if (worker != nullptr) return start(instance, *worker);
   if (instance.not_before_us > now_.mono_us) {
-    timers_.push(Timer{.due_us = instance.not_before_us, .kind = Timer::Kind::place, .call = {},
-                       .actor = instance.queue->id, .replica = instance.replica});
+    timers_.push(Timer{.due_us = instance.not_before_us,
+                       .kind = Timer::Kind::place,
+                       .call = {},
+                       .actor = instance.queue->id,
+                       .replica = instance.replica});
     return;
   }
   if (instance.waits_for_place) return;
@@ -153,21 +163,23 @@ void Core::on_started(Worker& worker, const wire::Started& message) {
     return finish_closing(*queue);
   }
   const ErrorInfo error = wire::decode_error(message.error, message.code);
-  log(1, "the constructor of " + queue->name + " (" + queue->class_name + ") failed: " +
-             error.message);
+  log(1, "the constructor of " + queue->name + " (" + queue->class_name +
+             ") failed: " + error.message);
   detach(instance);
   ++instance.failures;
   instance.state = InstanceState::unplaced;
   const bool ever_lived = instance.restarts > 0;
   if (queue->kind == QueueKind::deployment && ever_lived) {
     instance.not_before_us =
-        now_.mono_us + std::min<std::int64_t>(limits::kBackoffMinMs << std::min(instance.failures, 8u),
-                                              limits::kBackoffMaxMs) * kMicrosPerMilli;
+        now_.mono_us +
+        std::min<std::int64_t>(limits::kBackoffMinMs << std::min(instance.failures, 8u),
+                               limits::kBackoffMaxMs) *
+            kMicrosPerMilli;
     return place(instance);
   }
   kill_queue(*queue, Errc::constructor_failed,
-             "the constructor of " + queue->class_name + " failed: " +
-                 (error.type.empty() ? "" : error.type + ": ") + error.message);
+             "the constructor of " + queue->class_name +
+                 " failed: " + (error.type.empty() ? "" : error.type + ": ") + error.message);
 }
 
 void Core::on_stopped(Worker& worker, const wire::Stopped& message) {
@@ -288,8 +300,9 @@ void Core::lease_lost(Call& call, bool begun, bool known, bool blamed, std::stri
   if (blamed) {
     ++extra.crashes;
     if (extra.crashes >= options_.poison_limit && call.max_retries != 0) {
-      return end_with(call, Errc::poisoned, "it took down " + std::to_string(extra.crashes) +
-                                                " workers; the last: " + std::string(why));
+      return end_with(call, Errc::poisoned,
+                      "it took down " + std::to_string(extra.crashes) +
+                          " workers; the last: " + std::string(why));
     }
   } else {
     ++extra.redeliveries;
@@ -304,8 +317,8 @@ void Core::lease_lost(Call& call, bool begun, bool known, bool blamed, std::stri
   }
   if (!may_again) {
     return end_with(call, Errc::maybe_executed,
-                    "its " + std::to_string(call.attempts) + " attempts are spent; the last: " +
-                        std::string(why));
+                    "its " + std::to_string(call.attempts) +
+                        " attempts are spent; the last: " + std::string(why));
   }
   ++counters_.redelivered;
   retry(call, blamed ? backoff_ms(call, extra.crashes) : 0);
@@ -333,9 +346,9 @@ void Core::instance_lost(Instance& instance, std::string_view why) {
   instance.since_us = now_.mono_us;
   ++instance.failures;
   const std::int64_t backoff =
-      instance.failures <= 1 ? 0
-                             : std::min<std::int64_t>(
-                                   limits::kBackoffMinMs << std::min(instance.failures - 2, 8u),
+      instance.failures <= 1
+          ? 0
+          : std::min<std::int64_t>(limits::kBackoffMinMs << std::min(instance.failures - 2, 8u),
                                    limits::kBackoffMaxMs);
   instance.not_before_us = now_.mono_us + backoff * kMicrosPerMilli;
   store_actor(*queue);
@@ -419,9 +432,12 @@ void Core::kill_queue(Queue& queue, Errc code, std::string text) {
     wire::write(out, wire::Room{parked.handle, UINT32_MAX});
   }
   for (Instance* instance : queue.instances) {
-    if (instance->state == InstanceState::stopping || instance->state == InstanceState::dead) continue;
-    if (instance->state == InstanceState::recovering) instance->state = InstanceState::dead;
-    else stop_instance(*instance, true);
+    if (instance->state == InstanceState::stopping || instance->state == InstanceState::dead)
+      continue;
+    if (instance->state == InstanceState::recovering)
+      instance->state = InstanceState::dead;
+    else
+      stop_instance(*instance, true);
   }
   std::string info;
   wire::Writer out(info);

@@ -21,17 +21,17 @@ namespace callboard::broker {
 struct BrokerOptions {
   std::string name = "broker";
   std::uint32_t shard = 0;
-  std::uint64_t epoch = 1;            ///< of this run; higher than any before on this store
+  std::uint64_t epoch = 1;  ///< of this run; higher than any before on this store
   std::uint64_t timeline = 1;
-  std::uint64_t commit_no = 0;        ///< the last commit in the store
-  std::vector<std::string> endpoints; ///< told to peers in the shard map
+  std::uint64_t commit_no = 0;         ///< the last commit in the store
+  std::vector<std::string> endpoints;  ///< told to peers in the shard map
   std::int64_t lease_ms = limits::kLeaseMs;
   std::int64_t worker_lease_ms = limits::kWorkerLeaseMs;
   std::int64_t heartbeat_ms = limits::kHeartbeatMs;
   std::int64_t session_grace_ms = limits::kSessionGraceMs;
   std::int64_t result_ttl_ms = limits::kResultTtlMs;
   std::int64_t settle_ms = limits::kSettleMs;
-  std::uint64_t max_pending = limits::kMaxPendingDefault;        ///< default of a queue
+  std::uint64_t max_pending = limits::kMaxPendingDefault;  ///< default of a queue
   std::uint64_t max_pending_bytes = limits::kMaxPendingBytesDefault;
   std::uint64_t max_unreleased_bytes = limits::kUnreleasedBytesMax;
   std::size_t store_batch_bytes_max = limits::kStoreBatchBytesMax;

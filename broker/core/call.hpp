@@ -33,58 +33,58 @@ enum class CallState : std::uint8_t { free, waiting, ready, leased, ended };
 
 /// What only some calls have; most have none of it.
 struct CallExtra {
-  wire::CallOptions options;          ///< as parsed at submit
-  Blob part;                          ///< big arguments, later the big result
-  std::vector<struct Call*> dependents;   ///< calls that wait for this one's end
-  std::vector<struct Call*> holds;        ///< ended calls whose results this one will use
-  std::uint32_t unresolved = 0;       ///< dependencies that have not ended
-  std::uint32_t holders = 0;          ///< calls that will use this one's result
+  wire::CallOptions options;             ///< as parsed at submit
+  Blob part;                             ///< big arguments, later the big result
+  std::vector<struct Call*> dependents;  ///< calls that wait for this one's end
+  std::vector<struct Call*> holds;       ///< ended calls whose results this one will use
+  std::uint32_t unresolved = 0;          ///< dependencies that have not ended
+  std::uint32_t holders = 0;             ///< calls that will use this one's result
   std::uint16_t crashes = 0;
   std::uint16_t errors = 0;
   std::uint16_t redeliveries = 0;
-  bool deadlock = false;              ///< end with deadlock when it comes back unbegun
-  bool expire = false;                ///< its deadline passed while it was out
-  std::vector<SessionId> cancels;     ///< sessions that wait for the answer to a cancel
-  std::string last_error;             ///< of the attempt before, encoded
+  bool deadlock = false;           ///< end with deadlock when it comes back unbegun
+  bool expire = false;             ///< its deadline passed while it was out
+  std::vector<SessionId> cancels;  ///< sessions that wait for the answer to a cancel
+  std::string last_error;          ///< of the attempt before, encoded
 };
 
 /// One call. In memory only; what is stored of it is in records.hpp.
 struct Call {
   CallId id;
-  std::uint64_t number = 0;           ///< in its queue, from 1
+  std::uint64_t number = 0;  ///< in its queue, from 1
   Queue* queue = nullptr;
   Session* session = nullptr;
-  Call* prev = nullptr;               ///< neighbours in its lane or key list
+  Call* prev = nullptr;  ///< neighbours in its lane or key list
   Call* next = nullptr;
-  std::unique_ptr<char[]> data;       ///< options then arguments; once ended: the result
+  std::unique_ptr<char[]> data;  ///< options then arguments; once ended: the result
   std::uint32_t options_bytes = 0;
   std::uint32_t value_bytes = 0;      ///< of the arguments, or of the result once ended
   std::int64_t deadline_wall_ms = 0;  ///< 0 none
   std::int64_t not_before_us = 0;     ///< backoff or delay, steady clock
   std::int64_t since_us = 0;          ///< when it came into its present state
   std::unique_ptr<CallExtra> extra;
-  Instance* instance = nullptr;       ///< while its lease is out
-  std::uint64_t lease = 0;            ///< until the worker was told to forget it
-  std::uint32_t holder = 0;           ///< serial of the worker that keeps its result
-  std::uint32_t generation = 0;       ///< rises when the slab place is reused
-  std::uint32_t stored_bytes = 0;     ///< what counts against max_pending_bytes
-  std::uint16_t method = 0;           ///< index in the queue's method table
-  std::uint16_t attempts = 0;         ///< begun or perhaps begun
-  std::int16_t max_retries = 0;       ///< -1 without bound
+  Instance* instance = nullptr;    ///< while its lease is out
+  std::uint64_t lease = 0;         ///< until the worker was told to forget it
+  std::uint32_t holder = 0;        ///< serial of the worker that keeps its result
+  std::uint32_t generation = 0;    ///< rises when the slab place is reused
+  std::uint32_t stored_bytes = 0;  ///< what counts against max_pending_bytes
+  std::uint16_t method = 0;        ///< index in the queue's method table
+  std::uint16_t attempts = 0;      ///< begun or perhaps begun
+  std::int16_t max_retries = 0;    ///< -1 without bound
   std::int8_t priority = 0;
-  std::uint8_t group = 0;             ///< concurrency group, 0 the default
+  std::uint8_t group = 0;  ///< concurrency group, 0 the default
   CallState state = CallState::free;
-  Errc status = Errc::ok;             ///< once ended
+  Errc status = Errc::ok;  ///< once ended
   bool durable : 1 = true;
   bool no_result : 1 = false;
-  bool in_list : 1 = false;           ///< linked into a lane
-  bool keyed : 1 = false;             ///< has an ordering key
-  bool sent_record : 1 = false;       ///< `sent` holds a field for it
-  bool counted : 1 = false;           ///< still counted in its queue (HLEN)
-  bool told : 1 = false;              ///< the owner was sent the result
-  bool taken : 1 = false;             ///< the owner has taken the result
-  bool recorded : 1 = false;          ///< the result is in the store's batch or beyond
-  bool orphan : 1 = false;            ///< leased by a broker before this one, holder unknown
+  bool in_list : 1 = false;      ///< linked into a lane
+  bool keyed : 1 = false;        ///< has an ordering key
+  bool sent_record : 1 = false;  ///< `sent` holds a field for it
+  bool counted : 1 = false;      ///< still counted in its queue (HLEN)
+  bool told : 1 = false;         ///< the owner was sent the result
+  bool taken : 1 = false;        ///< the owner has taken the result
+  bool recorded : 1 = false;     ///< the result is in the store's batch or beyond
+  bool orphan : 1 = false;       ///< leased by a broker before this one, holder unknown
 
   std::string_view options() const { return {data.get(), options_bytes}; }
   std::string_view value() const {
@@ -103,9 +103,7 @@ class CallSlab {
   struct Ref {
     Call* call = nullptr;
     std::uint32_t generation = 0;
-    Call* get() const {
-      return call != nullptr && call->generation == generation ? call : nullptr;
-    }
+    Call* get() const { return call != nullptr && call->generation == generation ? call : nullptr; }
   };
   static Ref ref(Call& call) { return {&call, call.generation}; }
 

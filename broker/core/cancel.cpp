@@ -18,7 +18,7 @@ void Core::tell_cancel(SessionId id, CallId call, CancelAnswer answer) {
 void Core::answer_cancels(Call& call) {
   CancelAnswer answer = CancelAnswer::too_late;
   if (call.status == Errc::cancelled) {
-    answer = call.attempts == 0 ? CancelAnswer::cancelled_before_start
+    answer = call.attempts == 0         ? CancelAnswer::cancelled_before_start
              : call.instance != nullptr ? CancelAnswer::stopping
                                         : CancelAnswer::cancelled_between_attempts;
     if (call.lease != 0) answer = CancelAnswer::stopping;  // the method was stopped and said so
@@ -29,7 +29,8 @@ void Core::answer_cancels(Call& call) {
 
 void Core::revoke(Call& call, bool running_too) {
   Instance* instance = call.instance;
-  if (instance == nullptr || instance->worker == nullptr || instance->worker->peer == nullptr) return;
+  if (instance == nullptr || instance->worker == nullptr || instance->worker->peer == nullptr)
+    return;
   wire::FrameWriter out = to(*instance->worker->peer, instance->deferred_batch);
   wire::write(out, wire::Revoke{call.lease, running_too});
 }

@@ -15,7 +15,8 @@ std::string queue_key(std::string_view queue, std::string_view suffix) {
 std::string hex(std::uint64_t value) {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string text(16, '0');
-  for (int i = 15; value != 0; value >>= 4) text[static_cast<std::size_t>(i--)] = kDigits[value & 15];
+  for (int i = 15; value != 0; value >>= 4)
+    text[static_cast<std::size_t>(i--)] = kDigits[value & 15];
   return text;
 }
 
@@ -100,8 +101,7 @@ void Core::store_sent(const Call& call, bool out) {
 }
 
 void Core::store_result(const Call& call) {
-  const auto key =
-      open_->key(KeyKind::hash, "results:" + hex(value_of(call.id.session)));
+  const auto key = open_->key(KeyKind::hash, "results:" + hex(value_of(call.id.session)));
   open_->set(key, std::to_string(call.id.seq), result_record(call));
 }
 

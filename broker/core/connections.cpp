@@ -203,6 +203,7 @@ bool Core::hello_worker(Peer& peer, const wire::Hello& hello) {
 }
 
 void Core::settle_held(Worker& worker, const wire::Hello& hello) {
+  worker.settling = true;
   // 1. Actors: what it holds and we still want is taken over; the rest is stopped.
   std::map<std::pair<ActorId, std::uint64_t>, std::uint32_t> held;
   for (const auto& actor : hello.held_actors) {
@@ -296,6 +297,7 @@ void Core::settle_held(Worker& worker, const wire::Hello& hello) {
     call->orphan = false;
     put_back(*call);
   }
+  worker.settling = false;
   for (auto& [slot, instance] : worker.slots) wake_instance(*instance);
 }
 
@@ -368,7 +370,8 @@ void Core::session_gone(Session& session, bool said_goodbye) {
 void Core::expire_sessions() {
   while (!peers_by_age_.empty()) {
     Peer& oldest = *peers_by_age_.front();
-    // A connection that is silent for this long is dead; its session and worker live on for a while.
+    // A connection that is silent for this long is dead; its session and worker live on for a
+    // while.
     if (now_.mono_us - oldest.heard_us < 4 * options_.lease_ms * kMicrosPerMilli) break;
     forget_peer(oldest);
   }

@@ -2,8 +2,8 @@
 //
 // One class, split by noun into sources: connections.cpp (hello, sessions, liveness), submit.cpp
 // (open, create, submit), dispatch.cpp (what is sent to whom), results.cpp (ends, releases,
-// dependents), actors.cpp (placement, starts, deaths), cancel.cpp (cancel, kill, deadlines, blocking
-// waits), commit.cpp (what is stored and when it may be told), restore.cpp, admin.cpp.
+// dependents), actors.cpp (placement, starts, deaths), cancel.cpp (cancel, kill, deadlines,
+// blocking waits), commit.cpp (what is stored and when it may be told), restore.cpp, admin.cpp.
 //
 // Two rules hold everywhere: enter() is the only way into a lane and end_call() the only way to an
 // outcome; uncount() is the only place where a call leaves its queue, and it gives back the room.
@@ -38,17 +38,19 @@ struct Timer {
   std::int64_t due_us = 0;
   Kind kind = Kind::call_due;
   CallSlab::Ref call;
-  ActorId actor;               ///< place
+  ActorId actor;  ///< place
   std::uint32_t replica = 0;
   bool operator>(const Timer& other) const { return due_us > other.due_us; }
 };
 
 /// What is read from the store before work begins.
 struct Restored {
-  struct StoredCall { std::string queue, number, value; };
+  struct StoredCall {
+    std::string queue, number, value;
+  };
   std::vector<StoredCall> calls;
   std::vector<StoredCall> sent;
-  std::vector<StoredCall> results;                  ///< queue = session in hex
+  std::vector<StoredCall> results;                                   ///< queue = session in hex
   std::map<std::string, std::map<std::string, std::string>> queues;  ///< fields of q:NAME
   std::map<std::string, std::string> actors, names, sessions, classes;
 };
@@ -124,10 +126,10 @@ class Core {
   Errc class_problem(std::string_view class_name) const;
 
   // --- dispatch.cpp ----------------------------------------------------------------------------
-  void enter(Call& call);                    ///< waiting or back -> its lane
+  void enter(Call& call);  ///< waiting or back -> its lane
   void leave_lane(Call& call);
   void key_done(Call& call);
-  void wake(Queue& queue);                   ///< dispatches what may go
+  void wake(Queue& queue);  ///< dispatches what may go
   void wake_instance(Instance& instance);
   bool ready(const Call& call) const;
   Instance* free_instance(Queue& queue, std::uint8_t group);
@@ -140,7 +142,7 @@ class Core {
   void close_lease(Worker& worker, std::uint64_t lease_no, const Lease& lease);
   bool may_retry(const Call& call, Errc status, std::string_view error_type) const;
   void retry(Call& call, std::int64_t backoff_ms);
-  void put_back(Call& call);                 ///< leased and not begun -> head of its lane
+  void put_back(Call& call);  ///< leased and not begun -> head of its lane
   std::int64_t backoff_ms(const Call& call, int failures);
 
   // --- results.cpp -----------------------------------------------------------------------------
@@ -221,40 +223,43 @@ class Core {
   std::mt19937_64 random_;
   Instant now_;
   Instant began_;
-  Effects* effects_ = nullptr;        ///< of the step that runs
+  Effects* effects_ = nullptr;  ///< of the step that runs
 
   CallSlab slab_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Peer>> peers_;
-  std::list<Peer*> peers_by_age_;     ///< front: silent for the longest
+  std::list<Peer*> peers_by_age_;  ///< front: silent for the longest
   std::map<SessionId, std::unique_ptr<Session>> sessions_;
-  std::list<SessionId> away_;         ///< sessions without a peer, the longest first
+  std::list<SessionId> away_;  ///< sessions without a peer, the longest first
   std::list<std::pair<std::int64_t, SessionId>> gone_;  ///< wall ms when their results go
   std::map<std::string, std::unique_ptr<Worker>, std::less<>> workers_;
   std::unordered_map<std::uint32_t, Worker*> workers_by_serial_;
   std::uint32_t worker_serials_ = 0;
-  std::map<std::string, std::shared_ptr<Queue>, std::less<>> queues_;      ///< by name
-  std::map<ActorId, std::shared_ptr<Queue>> actors_;                       ///< actors, deployments
+  std::map<std::string, std::shared_ptr<Queue>, std::less<>> queues_;  ///< by name
+  std::map<ActorId, std::shared_ptr<Queue>> actors_;                   ///< actors, deployments
   std::vector<std::shared_ptr<Queue>> dying_;  ///< dead queues that ended calls still point to
-  std::map<std::string, std::uint64_t, std::less<>> name_counters_;        ///< of names free again
+  std::map<std::string, std::uint64_t, std::less<>> name_counters_;  ///< of names free again
   std::map<std::pair<ActorId, std::uint32_t>, std::unique_ptr<Instance>> instances_;
   std::map<std::string, std::map<std::string, Worker*>, std::less<>> offers_;  ///< class -> workers
   std::map<std::string, wire::Mode, std::less<>> classes_known_;
   std::map<std::string, bool, std::less<>> tasks_known_;
   std::vector<Instance*> unplaced_;
-  std::deque<Queue*> ready_tasks_;    ///< task queues with calls that found no free slot
+  std::deque<Queue*> ready_tasks_;  ///< task queues with calls that found no free slot
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
-  struct Unsettled { std::int64_t due_us; CallSlab::Ref call; };
-  std::deque<Unsettled> unsettled_;   ///< told and not taken: recorded when due
-  std::vector<Call*> ending_;         ///< ended calls whose dependents are to be told
+  struct Unsettled {
+    std::int64_t due_us;
+    CallSlab::Ref call;
+  };
+  std::deque<Unsettled> unsettled_;  ///< told and not taken: recorded when due
+  std::vector<Call*> ending_;        ///< ended calls whose dependents are to be told
   bool telling_dependents_ = false;
-  std::vector<Worker*> confirm_;      ///< workers with leases to forget
+  std::vector<Worker*> confirm_;  ///< workers with leases to forget
 
   // the store
   StoreBatch batch_a_, batch_b_;
   StoreBatch* open_ = &batch_a_;
   StoreBatch* flight_ = &batch_b_;
-  Effects open_effects_;              ///< waits for the open batch
-  Effects flight_effects_;            ///< waits for the batch in flight
+  Effects open_effects_;    ///< waits for the open batch
+  Effects flight_effects_;  ///< waits for the batch in flight
   std::uint64_t committed_ = 0;
   std::uint64_t flight_no_ = 0;
   bool in_flight_ = false;
@@ -270,7 +275,7 @@ class Core {
   std::int64_t recovery_ends_us_ = 0;
   bool recovering_ = false;
 
-  std::uint64_t incarnations_ = 0;    ///< given out by this broker run
+  std::uint64_t incarnations_ = 0;  ///< given out by this broker run
   std::int64_t next_sweep_us_ = 0;
   CoreCounters counters_;
 };

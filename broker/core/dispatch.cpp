@@ -17,9 +17,7 @@ bool leaves_in_order(const Queue& queue) { return queue.options.ordering == wire
 
 // --- lanes -------------------------------------------------------------------------------------
 
-bool Core::ready(const Call& call) const {
-  return call.state == CallState::ready;
-}
+bool Core::ready(const Call& call) const { return call.state == CallState::ready; }
 
 void Core::enter(Call& call) {
   Queue& queue = *call.queue;
@@ -35,9 +33,9 @@ void Core::enter(Call& call) {
     KeyState& key = queue.keys[call.extra->options.key];
     const bool mine = key.busy && !key.waiting.empty() && key.waiting.front() == &call;
     if (!mine) {
-      const auto at = std::lower_bound(
-          key.waiting.begin(), key.waiting.end(), &call,
-          [](const Call* a, const Call* b) { return a->number < b->number; });
+      const auto at =
+          std::lower_bound(key.waiting.begin(), key.waiting.end(), &call,
+                           [](const Call* a, const Call* b) { return a->number < b->number; });
       if (std::find(key.waiting.begin(), key.waiting.end(), &call) == key.waiting.end()) {
         key.waiting.insert(at, &call);
       }
@@ -87,8 +85,9 @@ Instance* Core::free_instance(Queue& queue, std::uint8_t group) {
     if (best->out == 0) break;
   }
   if (best != nullptr && n > 1) {
-    queue.turn = static_cast<std::size_t>(
-        std::find(queue.instances.begin(), queue.instances.end(), best) - queue.instances.begin() + 1);
+    queue.turn =
+        static_cast<std::size_t>(std::find(queue.instances.begin(), queue.instances.end(), best) -
+                                 queue.instances.begin() + 1);
   }
   return best;
 }
@@ -141,9 +140,9 @@ void Core::tell_methods(Instance& instance) {
   if (!instance.queue || instance.methods_told == instance.queue->methods.size()) return;
   wire::MethodTable table;
   table.slot = instance.slot;
-  table.names.assign(instance.queue->methods.begin() +
-                         static_cast<std::ptrdiff_t>(instance.methods_told),
-                     instance.queue->methods.end());
+  table.names.assign(
+      instance.queue->methods.begin() + static_cast<std::ptrdiff_t>(instance.methods_told),
+      instance.queue->methods.end());
   instance.methods_told = instance.queue->methods.size();
   wire::FrameWriter out = to(*instance.worker->peer, 0);
   wire::write(out, table);
@@ -217,8 +216,10 @@ void Core::splice(const Call& call, std::string& args) const {
     const auto ref = std::find_if(refs.begin(), refs.end(), [&](auto& r) { return r.index == i; });
     std::string_view bytes;
     if (ref == refs.end()) {
-      if (in.bin(bytes)) out.raw(bytes);
-      else out.nil();
+      if (in.bin(bytes))
+        out.raw(bytes);
+      else
+        out.nil();
       continue;
     }
     in.skip();
@@ -226,8 +227,10 @@ void Core::splice(const Call& call, std::string& args) const {
     for (const Call* held : call.extra->holds) {
       if (held->id == ref->call) source = held;
     }
-    if (source == nullptr) out.nil();
-    else out.raw(source->value());
+    if (source == nullptr)
+      out.nil();
+    else
+      out.raw(source->value());
   }
 }
 

@@ -24,16 +24,24 @@ struct FrameArrived {
   wire::FrameView frame;
 };
 /// The transport could not send to the peer, or knows that it is gone.
-struct PeerLost { PeerId peer{}; };
+struct PeerLost {
+  PeerId peer{};
+};
 /// The store applied the batch that was taken last.
-struct Committed { std::uint64_t commit_no = 0; };
+struct Committed {
+  std::uint64_t commit_no = 0;
+};
 /// Redis is away (text says why); the batch in flight is not lost, its fate will be resolved.
-struct StoreDown { std::string text; };
-/// Redis is back, the fate of the batch in flight is known (and told by Committed if it was applied;
-/// otherwise the store wrote it again).
+struct StoreDown {
+  std::string text;
+};
+/// Redis is back, the fate of the batch in flight is known (and told by Committed if it was
+/// applied; otherwise the store wrote it again).
 struct StoreUp {};
 /// Redis has less than its reserve of memory left (or has it again).
-struct StoreFull { bool full = false; };
+struct StoreFull {
+  bool full = false;
+};
 /// Time passed.
 struct Tick {};
 

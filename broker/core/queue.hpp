@@ -25,7 +25,7 @@ struct Lane {
   Call* head = nullptr;
   Call* tail = nullptr;
   std::uint64_t length = 0;
-  std::uint64_t watermark = 0;        ///< highest number that left in order (stored)
+  std::uint64_t watermark = 0;  ///< highest number that left in order (stored)
   bool watermark_dirty = false;
 
   /// Links the call so that numbers rise; new calls go to the tail at once.
@@ -42,8 +42,8 @@ struct KeyState {
 enum class QueueKind : std::uint8_t { actor, deployment, task };
 enum class QueueState : std::uint8_t {
   open,
-  closing,   ///< its owner is gone: accepted calls finish, then it stops
-  dead,      ///< refuses with `reason`
+  closing,  ///< its owner is gone: accepted calls finish, then it stops
+  dead,     ///< refuses with `reason`
 };
 
 /// A concurrency group: its name and bound.
@@ -60,43 +60,43 @@ struct ParkedSession {
 
 struct Queue {
   // stored
-  std::string name;                   ///< "hits", "ns/hits", "~HEX" (unnamed), "task/fn"
+  std::string name;  ///< "hits", "ns/hits", "~HEX" (unnamed), "task/fn"
   QueueKind kind = QueueKind::actor;
-  ActorId id;                         ///< of the actor or deployment; none for a task
-  std::string class_name;             ///< of a task: the function's name
+  ActorId id;              ///< of the actor or deployment; none for a task
+  std::string class_name;  ///< of a task: the function's name
   wire::ActorOptions options;
-  std::string constructor_args;       ///< encoded array
-  SessionId owner{};                  ///< zero when detached
+  std::string constructor_args;  ///< encoded array
+  SessionId owner{};             ///< zero when detached
   std::uint64_t next_number = 1;
   bool paused = false;
 
   // in memory only
   QueueState state = QueueState::open;
-  Errc reason = Errc::ok;             ///< why it is dead
+  Errc reason = Errc::ok;  ///< why it is dead
   std::string reason_text;
   std::uint64_t max_pending = 0;
   std::uint64_t max_pending_bytes = 0;
   std::vector<std::string> methods;
   std::unordered_map<std::string, std::uint16_t> method_index;
   std::vector<std::uint8_t> method_group;  ///< method -> group
-  std::vector<Group> groups;          ///< [0] is the default group
-  std::vector<Lane> lanes;            ///< by group, then by priority from high to low
+  std::vector<Group> groups;               ///< [0] is the default group
+  std::vector<Lane> lanes;                 ///< by group, then by priority from high to low
   std::unordered_map<std::string, KeyState> keys;
-  std::uint64_t count = 0;            ///< unfinished calls: what HLEN says
-  std::uint64_t bytes = 0;            ///< their payload
-  std::uint64_t open_calls = 0;       ///< accepted and not ended
-  std::uint64_t objects = 0;          ///< calls that point here, ended ones too
-  std::uint64_t granted = 0;          ///< room promised to parked sessions
+  std::uint64_t count = 0;       ///< unfinished calls: what HLEN says
+  std::uint64_t bytes = 0;       ///< their payload
+  std::uint64_t open_calls = 0;  ///< accepted and not ended
+  std::uint64_t objects = 0;     ///< calls that point here, ended ones too
+  std::uint64_t granted = 0;     ///< room promised to parked sessions
   std::uint64_t leased = 0;
-  std::uint64_t accepted_total = 0;   ///< counters since this broker began
+  std::uint64_t accepted_total = 0;  ///< counters since this broker began
   std::uint64_t ended_total = 0;
   std::uint64_t failed_total = 0;
   std::deque<ParkedSession> parked;
-  std::vector<Instance*> instances;   ///< its actor, its replicas, or the task slots that have it
-  std::size_t turn = 0;               ///< where the search for a free instance begins
-  std::uint32_t handles = 0;          ///< open handles of all sessions
-  std::uint32_t owner_handles = 0;    ///< of the owner only
-  bool counters_dirty = false;        ///< next_number or a watermark goes into the next commit
+  std::vector<Instance*> instances;  ///< its actor, its replicas, or the task slots that have it
+  std::size_t turn = 0;              ///< where the search for a free instance begins
+  std::uint32_t handles = 0;         ///< open handles of all sessions
+  std::uint32_t owner_handles = 0;   ///< of the owner only
+  bool counters_dirty = false;       ///< next_number or a watermark goes into the next commit
   bool in_ready_tasks = false;
 
   bool serial() const { return kind == QueueKind::actor && groups[0].max_concurrency == 1; }

@@ -14,8 +14,10 @@ std::string call_record(const Call& call) {
   w.uint(call.id.seq);
   w.str(call.queue->methods.empty() ? std::string_view() : call.queue->methods[call.method]);
   w.integer(call.deadline_wall_ms);
-  if (call.options_bytes == 0) w.nil();
-  else w.raw(call.options());
+  if (call.options_bytes == 0)
+    w.nil();
+  else
+    w.raw(call.options());
   w.bin(call.value());
   return out;
 }
@@ -90,9 +92,12 @@ std::string watermark_field(const Lane& lane) {
 
 std::string_view name_of(QueueKind kind) {
   switch (kind) {
-    case QueueKind::actor: return "actor";
-    case QueueKind::deployment: return "deployment";
-    case QueueKind::task: return "task";
+    case QueueKind::actor:
+      return "actor";
+    case QueueKind::deployment:
+      return "deployment";
+    case QueueKind::task:
+      return "task";
   }
   return "actor";
 }

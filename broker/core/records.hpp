@@ -1,5 +1,6 @@
 // The form of what is stored: MessagePack arrays that begin with a version, and plain texts.
-// docs/decisions and the operations guide describe the keys; this is the one place that writes them.
+// docs/decisions and the operations guide describe the keys; this is the one place that writes
+// them.
 #pragma once
 
 #include "broker/core/core.hpp"

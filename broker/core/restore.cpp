@@ -42,8 +42,8 @@ std::string Core::load(const StoreEntry& entry) {
   }
   if (entry.key == "workers" || entry.key == "meta" || entry.key == "fence") return {};
   if (entry.key.starts_with("results:")) {
-    restored_.results.push_back({std::string(entry.key.substr(8)), std::string(entry.field),
-                                 std::string(entry.value)});
+    restored_.results.push_back(
+        {std::string(entry.key.substr(8)), std::string(entry.field), std::string(entry.value)});
     return {};
   }
   if (!entry.key.starts_with("q:")) return "unknown key " + std::string(entry.key);
@@ -88,10 +88,9 @@ std::string Core::restore_queue(const std::string& name,
       std::string_view args;
       std::uint64_t owner = 0;
       std::uint32_t n = 0;
-      const bool good = begin_record(in, 8) && in.str(queue->name) &&
-                        in.uint_max(queue->kind, 2) && in.str(queue->class_name) &&
-                        in.bin(args) && wire::read(in, queue->options, problem) &&
-                        in.uint(owner) && in.array(n);
+      const bool good = begin_record(in, 8) && in.str(queue->name) && in.uint_max(queue->kind, 2) &&
+                        in.str(queue->class_name) && in.bin(args) &&
+                        wire::read(in, queue->options, problem) && in.uint(owner) && in.array(n);
       if (!good) return "the record of actor " + name + " cannot be read";
       queue->constructor_args = args;
       queue->owner = SessionId{owner};
@@ -130,7 +129,8 @@ std::string Core::restore_queue(const std::string& name,
     if (!field.starts_with("sent.")) continue;
     const std::size_t dot = field.find('.', 5);
     if (dot == std::string::npos) continue;
-    const auto group = static_cast<std::uint8_t>(number_of(std::string_view(field).substr(5, dot - 5)));
+    const auto group =
+        static_cast<std::uint8_t>(number_of(std::string_view(field).substr(5, dot - 5)));
     int priority = 0;
     std::from_chars(field.data() + dot + 1, field.data() + field.size(), priority);
     queue->lane(group, static_cast<std::int8_t>(priority)).watermark = number_of(value);
@@ -149,8 +149,8 @@ std::string Core::restore_call(const Restored::StoredCall& stored) {
   std::int64_t deadline = 0;
   std::string_view options;
   std::string_view args;
-  const bool good = begin_record(in, 7) && in.uint(session_no) && in.uint(seq) &&
-                    in.str(method) && in.integer(deadline) && in.raw(options) && in.bin(args);
+  const bool good = begin_record(in, 7) && in.uint(session_no) && in.uint(seq) && in.str(method) &&
+                    in.integer(deadline) && in.raw(options) && in.bin(args);
   if (!good) return "call " + stored.number + " of queue " + stored.queue + " cannot be read";
   const auto session = sessions_.find(SessionId{session_no});
   if (session == sessions_.end()) return {};
@@ -192,8 +192,10 @@ void Core::loaded(Instant now, Effects& effects) {
     if (!problem.empty() && effects.fatal.empty()) effects.fatal = problem;
   };
   for (const auto& [name, mode] : restored_.classes) {
-    if (name.starts_with("task/")) tasks_known_[name.substr(5)] = true;
-    else classes_known_[name] = static_cast<wire::Mode>(number_of(mode));
+    if (name.starts_with("task/"))
+      tasks_known_[name.substr(5)] = true;
+    else
+      classes_known_[name] = static_cast<wire::Mode>(number_of(mode));
   }
   for (const auto& [name, record] : restored_.sessions) {
     auto session = std::make_unique<Session>();
@@ -256,8 +258,8 @@ void Core::loaded(Instant now, Effects& effects) {
       made->reason_text = queue_name + " is gone";
       queue = queues_.emplace(queue_name, made).first;
     }
-    Call& call = make_call(*session->second, *queue->second,
-                           CallId{session->second->id, seq}, {}, wire::Body{value, Blob()}, nullptr);
+    Call& call = make_call(*session->second, *queue->second, CallId{session->second->id, seq}, {},
+                           wire::Body{value, Blob()}, nullptr);
     call.state = CallState::ended;
     call.status = static_cast<Errc>(status);
     call.recorded = true;
@@ -298,8 +300,8 @@ void Core::loaded(Instant now, Effects& effects) {
       call->attempts = 1;
     }
     if (call->deadline_wall_ms != 0) {
-      at(now.mono_us + std::max<std::int64_t>(call->deadline_wall_ms - now.wall_ms, 0) *
-                           kMicrosPerMilli,
+      at(now.mono_us +
+             std::max<std::int64_t>(call->deadline_wall_ms - now.wall_ms, 0) * kMicrosPerMilli,
          Timer::Kind::deadline, *call);
     }
     if (call->extra && !bind_dependencies(*call)) continue;
@@ -340,7 +342,8 @@ void Core::end_recovery() {
       end_with(*call, Errc::deadline_exceeded, "its deadline passed while its worker was away");
       continue;
     }
-    lease_lost(*call, true, false, false, "its worker did not come back after the broker's restart");
+    lease_lost(*call, true, false, false,
+               "its worker did not come back after the broker's restart");
   }
   std::vector<Instance*> lost;
   for (auto& [key, instance] : instances_) {

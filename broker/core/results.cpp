@@ -106,8 +106,8 @@ void Core::deliver(Call& call, bool by_method) {
     return;
   }
   // Early: nothing can ever run it again, so the owner may know before the store does.
-  const bool early = by_method && call.max_retries == 0 && !needed_by_others &&
-                     session.peer != nullptr;
+  const bool early =
+      by_method && call.max_retries == 0 && !needed_by_others && session.peer != nullptr;
   if (early) {
     tell_owner(call, 0);
     unsettled_.push_back(
@@ -222,7 +222,8 @@ void Core::end_dependents(Call& call) {
   for (Call* dependent : dependents) {
     if (dependent->state == CallState::ended) continue;
     if (call.status != Errc::ok) {
-      end_with(*dependent, Errc::dependency_failed, "call " + to_string(call.id) + " failed", causes);
+      end_with(*dependent, Errc::dependency_failed, "call " + to_string(call.id) + " failed",
+               causes);
       continue;
     }
     ++call.extra->holders;
@@ -250,11 +251,14 @@ void Core::on_taken(Session& session, const wire::Taken& message) {
         continue;
       }
       call.taken = true;
-      session.unreleased_bytes -= std::min<std::uint64_t>(session.unreleased_bytes, call.value().size());
+      session.unreleased_bytes -=
+          std::min<std::uint64_t>(session.unreleased_bytes, call.value().size());
       const bool kept = call.extra && call.extra->holders > 0;
       if (kept && call.durable) {
-        if (call.recorded) store_result(call);  // "taken" must outlive this broker
-        else record_result(call);
+        if (call.recorded)
+          store_result(call);  // "taken" must outlive this broker
+        else
+          record_result(call);
       }
       drop_if_done(call);
     }

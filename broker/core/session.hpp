@@ -28,19 +28,19 @@ struct Peer {
   std::list<Peer*>::iterator by_age;
   Session* session = nullptr;
   Worker* worker = nullptr;
-  std::string supervisor;             ///< its name, when it is a supervisor
+  std::string supervisor;  ///< its name, when it is a supervisor
 };
 
 /// A client's small number for a queue.
 struct Handle {
-  std::shared_ptr<Queue> queue;       ///< none: `code` says why
+  std::shared_ptr<Queue> queue;  ///< none: `code` says why
   Errc code = Errc::unknown_actor;
   std::string text;
-  std::vector<std::uint16_t> methods; ///< the client's method numbers -> the queue's
+  std::vector<std::uint16_t> methods;  ///< the client's method numbers -> the queue's
   bool open = false;
-  bool refusing = false;              ///< a call was refused and the client has not seen it
+  bool refusing = false;  ///< a call was refused and the client has not seen it
   bool parked = false;
-  std::uint64_t granted = 0;          ///< room promised
+  std::uint64_t granted = 0;  ///< room promised
 };
 
 struct Session {
@@ -48,25 +48,28 @@ struct Session {
   SessionId id{};
   std::string name;
   std::uint64_t accepted_through = 0;
-  struct Refusal { std::uint32_t handle = 0; bool parked = false; };
+  struct Refusal {
+    std::uint32_t handle = 0;
+    bool parked = false;
+  };
   std::map<std::uint64_t, Refusal> refused;  ///< numbers below accepted_through not accepted
-  std::int64_t gone_wall_ms = 0;      ///< 0 while it lives
+  std::int64_t gone_wall_ms = 0;             ///< 0 while it lives
 
   // in memory only
   Peer* peer = nullptr;
   std::string host;
   std::uint64_t pid = 0;
-  std::int64_t away_since_us = 0;     ///< since when it has no peer
+  std::int64_t away_since_us = 0;  ///< since when it has no peer
   std::vector<Handle> handles;
-  SeqMap<Call*> calls;                ///< unfinished and not released
+  SeqMap<Call*> calls;  ///< unfinished and not released
   std::uint64_t unreleased_bytes = 0;
-  std::uint64_t durable_batch = 0;    ///< batch that holds its last durable accept
+  std::uint64_t durable_batch = 0;  ///< batch that holds its last durable accept
   std::uint64_t ack_sent = 0;
   std::vector<std::uint64_t> accepted_again;  ///< parked before, accepted since the last ack
   bool record_dirty = false;
-  bool has_record = false;            ///< the store has it
-  bool released = false;              ///< nobody can take its results any more
-  std::set<ActorId> owned;            ///< actors that stop with it
+  bool has_record = false;  ///< the store has it
+  bool released = false;    ///< nobody can take its results any more
+  std::set<ActorId> owned;  ///< actors that stop with it
 
   Handle* handle(std::uint32_t number) {
     return number < handles.size() && handles[number].open ? &handles[number] : nullptr;

@@ -15,8 +15,8 @@
 namespace callboard::broker {
 
 enum class InstanceState : std::uint8_t {
-  unplaced,    ///< waits for a worker that may hold it
-  starting,    ///< START was sent
+  unplaced,  ///< waits for a worker that may hold it
+  starting,  ///< START was sent
   alive,
   stopping,    ///< STOP was sent
   recovering,  ///< known from the store; its worker has not said hello yet
@@ -38,30 +38,27 @@ struct Instance {
   std::uint32_t restarts = 0;
 
   // in memory only
-  std::shared_ptr<Queue> queue;       ///< none for a task slot
+  std::shared_ptr<Queue> queue;  ///< none for a task slot
   std::uint32_t replica = 0;
   InstanceState state = InstanceState::unplaced;
   Worker* worker = nullptr;
   std::uint32_t slot = 0;
   std::vector<GroupWindow> groups{1};
-  std::uint32_t out = 0;              ///< leases, all groups together
-  std::uint64_t deferred_batch = 0;   ///< its last RUN waits for this commit
+  std::uint32_t out = 0;             ///< leases, all groups together
+  std::uint64_t deferred_batch = 0;  ///< its last RUN waits for this commit
   std::size_t methods_told = 0;
-  std::int64_t not_before_us = 0;     ///< backoff before the next start
+  std::int64_t not_before_us = 0;  ///< backoff before the next start
   std::int64_t since_us = 0;
-  std::uint32_t failures = 0;         ///< starts in a row that ended badly
-  bool recalling = false;             ///< a serial slot hands back; nothing is sent until out == 0
-  bool waits_for_place = false;       ///< it is in the list of unplaced instances
+  std::uint32_t failures = 0;    ///< starts in a row that ended badly
+  bool recalling = false;        ///< a serial slot hands back; nothing is sent until out == 0
+  bool waits_for_place = false;  ///< it is in the list of unplaced instances
 
-  bool room(std::uint8_t group) const {
-    return state == InstanceState::alive && !recalling && group < groups.size() &&
-           groups[group].out < groups[group].window;
-  }
+  bool room(std::uint8_t group) const;
 };
 
 /// Permission that a worker holds to run one call. Stays until the worker answered.
 struct Lease {
-  Call* call = nullptr;               ///< none once the call has ended for another reason
+  Call* call = nullptr;  ///< none once the call has ended for another reason
   Instance* instance = nullptr;
   std::uint8_t group = 0;
   explicit operator bool() const { return instance != nullptr; }
@@ -72,11 +69,11 @@ struct Worker {
   std::string host;
   std::string supervisor;
   std::uint64_t pid = 0;
-  std::uint64_t number = 0;           ///< its random instance number
-  std::uint32_t serial = 0;           ///< given by this broker run, never reused
+  std::uint64_t number = 0;  ///< its random instance number
+  std::uint32_t serial = 0;  ///< given by this broker run, never reused
   Peer* peer = nullptr;
   std::int64_t heard_us = 0;
-  std::int64_t heartbeat_wall_ms = 0; ///< what the store says
+  std::int64_t heartbeat_wall_ms = 0;  ///< what the store says
   std::map<std::string, wire::ClassOffer, std::less<>> classes;
   std::vector<std::string> tasks;
   std::unique_ptr<Instance> task_slot;
@@ -86,10 +83,16 @@ struct Worker {
   SeqMap<Lease> leases;
   std::vector<std::uint64_t> forget_now;       ///< leases to confirm at the end of this step
   std::vector<std::uint64_t> forget_deferred;  ///< ... with the open batch
-  bool confirming = false;            ///< it is in the list of workers with leases to forget
-  std::string status;                 ///< last status report, encoded map
+  bool settling = false;    ///< its hello is being compared; nothing is sent meanwhile
+  bool confirming = false;  ///< it is in the list of workers with leases to forget
+  std::string status;       ///< last status report, encoded map
   std::uint32_t actors = 0;
-  bool dedicated = false;             ///< holds a dedicated actor and takes no other
+  bool dedicated = false;  ///< holds a dedicated actor and takes no other
 };
+
+inline bool Instance::room(std::uint8_t group) const {
+  return state == InstanceState::alive && !recalling && !worker->settling &&
+         group < groups.size() && groups[group].out < groups[group].window;
+}
 
 }  // namespace callboard::broker

@@ -1,0 +1,122 @@
+// A new broker run on what the store holds, and workers that come back.
+#include "broker_world.hpp"
+
+namespace callboard::broker {
+namespace {
+
+using Seqs = std::vector<std::uint64_t>;
+
+wire::Hello held(OneActor& world, std::uint64_t peer, std::vector<Told> calls, bool ended) {
+  wire::Hello hello = world.worker_hello(20, "w0");
+  const ActorId actor{SessionId{10}, 1};
+  const std::uint64_t incarnation = world.last(20, Type::start).incarnation;
+  hello.held_actors = {{actor, incarnation, world.slot}};
+  for (const Told& run : calls) {
+    hello.held_calls.push_back({run.lease, run.call, run.attempt, actor, incarnation, ended});
+  }
+  (void)peer;
+  return hello;
+}
+
+TEST(BrokerRecovery, RestartedBrokerGoesOnWhereTheOldOneStopped) {
+  OneActor world({}, 2);
+  for (std::uint64_t seq = 2; seq <= 5; ++seq) world.submit(10, seq, 1);
+  const auto sent = world.all(20, Type::run);
+  ASSERT_EQ(sent.size(), 2u);
+  const wire::Hello hello = held(world, 21, {sent[0]}, false);
+  world.restart();
+  world.client(11, 10, true);
+  EXPECT_EQ(world.last(11, Type::welcome).welcome.accepted_through, 5u);
+  world.send(
+      21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.say(21, wire::Window{world.slot, 0, 10});
+  // 2 is still running there; 3 was sent but never begun; 4 and 5 follow.
+  EXPECT_EQ(world.runs(21), (Seqs{3, 4, 5}));
+  world.done(21, sent[0].lease, "\x09");
+  EXPECT_EQ(world.result(11, 2).text, "\x09");
+}
+
+TEST(BrokerRecovery, SentCallWhoseWorkerNeverComesBackIsUncertain) {
+  wire::ActorOptions options;
+  options.max_restarts = -1;
+  OneActor world(options);
+  world.submit(10, 2, 1);
+  world.submit(10, 3, 1);
+  world.restart();
+  world.client(11, 10, true);
+  world.worker(22, "w9");
+  for (int i = 0; i < 30; ++i) {
+    world.pass(100);
+    world.say(22, wire::Window{0, 0, 2});
+  }
+  EXPECT_EQ(world.result(11, 2).code, Errc::maybe_executed);
+  world.started(22);
+  EXPECT_EQ(world.runs(22), (Seqs{3}));
+}
+
+TEST(BrokerRecovery, EarlyResultThatNobodyRecordedIsDeliveredAgainByItsWorker) {
+  OneActor world;
+  world.submit(10, 2, 1);
+  const Told run = world.last(20, Type::run);
+  world.done(20, run.lease, "\x07");
+  const wire::Hello hello = held(world, 21, {run}, true);
+  world.restart();
+  world.client(11, 10, true);
+  world.send(
+      21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.done(21, run.lease, "\x07");
+  EXPECT_EQ(world.result(11, 2).text, "\x07");
+}
+
+TEST(BrokerRecovery, RecordedResultsSurvive) {
+  OneActor world;
+  world.submit(10, 2, 1);
+  world.done(20, world.last(20, Type::run).lease, "\x07");
+  world.pass(200);
+  world.restart();
+  world.client(11, 10, true);
+  EXPECT_EQ(world.result(11, 2).text, "\x07");
+  world.taken(11, 2);
+  EXPECT_FALSE(world.store.keys.contains("results:000000000000000a"));
+}
+
+TEST(BrokerRecovery, ReconnectedWorkerKeepsItsActorAndGivesBackWhatItHasNotBegun) {
+  OneActor world({}, 3);
+  for (std::uint64_t seq = 2; seq <= 4; ++seq) world.submit(10, seq, 1);
+  const auto sent = world.all(20, Type::run);
+  const wire::Hello hello = held(world, 21, {sent[0]}, false);
+  world.send(
+      21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.say(21, wire::Window{world.slot, 0, 3});
+  EXPECT_EQ(world.runs(21), (Seqs{3, 4}));
+  EXPECT_EQ(world.count(21, Type::start), 0u);
+}
+
+TEST(BrokerRecovery, DeadQueuesResultOutlivesIt) {
+  OneActor world;
+  world.submit(10, 2, 1);
+  world.submit(10, 3, 1);
+  world.say(10, wire::Kill{1, 1, false});
+  world.restart();
+  world.client(11, 10, true);
+  EXPECT_EQ(world.result(11, 3).code, Errc::actor_died);
+}
+
+TEST(BrokerRecovery, StoreIsEmptyAgainWhenEverythingWasTaken) {
+  OneActor world({}, 4);
+  for (std::uint64_t seq = 2; seq <= 9; ++seq) world.submit(10, seq, 1);
+  for (std::size_t i = 0; i < 8; ++i) {
+    world.done(20, world.all(20, Type::run)[i].lease);
+    world.taken(10, i + 2);
+  }
+  world.say(10, wire::Goodbye{});
+  world.say(20, wire::Stopped{world.slot});
+  world.pass(300);
+  for (const auto& [key, fields] : world.store.keys) {
+    EXPECT_TRUE(key == "classes" || key == "workers" || key == "queues" || key == "q:task/resize")
+        << key;
+  }
+}
+
+}  // namespace
+}  // namespace callboard::broker

@@ -1,0 +1,197 @@
+// Accepting, refusing, parking; what is told before and after a commit.
+#include "broker_world.hpp"
+
+namespace callboard::broker {
+namespace {
+
+TEST(BrokerSubmit, AcknowledgesADurableCallOnlyAfterItsCommit) {
+  OneActor world;
+  world.auto_commit = false;
+  world.told.clear();
+  world.submit(10, 2, 1);
+  EXPECT_EQ(world.count(10, Type::accepted), 0u);
+  EXPECT_EQ(world.count(20, Type::run), 0u) << "a start leaves before it is on record";
+  world.commit();
+  EXPECT_EQ(world.last(10, Type::accepted).accepted.through, 2u);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2}));
+  EXPECT_EQ(world.store.depth("~" + to_string(ActorId{SessionId{10}, 1})), 1u);
+}
+
+TEST(BrokerSubmit, AcknowledgesAMemoryCallAtOnceAndStoresNothing) {
+  wire::ActorOptions options;
+  options.durability = wire::Durability::memory;
+  OneActor world(options);
+  world.auto_commit = false;
+  world.told.clear();
+  world.submit(10, 2, 1);
+  EXPECT_EQ(world.last(10, Type::accepted).accepted.through, 2u);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2}));
+  EXPECT_FALSE(world.broker->has_batch());
+}
+
+TEST(BrokerSubmit, IgnoresARepeatedNumber) {
+  OneActor world({}, 10);
+  world.submit(10, 2, 1);
+  world.submit(10, 2, 1);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2}));
+}
+
+TEST(BrokerSubmit, ResumedSessionIsToldWhatWasAcceptedAndResultsAgain) {
+  OneActor world;
+  world.submit(10, 2, 1);
+  world.done(20, world.last(20, Type::run).lease, "\x07");
+  EXPECT_EQ(world.result(10, 2).text, "\x07");
+  world.client(11, 10, true);
+  EXPECT_EQ(world.last(11, Type::welcome).welcome.accepted_through, 2u);
+  EXPECT_EQ(world.result(11, 2).text, "\x07");
+}
+
+TEST(BrokerSubmit, UnknownSessionCannotBeResumed) {
+  BrokerWorld world;
+  world.client(10, 77, true);
+  EXPECT_EQ(world.last(10, Type::goodbye).code, Errc::unknown_session);
+}
+
+TEST(BrokerSubmit, StrangerIsAskedWhoItIs) {
+  BrokerWorld world;
+  world.submit(10, 1, 1);
+  EXPECT_EQ(world.count(10, Type::who), 1u);
+}
+
+TEST(BrokerSubmit, GarbageIsAnsweredWithAGoodbyeAndNothingElseHappens) {
+  OneActor world;
+  wire::Frame frame{"\xc1garbage", {}};
+  world.step(FrameArrived{PeerId{66}, wire::FrameView{frame.head, frame.parts}});
+  EXPECT_EQ(world.last(66, Type::goodbye).code, Errc::protocol_error);
+  world.submit(10, 2, 1);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2}));
+}
+
+TEST(BrokerSubmit, WrongVersionFailsClosed) {
+  BrokerWorld world;
+  wire::Hello hello;
+  hello.session = 5;
+  hello.version_min = hello.version_max = 99;
+  world.send(
+      10, [&](auto& out) { wire::write(out, hello); }, true);
+  EXPECT_EQ(world.last(10, Type::goodbye).code, Errc::version_unsupported);
+  hello = wire::Hello();
+  hello.session = 5;
+  hello.features = 1;
+  world.send(
+      11, [&](auto& out) { wire::write(out, hello); }, true);
+  EXPECT_EQ(world.last(11, Type::goodbye).code, Errc::version_unsupported);
+}
+
+TEST(BrokerSubmit, FullQueueRefusesAndEverythingBehindUntilTheClientHasSeenIt) {
+  wire::ActorOptions options;
+  options.max_pending = 2;
+  OneActor world(options);
+  for (std::uint64_t seq = 2; seq <= 5; ++seq) world.submit(10, seq, 1);
+  const auto refused = world.all(10, Type::refused);
+  ASSERT_EQ(refused.size(), 2u);
+  EXPECT_EQ(refused[0].code, Errc::queue_full);
+  EXPECT_EQ(refused[1].code, Errc::refused_before);
+  world.done(20, world.last(20, Type::run).lease);
+  world.taken(10, 2);
+  world.submit(10, 6, 1);
+  EXPECT_EQ(world.last(10, Type::refused).seq, 6u) << "order would have a hole";
+  world.say(10, wire::Resume{1});
+  world.submit(10, 7, 1);
+  EXPECT_EQ(world.count(10, Type::refused), 3u);
+}
+
+TEST(BrokerSubmit, BlockedSubmitsAreParkedAndComeInOrderWhenThereIsRoom) {
+  wire::ActorOptions options;
+  options.max_pending = 2;
+  options.when_full = wire::WhenFull::block;
+  OneActor world(options, 10);
+  for (std::uint64_t seq = 2; seq <= 6; ++seq) world.submit(10, seq, 1);
+  EXPECT_EQ(world.last(10, Type::parked).seq, 4u);
+  EXPECT_EQ(world.count(10, Type::parked), 1u);
+  EXPECT_EQ(world.count(10, Type::room), 0u);
+  world.done(20, world.all(20, Type::run)[0].lease);
+  world.taken(10, 2);
+  EXPECT_EQ(world.last(10, Type::room).number, 1u);
+  for (std::uint64_t seq = 4; seq <= 6; ++seq) world.submit(10, seq, 1);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 3, 4}));
+  EXPECT_EQ(world.all(10, Type::parked).back().seq, 5u);
+  EXPECT_EQ(world.last(10, Type::accepted).accepted.again, (wire::Ranges{{4, 1}}));
+}
+
+TEST(BrokerSubmit, UnknownClassActorTaskAndMethodAreRefusedByName) {
+  OneActor world;
+  world.create(10, 2, 2, {}, "Nobody");
+  EXPECT_EQ(world.last(10, Type::opened).opened.code, Errc::unknown_class);
+  wire::Open open;
+  open.handle = 3;
+  open.name = "nobody";
+  world.say(10, open);
+  EXPECT_EQ(world.last(10, Type::opened).opened.code, Errc::unknown_actor);
+  world.submit(10, 3, 3);
+  EXPECT_EQ(world.last(10, Type::refused).code, Errc::unknown_actor);
+  open.handle = 4;
+  open.kind = wire::TargetKind::task;
+  world.say(10, open);
+  EXPECT_EQ(world.last(10, Type::opened).opened.code, Errc::unknown_task);
+  wire::Submit call;
+  call.seq = 4;
+  call.handle = 1;
+  call.method = 9;
+  call.args.bytes = "\x90";
+  world.say(10, call);
+  EXPECT_EQ(world.last(10, Type::refused).code, Errc::unknown_method);
+}
+
+TEST(BrokerSubmit, CallsWaitForAWorkerWhenNoneIsThere) {
+  BrokerWorld world;
+  world.client(10);
+  world.create(10, 1, 1, {});
+  EXPECT_EQ(world.last(10, Type::opened).opened.code, Errc::ok);
+  for (std::uint64_t seq = 2; seq < 6; ++seq) world.submit(10, seq, 1);
+  world.worker(20, "w0");
+  world.started(20, 10);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 3, 4, 5}));
+}
+
+TEST(BrokerSubmit, NamedActorIsFoundAgainAndAnotherClassIsAnError) {
+  wire::ActorOptions options;
+  options.name = "hits";
+  OneActor world(options);
+  world.create(10, 2, 2, options);
+  EXPECT_EQ(world.last(10, Type::opened).opened.code, Errc::name_taken);
+  options.get_if_exists = true;
+  world.create(10, 3, 3, options);
+  EXPECT_EQ(world.last(10, Type::opened).opened.actor, (ActorId{SessionId{10}, 1}));
+  world.create(10, 4, 4, options, "Other");
+  EXPECT_EQ(world.last(10, Type::opened).opened.code, Errc::name_taken);
+  world.submit(10, 5, 3);
+  EXPECT_EQ(world.store.depth("hits"), 1u);
+}
+
+TEST(BrokerSubmit, RefusesWhatRedisHasNoRoomFor) {
+  OneActor world;
+  world.step(StoreFull{true});
+  world.submit(10, 2, 1);
+  EXPECT_EQ(world.last(10, Type::refused).code, Errc::store_full);
+  world.step(StoreFull{false});
+  world.say(10, wire::Resume{1});
+  world.submit(10, 3, 1);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{3}));
+}
+
+TEST(BrokerSubmit, NothingIsAcknowledgedWhileRedisIsAwayAndItGoesOnAfterwards) {
+  OneActor world;
+  world.auto_commit = false;
+  world.told.clear();
+  world.step(StoreDown{"gone"});
+  world.submit(10, 2, 1);
+  world.pass(1000);
+  EXPECT_EQ(world.count(10, Type::accepted), 0u);
+  world.step(StoreUp{});
+  world.commit();
+  EXPECT_EQ(world.last(10, Type::accepted).accepted.through, 2u);
+}
+
+}  // namespace
+}  // namespace callboard::broker
