@@ -1,12 +1,14 @@
 // How many calls of one concurrency group the broker may have out at this worker: what may run at
-// once, plus what covers a round trip to the broker, so that short methods never wait for it and
-// long ones are never sent ahead.
+// once, plus what is sent ahead so that short methods do not wait for the round trip to the broker.
 //
-// What covers a round trip is measured, not guessed: the rate at which calls end here, times the
-// time from returning a credit to the arrival of the call that uses it. That time is capped, so at
-// most some milliseconds of work ever sit in a worker while another one is idle.
+// Two observations make the number grow, and one bounds it:
+// - the rate at which calls end here, times the way of a credit (from telling the broker that a
+//   call ended to the arrival of the call that uses its place), says how many are under way;
+// - a frame that fills the whole window and finds nobody at work came too late;
+// - never more is sent ahead than is done in kAheadUs, so what lies here while another worker is
+//   idle is little, and none of it is a long call.
 //
-// Thread safety: none. Invariant: window() only changes in adapt(), recall() and set_limit().
+// Thread safety: none. Invariant: window() changes only in adapt(), recall() and set_limit().
 #pragma once
 
 #include "common/limits.hpp"
@@ -23,14 +25,14 @@ class Prefetch {
   std::uint32_t window() const { return limit_ + ahead_; }
   std::uint32_t out() const { return static_cast<std::uint32_t>(received_ - ended_); }
 
-  /// A frame brought calls.
+  /// A turn brought calls.
   void received(std::int64_t now_us, std::uint32_t calls);
   /// Calls ended or were handed back, and are about to be told.
   void ended(std::uint32_t calls) { ended_ += calls; }
-  /// A new connection: what is timed now says nothing.
-  void reconnected() { probing_ = false; }
   /// What ended since the last time has been written.
   void told(std::int64_t now_us);
+  /// A new connection: the way of a credit that is under way says nothing.
+  void reconnected() { probing_ = false; }
 
   /// Measures again when it is time. True when window() changed and the broker must be told.
   bool adapt(std::int64_t now_us);
@@ -43,19 +45,21 @@ class Prefetch {
   /// When adapt() or stalled() should be asked next; kNever while nothing is out ahead.
   std::int64_t next_deadline_us() const;
 
-  static constexpr std::int64_t kAdaptUs = 2'000;
-  static constexpr std::int64_t kStallUs = 20'000;
-  static constexpr std::int64_t kRoundTripUsMax = 4'000;
+  static constexpr std::int64_t kAdaptUs = 2'000;    ///< shortest measurement
+  static constexpr std::int64_t kStallUs = 20'000;   ///< longer than this is idle, or a long call
+  static constexpr std::int64_t kAheadUs = 8'000;
 
  private:
-  std::uint32_t wanted(std::int64_t elapsed_us) const;
+  std::uint32_t most(double rate) const;
 
   std::uint32_t limit_;
   std::uint32_t ahead_;
   std::uint64_t received_ = 0;
   std::uint64_t ended_ = 0;
   std::uint64_t told_ = 0;             ///< of ended_, what the broker was told
-  std::int64_t ended_us_ = 0;          ///< when something last ended, or the first call came
+  std::int64_t began_us_ = 0;          ///< when calls came to an idle group
+  std::int64_t told_us_ = 0;           ///< when something was last told, or began_us_
+  bool starved_ = false;               ///< in the running measurement
   bool probing_ = false;
   std::uint64_t probe_credit_ = 0;     ///< the call that uses the credit whose way is timed
   std::int64_t probe_us_ = 0;

@@ -5,34 +5,6 @@
 
 namespace callboard::worker {
 
-namespace {
-
-/// Buffers of forgotten calls that are kept for later ones.
-constexpr std::size_t kSpareCallsMax = 4096;
-constexpr std::size_t kSpareBytesMax = 1024;
-
-void assign(Payload& to, const wire::Body& from) {
-  to.part = from.part;
-  if (!from.part) to.text.assign(from.bytes);
-}
-
-/// The group that the call itself names, or nothing.
-std::string_view group_in(std::string_view options) {
-  wire::Reader in(options);
-  std::uint32_t n = 0;
-  if (!in.map(n)) return {};
-  for (; n > 0; --n) {
-    std::uint64_t key = 0;
-    std::string_view group;
-    if (!in.uint(key)) return {};
-    if (key == wire::CallOptions::kGroup) return in.str(group) ? group : std::string_view();
-    if (!in.skip()) return {};
-  }
-  return {};
-}
-
-}  // namespace
-
 WorkerSession::WorkerSession(WorkerOffer offer, Executors& executors, const wire::Link& link)
     : offer_(std::move(offer)), executors_(executors), link_(link) {
   Slot& tasks = slots_[0];
@@ -40,10 +12,8 @@ WorkerSession::WorkerSession(WorkerOffer offer, Executors& executors, const wire
   tasks.starting = false;
   tasks.groups.resize(1);
   tasks.group_names.resize(1);
-  for (const std::string& task : offer_.tasks) {
-    // The broker numbers task functions as our hello lists them.
-    const auto index = static_cast<std::uint32_t>(tasks.methods.size());
-    tasks.methods.push_back({index, 0});
+  for (std::uint32_t i = 0; i < offer_.tasks.size(); ++i) {
+    tasks.methods.push_back({i, 0});  // the broker numbers task functions as our hello lists them
   }
   executors_.add_methods(0, offer_.tasks);
   const std::uint32_t limit = offer_.task_slots;
@@ -192,8 +162,8 @@ bool WorkerSession::on_start(std::uint32_t fields, wire::FrameReader& in) {
   }
   slot.failed = true;
   const Errc code = draining_ ? Errc::stopping : Errc::invalid_option;
-  if (draining_) problem = "worker " + offer_.name + " is stopping";
-  started_slots_.push_back({start.slot, code, wire::encode({.code = code, .message = problem})});
+  if (draining_) problem = "it is stopping";
+  started_slots_.push_back({start.slot, code, encoded_error(code, std::move(problem))});
   stopped(start.slot);
   return true;
 }
@@ -280,207 +250,12 @@ void WorkerSession::answer_held_lanes() {
   }
 }
 
-// --- calls -------------------------------------------------------------------------------------
-
-WorkerSession::Held& WorkerSession::add_call(const wire::Run& run, const Slot& slot) {
-  Held* held = nullptr;
-  if (spare_calls_.empty()) {
-    held = &calls_[run.lease];
-  } else {
-    Calls::node_type node = std::move(spare_calls_.back());
-    spare_calls_.pop_back();
-    node.key() = run.lease;
-    held = &calls_.insert(std::move(node)).position->second;
-  }
-  held->call = run.call;
-  held->actor = slot.actor;
-  held->incarnation = slot.incarnation;
-  held->slot = run.slot;
-  held->attempt = run.attempt;
-  return *held;
-}
-
-void WorkerSession::forget(Calls::iterator call) {
-  if (call->second.ticket != 0) tickets_.push_back(call->second.ticket);
-  Calls::node_type node = calls_.extract(call);
-  if (spare_calls_.size() >= kSpareCallsMax) return;
-  std::string text = std::move(node.mapped().value.text);
-  node.mapped() = Held();
-  if (text.capacity() <= kSpareBytesMax) node.mapped().value.text = std::move(text);
-  spare_calls_.push_back(std::move(node));
-}
-
-void WorkerSession::end_here(Held& held, std::uint64_t lease, Errc code, std::string message) {
-  held.ended = true;
-  held.status = code;
-  held.value.text = wire::encode(
-      {.code = code, .message = std::move(message), .place = "worker " + offer_.name});
-  ended_leases_.push_back(lease);
-}
-
-bool WorkerSession::on_run(Instant now, std::uint32_t fields, wire::FrameReader& in) {
-  wire::Run run;
-  if (!wire::read(in, fields, run)) return false;
-  if (!leases_seen_.insert(run.lease)) {
-    ++counters_.repeated;
-    return true;
-  }
-  ++counters_.runs;
-  Slot* slot = find_slot(run.slot);
-  if (slot == nullptr || slot->failed || slot->stopping || draining_) {
-    ++counters_.returned;
-    returned_leases_.push_back(run.lease);
-    return true;
-  }
-  Held& held = add_call(run, *slot);
-  if (run.method >= slot->methods.size()) {
-    end_here(held, run.lease, Errc::unknown_method, "the broker named no method of that number");
-    return true;
-  }
-  const Slot::Method method = slot->methods[run.method];
-  held.group = group_of(*slot, method, run.options);
-  ++slot->groups[held.group].arrived;
-  activate(run.slot, *slot);
-  queue_job(now, run, method.index);
-  return true;
-}
-
-std::uint8_t WorkerSession::group_of(const Slot& slot, const Slot::Method& method,
-                                     std::string_view options) {
-  if (options.empty() || slot.groups.size() == 1) return method.group;
-  const std::string_view name = group_in(options);
-  const auto& names = slot.group_names;
-  const auto found = std::find(names.begin() + 1, names.end(), name);
-  if (name.empty() || found == names.end()) return method.group;
-  return static_cast<std::uint8_t>(found - names.begin());
-}
-
-void WorkerSession::queue_job(Instant now, const wire::Run& run, std::uint32_t method) {
-  if (run.slot != job_slot_) submit_jobs();
-  job_slot_ = run.slot;
-  if (job_count_ == jobs_.size()) jobs_.emplace_back();
-  Job& job = jobs_[job_count_++];
-  job.lease = run.lease;
-  job.call = run.call;
-  job.slot = run.slot;
-  job.method = method;
-  job.attempt = run.attempt;
-  job.ticket = 0;
-  job.deadline_us =
-      run.deadline_ms > 0 ? now.mono_us + run.deadline_ms * kMicrosPerMilli : kNever;
-  assign(job.args, run.args);
-  job.options.assign(run.options);
-}
-
-void WorkerSession::submit_jobs() {
-  if (job_count_ == 0) return;
-  executors_.submit(job_slot_, {jobs_.data(), job_count_});
-  job_count_ = 0;
-}
-
-void WorkerSession::outcomes(std::span<Outcome> outcomes) {
-  for (Outcome& outcome : outcomes) {
-    const auto found = calls_.find(outcome.lease);
-    if (found == calls_.end() || found->second.ended || found->second.call != outcome.call ||
-        found->second.attempt != outcome.attempt) {
-      if (outcome.ticket != 0) tickets_.push_back(outcome.ticket);
-      continue;
-    }
-    Held& held = found->second;
-    if (Slot* slot = find_slot(held.slot)) {
-      slot->groups[held.group].prefetch.ended(1);
-      activate(held.slot, *slot);
-      if (outcome.held) ++slot->held;
-    }
-    if (outcome.fate == Outcome::Fate::returned) {
-      ++counters_.returned;
-      returned_leases_.push_back(outcome.lease);
-      forget(found);
-      continue;
-    }
-    ++counters_.ended;
-    held.ended = true;
-    held.held = outcome.held;
-    held.status = outcome.status;
-    held.ticket = outcome.ticket;
-    std::swap(held.value, outcome.value);
-    if (!held.value.part && held.value.text.size() >= limits::kPartBytesMin) {
-      held.value.part = Blob(std::move(held.value.text));  // sent and sent again without a copy
-      held.value.text.clear();
-    }
-    ended_leases_.push_back(outcome.lease);
-  }
-}
-
-bool WorkerSession::on_forget(std::uint32_t fields, wire::FrameReader& in) {
-  wire::Forget message;
-  if (!wire::read(in, fields, message)) return false;
-  for (const auto& [first, count] : message.leases) {
-    if (count > calls_.size()) {  // cheaper by what is here than by number
-      std::vector<std::uint64_t> named;
-      for (const auto& [lease, call] : calls_) {
-        if (lease >= first && lease - first < count && call.ended) named.push_back(lease);
-      }
-      for (const std::uint64_t lease : named) forget(calls_.find(lease));
-      continue;
-    }
-    for (std::uint64_t lease = first; lease - first < count; ++lease) {
-      const auto found = calls_.find(lease);
-      if (found != calls_.end() && found->second.ended) forget(found);
-    }
-  }
-  return true;
-}
-
-bool WorkerSession::on_revoke(std::uint32_t fields, wire::FrameReader& in, wire::LinkOut& out) {
-  wire::Revoke message;
-  if (!wire::read(in, fields, message)) return false;
-  wire::CancelAnswer answer = wire::CancelAnswer::unknown;
-  if (const auto found = calls_.find(message.lease); found != calls_.end()) {
-    answer = wire::CancelAnswer::too_late;
-    if (!found->second.ended) {
-      submit_jobs();
-      switch (executors_.revoke(found->second.slot, message.lease, message.running_too)) {
-        case Revoked::returned: answer = wire::CancelAnswer::cancelled_before_start; break;
-        case Revoked::stopping: answer = wire::CancelAnswer::stopping; break;
-        case Revoked::running:
-        case Revoked::unknown: break;
-      }
-    }
-  }
-  wire::FrameWriter writer = out.message();
-  wire::write(writer, wire::RevokeAnswer{message.lease, answer});
-  return true;
-}
-
-void WorkerSession::take_back(bool tell, const std::uint32_t* only_slot) {
-  submit_jobs();
-  std::vector<std::uint64_t> taken;
-  for (const auto& [lease, call] : calls_) {
-    if (only_slot != nullptr && call.slot != *only_slot) continue;
-    // An outcome without a ticket is of a call that never began: nobody need know of it.
-    const bool unbegun = call.ended ? call.ticket == 0 && !tell
-                                    : executors_.revoke(call.slot, lease, false) == Revoked::returned;
-    if (unbegun) taken.push_back(lease);
-  }
-  for (const std::uint64_t lease : taken) {
-    const auto call = calls_.find(lease);
-    Slot* slot = find_slot(call->second.slot);
-    if (!call->second.ended && slot != nullptr) {
-      Group& group = slot->groups[call->second.group];
-      group.arrived > 0 ? void(--group.arrived) : group.prefetch.ended(1);
-    }
-    forget(call);
-    if (tell) returned_leases_.push_back(lease);
-  }
-  counters_.returned += taken.size();
-}
-
-void WorkerSession::drain() {
-  if (draining_) return;
-  draining_ = true;
-  take_back(true, nullptr);
-  for (auto& [number, slot] : slots_) windows_changed_.push_back(number);
+std::string WorkerSession::encoded_error(Errc code, std::string message) const {
+  ErrorInfo error;
+  error.code = code;
+  error.message = std::move(message);
+  error.place = "worker " + offer_.name;
+  return wire::encode(error);
 }
 
 }  // namespace callboard::worker

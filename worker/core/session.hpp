@@ -131,14 +131,19 @@ class WorkerSession final : public wire::LinkMember {
   bool on_start(std::uint32_t fields, wire::FrameReader& in);
   bool on_stop(std::uint32_t fields, wire::FrameReader& in);
   bool on_method_table(std::uint32_t fields, wire::FrameReader& in);
-  bool on_run(Instant now, std::uint32_t fields, wire::FrameReader& in);
-  bool on_forget(std::uint32_t fields, wire::FrameReader& in);
-  bool on_revoke(std::uint32_t fields, wire::FrameReader& in, wire::LinkOut& out);
   bool on_go_on(std::uint32_t fields, wire::FrameReader& in);
 
   Slot* find_slot(std::uint32_t number);
   void erase_slot(std::uint32_t number);
   void activate(std::uint32_t number, Slot& slot);
+  void answer_held_lanes();
+  void renew_lease();
+  std::string encoded_error(Errc code, std::string message) const;
+
+  // calls.cpp
+  bool on_run(Instant now, std::uint32_t fields, wire::FrameReader& in);
+  bool on_forget(std::uint32_t fields, wire::FrameReader& in);
+  bool on_revoke(std::uint32_t fields, wire::FrameReader& in, wire::LinkOut& out);
   Held& add_call(const wire::Run& run, const Slot& slot);
   static std::uint8_t group_of(const Slot& slot, const Slot::Method& method,
                                std::string_view options);
@@ -147,8 +152,6 @@ class WorkerSession final : public wire::LinkMember {
   void forget(Calls::iterator call);
   void end_here(Held& held, std::uint64_t lease, Errc code, std::string message);
   void take_back(bool tell, const std::uint32_t* only_slot);
-  void answer_held_lanes();
-  void renew_lease();
 
   // windows.cpp
   void set_limits(Slot& slot, std::span<const std::uint32_t> limits);
