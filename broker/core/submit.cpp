@@ -25,6 +25,14 @@ std::string queue_name(const wire::ActorOptions& options, ActorId id) {
   return options.name_space + "/" + options.name;
 }
 
+void describe(const Queue& queue, wire::Opened& answer) {
+  answer.actor = queue.id;
+  answer.queue = queue.name;
+  answer.class_name = queue.class_name;
+  answer.durability = queue.options.durability;
+  answer.when_full = queue.options.when_full;
+}
+
 }  // namespace
 
 // --- opening -----------------------------------------------------------------------------------
@@ -73,9 +81,7 @@ void Core::on_open(Session& session, const wire::Open& message) {
     Queue& queue = *handle.queue;
     ++queue.handles;
     if (queue.owner == session.id && queue.owner != SessionId{}) ++queue.owner_handles;
-    answer.actor = queue.id;
-    answer.queue = queue.name;
-    answer.class_name = queue.class_name;
+    describe(queue, answer);
     answer.durability = queue.options.durability;
     answer.when_full = queue.options.when_full;
     bind_methods(handle, message.methods);
@@ -233,9 +239,7 @@ void Core::on_create(Session& session, const wire::Create& message, const std::s
   ++queue->handles;
   if (queue->owner == session.id) ++queue->owner_handles;
   bind_methods(handle, message.methods);
-  answer.actor = queue->id;
-  answer.queue = queue->name;
-  answer.class_name = queue->class_name;
+  describe(*queue, answer);
   answer.durability = queue->options.durability;
   answer.when_full = queue->options.when_full;
   wire::FrameWriter out = to(*session.peer, session.durable_batch);
@@ -424,6 +428,12 @@ void Core::on_resume(Session& session, const wire::Resume& message) {
   Handle* handle = session.handle(message.handle);
   if (handle == nullptr) return;
   handle->refusing = false;
+  if (handle->queue && handle->granted > 0) {
+    // It needs no more room: what was promised is for others.
+    handle->queue->granted -= std::min(handle->queue->granted, handle->granted);
+    handle->granted = 0;
+    grant_room(*handle->queue);
+  }
   std::erase_if(session.refused, [&](const auto& entry) {
     return entry.second.handle == message.handle && !entry.second.parked;
   });
@@ -452,10 +462,11 @@ Call& Core::make_call(Session& session, Queue& queue, CallId id, std::string_vie
       static_cast<std::uint32_t>(std::min<std::size_t>(options.size() + args.size(), UINT32_MAX));
   std::int64_t budget_ms = queue.options.deadline_ms.value_or(0);
   if (parsed != nullptr) {
-    if (parsed->deadline_ms) budget_ms = std::max<std::int64_t>(*parsed->deadline_ms, 1);
+    if (parsed->deadline_ms) budget_ms = *parsed->deadline_ms;
     apply_options(call, *parsed);
   }
-  if (budget_ms > 0) call.deadline_wall_ms = now_.wall_ms + budget_ms;
+  // Zero is no deadline; one that has passed already is due at once.
+  if (budget_ms != 0) call.deadline_wall_ms = now_.wall_ms + std::max<std::int64_t>(budget_ms, 0);
   return call;
 }
 
