@@ -102,6 +102,8 @@ void Link::say_hello(Instant now, LinkOut& out) {
   ++tries_;
   due_us_ = now.mono_us + wait_ms * kMicrosPerMilli;
   ping_sent_us_ = kNever;
+  timed_ping_ = 0;
+  hello_sent_us_ = now.mono_us;
   Hello hello;
   hello.epoch_seen = epoch_seen_;
   hello.timeline = timeline_;
@@ -167,6 +169,15 @@ bool Link::on_message(Instant now, std::uint64_t type, std::uint32_t fields, Fra
       write_pong(writer, number);
       return true;
     }
+    case Type::pong: {
+      std::uint64_t number = 0;
+      if (!read_number(in, fields, number)) return false;
+      if (state_ != State::ready || frame_epoch_ != epoch_) return true;
+      if (timed_ping_ == 0 || number != timed_ping_) return true;
+      answered_us_ = timed_ping_us_;
+      timed_ping_ = 0;
+      return true;
+    }
     default:
       break;
   }
@@ -199,6 +210,7 @@ bool Link::on_welcome(Instant now, std::uint32_t fields, FrameReader& in, LinkOu
     commit_no_ = welcome_.commit_no;
   }
   state_ = State::ready;
+  answered_us_ = hello_sent_us_;
   tries_ = 0;
   due_us_ = kNever;
   // What was written before, if anything, was for a connection that is no more.
@@ -269,11 +281,17 @@ void Link::keep_alive(Instant now, LinkOut& out) {
   }
   if (!out.frames_.empty()) last_sent_us_ = now.mono_us;
   const bool unheard = ping_sent_us_ == kNever && now.mono_us - last_heard_us_ >= heartbeat_us;
-  if (!unheard && now.mono_us - last_sent_us_ < heartbeat_us) return;
+  // A worker's lease needs an answer to a ping even while other things are said.
+  const bool lease = members_[static_cast<std::size_t>(Side::worker)] != nullptr &&
+                     timed_ping_ == 0 && now.mono_us - answered_us_ >= heartbeat_us;
+  if (!unheard && !lease && now.mono_us - last_sent_us_ < heartbeat_us) return;
   FrameWriter writer = out.message();
   write_ping(writer, ++ping_number_);
   last_sent_us_ = now.mono_us;
   if (ping_sent_us_ == kNever) ping_sent_us_ = now.mono_us;
+  if (timed_ping_ != 0) return;
+  timed_ping_ = ping_number_;
+  timed_ping_us_ = now.mono_us;
 }
 
 std::int64_t Link::keep_alive_us() const {
@@ -283,6 +301,9 @@ std::int64_t Link::keep_alive_us() const {
     due = std::min(due, last_heard_us_ + heartbeat_us);
   } else {
     due = std::min(due, ping_sent_us_ + welcome_.lease_ms * kMicrosPerMilli - heartbeat_us);
+  }
+  if (members_[static_cast<std::size_t>(Side::worker)] != nullptr && timed_ping_ == 0) {
+    due = std::min(due, answered_us_ + heartbeat_us);
   }
   return due;
 }

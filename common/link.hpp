@@ -117,8 +117,12 @@ class Link {
   std::uint64_t epoch() const { return epoch_; }
   /// What the last welcome said.
   const Welcome& welcome() const { return welcome_; }
-  /// When the broker was last heard (steady clock, microseconds); a worker's lease counts from it.
+  /// When the broker was last heard (steady clock, microseconds).
   std::int64_t last_heard_us() const { return last_heard_us_; }
+  /// When the newest hello or ping left that the broker has answered: it has heard everything that
+  /// was written until then. A worker's lease counts from it, since hearing the broker does not
+  /// say that the broker hears us.
+  std::int64_t answered_us() const { return answered_us_; }
   /// How often a connection was opened or reopened, for metrics.
   std::uint64_t connects() const { return connects_; }
 
@@ -151,6 +155,10 @@ class Link {
   std::int64_t last_heard_us_ = 0;
   std::int64_t last_sent_us_ = 0;
   std::int64_t ping_sent_us_ = kNever; ///< of the first ping since the broker was last heard
+  std::int64_t hello_sent_us_ = 0;
+  std::int64_t answered_us_ = 0;
+  std::uint64_t timed_ping_ = 0;       ///< a ping whose answer moves answered_us_; 0 none
+  std::int64_t timed_ping_us_ = 0;
   Welcome welcome_;
 };
 

@@ -112,7 +112,7 @@ void WorkerSession::on_ended(Instant, const wire::Goodbye&) {
 void WorkerSession::renew_lease() {
   // Renewed in steps, so that executors need not be told every turn.
   constexpr std::int64_t kStepUs = 10'000;
-  const std::int64_t until_us = link_.last_heard_us() + lease_us_;
+  const std::int64_t until_us = link_.answered_us() + lease_us_;
   if (until_us < lease_until_us_ + kStepUs) return;
   lease_until_us_ = until_us;
   executors_.set_lease(until_us);

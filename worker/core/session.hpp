@@ -172,7 +172,7 @@ class WorkerSession final : public wire::LinkMember {
   bool ready_ = false;            ///< welcomed, and no hello since
   bool draining_ = false;
   bool ended_ = false;
-  std::int64_t lease_us_ = 0;     ///< how long after the broker was heard calls may begin
+  std::int64_t lease_us_ = 0;     ///< how long after the broker heard us calls may begin
   std::int64_t lease_until_us_ = 0;
   LeaseSet leases_seen_;          ///< of this run of the broker
 
