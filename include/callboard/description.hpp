@@ -28,17 +28,17 @@
 #include <vector>
 
 namespace boost::asio {
-class any_io_executor;
 template <typename T, typename Executor>
 class awaitable;
 }  // namespace boost::asio
 
 namespace callboard {
 
-/// Result type of a method that is a coroutine. Declaring one needs no Asio header; defining one
-/// needs <callboard/asio.hpp>, which makes this boost::asio::awaitable<T>.
+/// Result type of a method that is a coroutine: a boost::asio::awaitable<T> in which futures can be
+/// awaited too. Declaring such a method needs no Asio header; defining one, or waiting for it, needs
+/// <callboard/asio.hpp>.
 template <class T>
-using Async = boost::asio::awaitable<T, boost::asio::any_io_executor>;
+class Async;
 
 /// Picks one of several functions of a name: overload<int(int)>(&C::f), overload<int(int) const>.
 template <class Signature, class C>
@@ -56,6 +56,11 @@ template <class R>
 struct Awaited {
   using Type = R;
   static constexpr bool kAsync = false;
+};
+template <class R>
+struct Awaited<Async<R>> {
+  using Type = R;
+  static constexpr bool kAsync = true;
 };
 template <class R, class E>
 struct Awaited<boost::asio::awaitable<R, E>> {

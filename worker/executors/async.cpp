@@ -13,6 +13,8 @@
 #include "worker/executors/lane_thread.hpp"
 #include "worker/executors/loop_watch.hpp"
 
+#include <callboard/asio.hpp>
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>

@@ -1,0 +1,171 @@
+// Opt-in: coroutines. co_await of a Future from any Asio executor, and what a source needs that
+// defines methods which return callboard::Async<T>.
+//
+//   callboard::Async<std::string> Counter::fetch(std::string url) {
+//     auto page = co_await callboard::this_call().client().call(fetch_task, url);
+//     co_return page;
+//   }
+//
+// The coroutine goes on through its own executor, never in the client's thread. What the call
+// failed with is thrown at the co_await. In coroutines of other types, and for other completion
+// tokens: co_await callboard::async_get(future, boost::asio::use_awaitable).
+#pragma once
+
+#include <callboard/description.hpp>
+#include <callboard/future.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <coroutine>
+#include <exception>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace callboard {
+
+namespace detail {
+
+/// A handler that waits for a future, with its executor kept busy for it.
+template <class T, class Handler>
+class FutureWait {
+ public:
+  FutureWait(Future<T> future, Handler handler)
+      : future_(std::move(future)), handler_(std::move(handler)),
+        work_(boost::asio::get_associated_executor(handler_)) {}
+
+  /// Runs in the client's thread: only passes on to the handler's own executor.
+  static void start(std::shared_ptr<FutureWait> wait) {
+    const auto& state = wait->future_.state();
+    notify_when_ready(state, [wait = std::move(wait)]() mutable {
+      const auto executor = wait->work_.get_executor();
+      boost::asio::post(executor, [wait = std::move(wait)] { wait->complete(); });
+    });
+  }
+
+ private:
+  void complete() {
+    const Future<T> future = std::move(future_);
+    Handler handler = std::move(handler_);
+    work_.reset();
+    std::exception_ptr error;
+    if constexpr (std::is_void_v<T>) {
+      try {
+        future.get();
+      } catch (...) {
+        error = std::current_exception();
+      }
+      std::move(handler)(error);
+    } else {
+      T value{};
+      try {
+        value = future.get();
+      } catch (...) {
+        error = std::current_exception();
+      }
+      std::move(handler)(error, std::move(value));
+    }
+  }
+
+  using Executor = boost::asio::associated_executor_t<Handler>;
+  Future<T> future_;
+  Handler handler_;
+  boost::asio::executor_work_guard<Executor> work_;
+};
+
+template <class T>
+struct WaitSignature {
+  using Type = void(std::exception_ptr, T);
+};
+template <>
+struct WaitSignature<void> {
+  using Type = void(std::exception_ptr);
+};
+
+}  // namespace detail
+
+/// Waits for a future in the manner of any Asio completion token, with the signature
+/// void(std::exception_ptr, T), or void(std::exception_ptr) for Future<void>.
+template <class T, class Token>
+auto async_get(const Future<T>& future, Token&& token) {
+  return boost::asio::async_initiate<Token, typename detail::WaitSignature<T>::Type>(
+      [](auto handler, Future<T> waited) {
+        using Wait = detail::FutureWait<T, std::decay_t<decltype(handler)>>;
+        Wait::start(std::make_shared<Wait>(std::move(waited), std::move(handler)));
+      },
+      token, future);
+}
+
+/// A coroutine of Asio in which callboard futures can be awaited as well.
+template <class T>
+class [[nodiscard]] Async : public boost::asio::awaitable<T> {
+ public:
+  explicit Async(boost::asio::awaitable<T>&& coroutine)
+      : boost::asio::awaitable<T>(std::move(coroutine)) {}
+};
+
+namespace detail {
+
+/// Another coroutine, waited for from one whose promise Asio does not know by name.
+template <class V>
+struct AwaitCoroutine {
+  boost::asio::awaitable<V> coroutine;
+
+  bool await_ready() const noexcept { return coroutine.await_ready(); }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> waiter) {
+    using Base = typename Promise::Base;
+    // Asio only asks the handle for its promise, which is the same object.
+    coroutine.await_suspend(std::coroutine_handle<Base>::from_promise(waiter.promise()));
+  }
+  V await_resume() { return coroutine.await_resume(); }
+};
+
+/// Asio's promise, with one more thing that can be awaited.
+template <class T>
+class AsyncPromise : public boost::asio::detail::awaitable_frame<T, boost::asio::any_io_executor> {
+ public:
+  using Base = boost::asio::detail::awaitable_frame<T, boost::asio::any_io_executor>;
+  using Base::await_transform;
+
+  Async<T> get_return_object() noexcept {
+    Async<T> made(Base::get_return_object());
+    this->coro_ = std::coroutine_handle<AsyncPromise>::from_promise(*this);
+    return made;
+  }
+  template <class V>
+  auto await_transform(boost::asio::awaitable<V> coroutine) {
+    return AwaitCoroutine<V>{Base::await_transform(std::move(coroutine))};
+  }
+  template <class V>
+  auto await_transform(Async<V>&& coroutine) {
+    return await_transform(boost::asio::awaitable<V>(std::move(coroutine)));
+  }
+  template <class V>
+  auto await_transform(const Future<V>& future) {
+    return await_transform(async_get(future, boost::asio::use_awaitable));
+  }
+  template <class V>
+  auto await_transform(Future<V>& future) {
+    return await_transform(std::as_const(future));
+  }
+  template <class V>
+  auto await_transform(Future<V>&& future) {
+    return await_transform(std::as_const(future));
+  }
+};
+
+}  // namespace detail
+
+}  // namespace callboard
+
+template <class T, class... Args>
+struct std::coroutine_traits<callboard::Async<T>, Args...> {
+  using promise_type = callboard::detail::AsyncPromise<T>;
+};
