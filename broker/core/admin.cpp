@@ -18,7 +18,8 @@ AdminResult health(Core& core, const AdminRequest&) {
   if (core.store_full_)
     problems.add_text("the store nears its memory limit: new calls are refused");
   if (core.workers_.empty()) problems.add_text("no worker is connected");
-  if (core.recovering_) problems.add_text("workers are being heard after a restart of the broker");
+  const bool recovering = core.recovering_ && !core.orphans_.empty();
+  if (recovering) problems.add_text("workers are being heard after a restart of the broker");
   MapWriter out;
   out.text("broker", core.options_.name)
       .number("shard", core.options_.shard)
@@ -30,7 +31,7 @@ AdminResult health(Core& core, const AdminRequest&) {
                      : core.store_full_ ? "full"
                                         : "up")
       .text_or_nil("store_problem", core.store_problem_)
-      .flag("recovering", core.recovering_)
+      .flag("recovering", recovering)
       .number("queues", core.queues_.size())
       .number("workers", core.workers_.size())
       .number("sessions", core.sessions_.size())

@@ -145,9 +145,6 @@ void explain_surroundings(const Core& core, const Queue& queue, std::vector<Reas
     out.push_back({"store", "the store is away, and no durable call starts without it: " +
                                 core.store_problem_});
   }
-  if (core.recovering_) {
-    out.push_back({"recovery", "after a restart the broker first hears what its workers hold"});
-  }
 }
 
 /// A call that is not yet with a worker, without a look at those before it.
@@ -257,8 +254,8 @@ std::vector<Reason> explain(Core& core, const Queue& queue) {
                                   " wait for other calls, for a delay or for a retry"});
   }
   if (!queue.parked.empty()) {
-    out.push_back({"full", plural(queue.parked.size(), "client") +
-                               " wait for room: " + std::to_string(queue.count) + " of " +
+    out.push_back({"full", "room is awaited by " + plural(queue.parked.size(), "client") + ": " +
+                               std::to_string(queue.count) + " of " +
                                std::to_string(queue.max_pending) + " calls, " +
                                std::to_string(queue.bytes) + " of " +
                                std::to_string(queue.max_pending_bytes) + " bytes"});

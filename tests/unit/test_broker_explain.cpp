@@ -207,7 +207,7 @@ TEST(BrokerExplain, FullQueueNamesWhoWaitsForRoom) {
   for (std::uint64_t seq = 2; seq < 7; ++seq) world.submit(10, seq, 1);
   const auto found = explain_queue(world, "hits");
   EXPECT_THAT(found.codes, Contains("full"));
-  EXPECT_THAT(found.text, HasSubstr("1 client wait for room: 2 of 2 calls"));
+  EXPECT_THAT(found.text, HasSubstr("room is awaited by 1 client: 2 of 2 calls"));
 }
 
 }  // namespace
