@@ -1,0 +1,47 @@
+// Where and when a call ran, as the actors of several demos report it; and what follows from many.
+//
+// Inside is safe for any threads; the rest are plain data and pure functions.
+#pragma once
+
+#include <callboard/msgpack.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <set>
+#include <vector>
+
+namespace demos {
+
+/// One call. Times are microseconds of the machine's steady clock.
+struct Ran {
+  int pid = 0;
+  std::int64_t began_us = 0;
+  std::int64_t ended_us = 0;
+  int at_once = 0;  ///< calls inside the same object when this one began, itself included
+
+  MSGPACK_DEFINE(pid, began_us, ended_us, at_once)
+};
+
+/// Counts the calls inside one object.
+class Inside {
+ public:
+  Ran enter();
+  Ran leave(Ran ran);
+
+ private:
+  std::atomic<int> now_{0};
+};
+
+std::int64_t steady_us();
+/// Computes until this thread has used so much CPU time.
+void burn(int cpu_ms);
+
+/// The most calls that one object counted inside itself.
+int most_inside(const std::vector<Ran>& calls);
+/// The most calls that ran at one moment, wherever they ran.
+int most_at_once(const std::vector<Ran>& calls);
+/// How long two calls or more ran at once, in seconds.
+double overlap_s(const std::vector<Ran>& calls);
+std::set<int> pids_of(const std::vector<Ran>& calls);
+
+}  // namespace demos
