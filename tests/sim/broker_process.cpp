@@ -12,16 +12,15 @@ constexpr std::int64_t kConnectUs = 1'000;
 
 }  // namespace
 
-BrokerProcess::BrokerProcess(Context& context, Observer& observer, std::uint64_t epoch,
-                             StoreShape shape)
+BrokerProcess::BrokerProcess(Context& context, Observer& observer, const BrokerSetup& setup)
     : context_(context), observer_(observer),
-      process_(context.schedule, context.new_process(), "broker-" + std::to_string(epoch),
+      process_(context.schedule, context.new_process(), "broker-" + std::to_string(setup.epoch),
                context.random_clocks()),
-      random_(context.random.fork()), shape_(shape), epoch_(epoch) {
+      random_(context.random.fork()), setup_(setup) {
   Record record;
   record.what = What::broker_born;
   record.process = process_.id();
-  record.value = epoch;
+  record.value = setup_.epoch;
   context_.note(process_.name(), std::move(record));
   process_.later(kConnectUs, [this] { connect_store(); });
 }
@@ -31,7 +30,7 @@ BrokerProcess::~BrokerProcess() = default;
 std::int64_t BrokerProcess::store_latency() {
   const std::int64_t stall = std::max<std::int64_t>(
       store_stalled_until_us_ - context_.schedule.now(), 0);
-  return stall + random_.between(shape_.latency_us_min, shape_.latency_us_max);
+  return stall + random_.between(setup_.store.latency_us_min, setup_.store.latency_us_max);
 }
 
 // --- the store -----------------------------------------------------------------------------------
@@ -57,9 +56,11 @@ void BrokerProcess::connect_store() {
 
 void BrokerProcess::load() {
   broker::BrokerOptions options;
-  options.epoch = epoch_;
+  options.epoch = setup_.epoch;
   options.commit_no = context_.store.commit_no();
   options.endpoints = {"sim"};
+  options.session_grace_ms = setup_.session_grace_ms;
+  options.result_ttl_ms = setup_.result_ttl_ms;
   broker_ = std::make_unique<broker::Broker>(options, random_.next());
   context_.store.expire(context_.schedule.now());
   // HSCAN promises no order.

@@ -23,9 +23,17 @@ struct StoreShape {
   std::int64_t latency_us_max = 300;
 };
 
+/// How one broker run is set up.
+struct BrokerSetup {
+  std::uint64_t epoch = 1;
+  StoreShape store;
+  std::int64_t session_grace_ms = 30'000;
+  std::int64_t result_ttl_ms = 60'000;
+};
+
 class BrokerProcess {
  public:
-  BrokerProcess(Context& context, Observer& observer, std::uint64_t epoch, StoreShape shape);
+  BrokerProcess(Context& context, Observer& observer, const BrokerSetup& setup);
   ~BrokerProcess();
 
   Process& process() { return process_; }
@@ -65,7 +73,7 @@ class BrokerProcess {
   Observer& observer_;
   Process process_;
   Random random_;
-  StoreShape shape_;
+  BrokerSetup setup_;
   std::unique_ptr<broker::Broker> broker_;
   broker::Effects effects_;
   std::deque<std::pair<PeerId, wire::Frame>> inbox_;
@@ -73,7 +81,6 @@ class BrokerProcess {
   bool turning_ = false;
   bool loaded_ = false;
   std::int64_t armed_us_ = kNever;     ///< virtual time of the earliest timer that is set
-  std::uint64_t epoch_ = 0;
 
   StoreState store_ = StoreState::connecting;
   std::uint64_t connection_ = 0;       ///< counts connections to the store

@@ -30,8 +30,7 @@ std::string describe(const CallSpec& spec) {
     text += ", first " + std::to_string(spec.plan.failing_attempts) + " attempts throw";
   }
   if (spec.deadline_us != kNever) text += ", deadline " + std::to_string(spec.deadline_us);
-  for (const wire::Ref& ref : spec.options.refs) text += ", takes " + to_string(ref.call);
-  for (const CallId after : spec.options.after) text += ", after " + to_string(after);
+  for (const CallSpec* other : spec.takes) text += ", takes " + to_string(other->id);
   if (!spec.durable) text += ", memory";
   if (spec.options.no_result) text += ", no result";
   return text + ")";

@@ -9,6 +9,7 @@ namespace {
 std::string_view name_of(What what) {
   switch (what) {
     case What::submitted: return "submitted";
+    case What::renumbered: return "renumbered";
     case What::accepted: return "accepted";
     case What::refused: return "refused";
     case What::resolved: return "resolved";

@@ -15,6 +15,7 @@ namespace callboard::sim {
 enum class What : std::uint8_t {
   // at a client
   submitted,         ///< the application asked for `call`
+  renumbered,        ///< `call` is its new id; it has not left before
   accepted,          ///< the broker's word for it arrived
   refused,           ///< `code`; the client saw it
   resolved,          ///< the application got `code` and, when ok, execution number `value`

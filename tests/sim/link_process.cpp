@@ -24,6 +24,17 @@ LinkProcess::LinkProcess(Context& context, Observer& observer, std::string name)
   observer_.introduce(dealer_, process_);
 }
 
+client::SessionOptions session_options(Random& random, const std::string& name) {
+  client::SessionOptions options;
+  // The shard is the top byte.
+  options.id = SessionId{(random.next() & 0x00FF'FFFF'FFFF'FFFFull) | 2};
+  options.random_seed = random.next();
+  options.name = name;
+  options.host = "sim";
+  options.pid = random.below(30'000) + 2;
+  return options;
+}
+
 void LinkProcess::start() {
   link_.start(process_.now(), out_);
   send();

@@ -4,6 +4,7 @@
 // Thread safety: none.
 #pragma once
 
+#include "client/core/session.hpp"
 #include "common/link.hpp"
 #include "tests/sim/context.hpp"
 #include "tests/sim/observer.hpp"
@@ -13,6 +14,9 @@
 #include <string>
 
 namespace callboard::sim {
+
+/// A session for a process of this name.
+client::SessionOptions session_options(Random& random, const std::string& name);
 
 class LinkProcess {
  public:

@@ -53,14 +53,16 @@ struct Plan {
 
 /// One call, as its client asked for it.
 struct CallSpec {
-  std::uint32_t index = 0;             ///< place in Specs::calls
-  CallId id;
-  std::uint32_t client = 0;
+  std::uint32_t index = 0;             ///< place in Specs::calls: the order of submission
+  CallId id;                           ///< changes when a call that has not left is numbered anew
+  std::uint32_t client = 0;            ///< a client process life
   std::uint32_t target = 0;
   std::string method;
   wire::CallOptions options;
   Plan plan;
   std::string token;                   ///< the bytes that must arrive as its own argument
+  std::vector<CallSpec*> takes;        ///< must have ended well before it starts
+  std::vector<CallSpec*> arguments;    ///< of those, the ones whose results it gets, in order
   std::int64_t submitted_us = 0;
   std::int64_t deadline_us = kNever;   ///< virtual time
   // What the options of call and actor come to.

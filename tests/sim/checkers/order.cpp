@@ -8,8 +8,8 @@ namespace callboard::sim {
 
 namespace {
 
-/// One session's calls of one lane. With ordering = key each key is a lane.
-using LaneKey = std::tuple<SessionId, std::uint32_t, std::string, std::int8_t>;
+/// One client's calls of one lane. With ordering = key each key is a lane.
+using LaneKey = std::tuple<std::uint32_t, std::uint32_t, std::string, std::int8_t>;
 
 class OrderChecker final : public Checker {
  public:
@@ -25,19 +25,17 @@ class OrderChecker final : public Checker {
     if (target.options.ordering == wire::Ordering::none) return;
     const bool keyed = target.options.ordering == wire::Ordering::key;
     if (keyed && spec.options.key.empty()) return;
-    const LaneKey lane{spec.id.session, spec.target, keyed ? spec.options.key : spec.group,
+    const LaneKey lane{spec.client, spec.target, keyed ? spec.options.key : spec.group,
                        spec.options.priority.value_or(0)};
     // One at a time: a retried call comes before everything behind it. Otherwise only first starts
     // have an order.
     const bool one_at_a_time = keyed || limit_of(target, spec.group) == 1;
     if (!one_at_a_time && facts->begins.size() > 1) return;
-    std::uint64_t& last = last_[lane];
-    if (spec.id.seq < last) {
-      const CallId later{spec.id.session, last};
-      return fail(verdict, describe(spec) + " began after " +
-                               describe(*ledger.find(later)->spec) + " of the same lane");
+    const CallSpec*& last = last_[lane];
+    if (last != nullptr && spec.index < last->index) {
+      return fail(verdict, describe(spec) + " began after " + describe(*last) + " of the same lane");
     }
-    last = spec.id.seq;
+    last = &spec;
   }
 
  private:
@@ -48,7 +46,7 @@ class OrderChecker final : public Checker {
     return target.options.max_concurrency;
   }
 
-  std::map<LaneKey, std::uint64_t> last_;
+  std::map<LaneKey, const CallSpec*> last_;
 };
 
 }  // namespace

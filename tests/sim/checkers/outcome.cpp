@@ -89,22 +89,16 @@ class OutcomeChecker final : public Checker {
   static std::string problem_with_dependencies(const CallSpec& spec, const Ledger& ledger,
                                                bool begun) {
     if (begun) return "it has begun";
-    const auto failed = [&](CallId id) {
-      const CallFacts* other = const_cast<Ledger&>(ledger).find(id);
-      if (other == nullptr) return true;
-      if (other->refused_us >= 0 || other->released_us >= 0) return true;
-      if (other->spec->options.no_result) return true;
-      if (other->resolved_us >= 0) return other->code != Errc::ok;
+    for (const CallSpec* other : spec.takes) {
+      const CallFacts& facts = const_cast<Ledger&>(ledger).facts(*other);
+      if (facts.refused_us >= 0) return {};
+      if (facts.resolved_us >= 0 && facts.code != Errc::ok) return {};
+      if (facts.resolved_us >= 0) continue;
       // Its failure may not have reached its own client yet; it must not have succeeded.
-      return other->begins.empty() ||
-             ledger.execution(other->begins.back())->code != Errc::ok ||
-             ledger.execution(other->begins.back())->ended_us < 0;
-    };
-    for (const wire::Ref& ref : spec.options.refs) {
-      if (failed(ref.call)) return {};
-    }
-    for (const CallId id : spec.options.after) {
-      if (failed(id)) return {};
+      const Execution* last =
+          facts.begins.empty() ? nullptr : ledger.execution(facts.begins.back());
+      if (last == nullptr || last->ended_us < 0 || last->code != Errc::ok) return {};
+      if (facts.told_us >= 0 && facts.told_code != Errc::ok) return {};
     }
     return "none of its dependencies failed";
   }

@@ -16,18 +16,18 @@ class RefusalChecker final : public Checker {
     const CallFacts* facts = ledger.find(record.call);
     if (facts == nullptr) return;
     const CallSpec& spec = *facts->spec;
-    Lane& lane = lanes_[{spec.id.session, spec.target}];
+    Lane& lane = lanes_[{spec.client, spec.target}];
     if (record.what == What::refused) {
       if (!leaves_a_hole(record.code)) return;
       lane.refused.push_back(&spec);
-      if (lane.last_begun != nullptr && lane.last_begun->id.seq > spec.id.seq) {
+      if (lane.last_begun != nullptr && lane.last_begun->index > spec.index) {
         fail_with(*lane.last_begun, spec, verdict);
       }
       return;
     }
-    if (lane.last_begun == nullptr || lane.last_begun->id.seq < spec.id.seq) lane.last_begun = &spec;
+    if (lane.last_begun == nullptr || lane.last_begun->index < spec.index) lane.last_begun = &spec;
     for (const CallSpec* other : lane.refused) {
-      if (other->id.seq > spec.id.seq) continue;
+      if (other->index > spec.index) continue;
       if (spec.submitted_us < ledger.facts(*other).refused_us) fail_with(spec, *other, verdict);
     }
   }
@@ -48,7 +48,7 @@ class RefusalChecker final : public Checker {
            code == Errc::store_unavailable || code == Errc::store_full;
   }
 
-  std::map<std::pair<SessionId, std::uint32_t>, Lane> lanes_;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, Lane> lanes_;
 };
 
 }  // namespace

@@ -1,0 +1,465 @@
+#include "tests/sim/client_process.hpp"
+
+#include "tests/sim/executor.hpp"
+#include "tests/sim/worker_process.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace callboard::sim {
+
+namespace {
+
+constexpr std::size_t kRecentMax = 40;
+const std::vector<std::string> kMethods{"m0", "m1", "m2", "m3"};
+
+std::string encode_args(const std::string& token) {
+  std::string bytes;
+  bytes.reserve(64);  // never in the string itself: the session keeps views into it
+  wire::Writer out(bytes);
+  out.array(1);
+  out.bin(token);
+  return bytes;
+}
+
+std::string encode_token(const std::string& token) {
+  std::string bytes;
+  wire::Writer out(bytes);
+  out.bin(token);
+  return bytes;
+}
+
+}  // namespace
+
+/// The result of a call as an argument of later ones; what a Future is for a real client.
+class ClientProcess::Answer final : public client::Dependency {
+ public:
+  State state() const override { return state_; }
+  CallId id() const override { return id_; }
+  std::string_view bytes() const override { return bytes_; }
+
+  void number(CallId id) { id_ = id; }
+  void set(Errc status, std::string bytes) {
+    state_ = status == Errc::ok ? State::value : State::failed;
+    bytes_ = std::move(bytes);
+  }
+
+ private:
+  State state_ = State::pending;
+  CallId id_;
+  std::string bytes_;
+};
+
+ClientProcess::ClientProcess(Context& context, Observer& observer, const Scenario& scenario,
+                             ClientPlan plan, const std::string& name)
+    : LinkProcess(context, observer, name), scenario_(scenario), plan_(std::move(plan)),
+      session_(session_options(random_, name), *this), calls_left_(plan_.calls) {
+  link_.add(session_, wire::Side::client);
+  start();
+  process_.later(random_.between(0, 20'000), [this] { open_targets(); });
+}
+
+void ClientProcess::die() {
+  LinkProcess::die();
+  left_ = true;
+  Record record;
+  record.what = What::client_left;
+  record.process = process_.id();
+  record.call.session = session_.id();
+  record.value = plan_.index;
+  context_.note(process_.name(), std::move(record));
+}
+
+void ClientProcess::leave() {
+  if (left_) return;
+  Record record;
+  record.what = What::client_left;
+  record.process = process_.id();
+  record.call.session = session_.id();
+  record.value = plan_.index;
+  left_ = true;
+  close();
+  context_.note(process_.name(), std::move(record));
+}
+
+ClientPlan ClientProcess::successor() const {
+  ClientPlan plan;
+  plan.calls = calls_left_;
+  plan.opens = plan_.opens;
+  for (const std::uint32_t index : plan_.creates) {
+    const TargetSpec& target = context_.specs.targets[index];
+    if (target.options.get_if_exists) plan.creates.push_back(index);
+    else if (!target.name.empty()) plan.opens.push_back(index);
+  }
+  return plan;
+}
+
+Record ClientProcess::record_of(What what, const CallSpec& spec) const {
+  Record record;
+  record.what = what;
+  record.process = process_.id();
+  record.call = spec.id;
+  return record;
+}
+
+// --- what it does --------------------------------------------------------------------------------
+
+void ClientProcess::open_targets() {
+  for (const std::uint32_t index : plan_.creates) {
+    TargetSpec& target = context_.specs.targets[index];
+    client::Creation creation;
+    creation.class_name =
+        target.options.mode == wire::Mode::async ? kAsyncClass : kSerialClass;
+    wire::Writer out(creation.args);
+    out.array(1);
+    out.uint(index);
+    creation.options = target.options;
+    creation.options.name = target.name;
+    uses_[index].handle = session_.create(process_.now(), std::move(creation), kMethods);
+  }
+  for (const std::uint32_t index : plan_.opens) {
+    const TargetSpec& target = context_.specs.targets[index];
+    client::Target what;
+    what.kind = target.kind == TargetSpec::Kind::task ? wire::TargetKind::task
+                                                      : wire::TargetKind::name;
+    what.name = target.name;
+    uses_[index].handle = session_.open(what, kMethods);
+  }
+  for (const auto& [index, use] : uses_) target_of_handle_[use.handle] = index;
+  turn_soon();
+  burst();
+}
+
+void ClientProcess::burst() {
+  if (!calling_ || left_ || calls_left_ == 0 || uses_.empty()) return;
+  const std::int64_t size = random_.between(1, scenario_.burst_max);
+  for (std::int64_t i = 0; i < size && calls_left_ > 0; ++i) {
+    if (scenario_.in_flight_max > 0 && open_ >= static_cast<std::size_t>(scenario_.in_flight_max)) {
+      break;
+    }
+    make_call();
+  }
+  if (scenario_.features.cancels && random_.chance(0.3)) cancel_something();
+  if (scenario_.features.kills && random_.chance(0.01)) kill_something();
+  turn_soon();
+  // Spread over the active time, whatever the size of the bursts.
+  const std::int64_t left_us = std::max<std::int64_t>(
+      scenario_.active_us - context_.schedule.now(), 1'000);
+  const std::int64_t bursts = std::max<std::int64_t>(2 * calls_left_ / (scenario_.burst_max + 1), 1);
+  process_.later(random_.between(0, 2 * left_us / bursts + 1), [this] { this->burst(); });
+}
+
+void ClientProcess::make_call() {
+  auto use = uses_.begin();
+  std::advance(use, static_cast<std::ptrdiff_t>(random_.below(uses_.size())));
+  // An application of a blocking queue waits; one that does not care goes on submitting.
+  if (use->second.parked && random_.chance(0.8)) return;
+  const TargetSpec& target = context_.specs.targets[use->first];
+  --calls_left_;
+  CallSpec& spec = context_.specs.calls.emplace_back();
+  spec.index = static_cast<std::uint32_t>(context_.specs.calls.size() - 1);
+  spec.client = plan_.index;
+  spec.target = use->first;
+  spec.method = target.kind == TargetSpec::Kind::task ? target.name : random_.pick(kMethods);
+  spec.token = "call " + std::to_string(spec.index) + " ";
+  spec.token.append(random_.chance(0.005) ? 20'000 : random_.below(30), 'x');
+  auto extra = std::make_unique<client::CallExtra>();
+  choose_options(spec, target);
+  choose_plan(spec);
+  choose_dependencies(spec, *extra);
+  settle_promises(spec, target);
+  submit(spec, std::move(extra));
+}
+
+void ClientProcess::choose_options(CallSpec& spec, const TargetSpec& target) {
+  const Features& features = scenario_.features;
+  wire::CallOptions& options = spec.options;
+  if (features.retries && random_.chance(0.5)) {
+    options.max_retries = static_cast<std::int32_t>(random_.between(0, 3));
+    if (random_.chance(0.7)) {
+      options.retry_on.emplace();
+      options.retry_on->which = wire::RetryOn::Which::all;
+    } else if (random_.chance(0.5)) {
+      options.retry_on.emplace();
+      options.retry_on->which = wire::RetryOn::Which::listed;
+      options.retry_on->types = {"sim::Transient"};
+    }
+    options.backoff_ms = {random_.between(1, 10), random_.between(10, 60)};
+  }
+  if (features.deadlines && random_.chance(0.3)) {
+    const std::int64_t budget_ms = random_.long_tailed(1, 3'000);
+    options.deadline_ms = budget_ms;
+    spec.deadline_us = context_.schedule.now() + budget_ms * 1000;
+  }
+  if (features.memory && random_.chance(0.4)) options.durability = wire::Durability::memory;
+  if (features.no_results && random_.chance(0.2)) options.no_result = true;
+  if (target.options.ordering == wire::Ordering::key && random_.chance(0.8)) {
+    options.key = std::string("k") + static_cast<char>('a' + random_.below(4));
+  }
+  if (!target.options.groups.empty() && random_.chance(0.2)) {
+    options.group = random_.pick(target.options.groups).first;
+  }
+}
+
+void ClientProcess::choose_plan(CallSpec& spec) {
+  const Features& features = scenario_.features;
+  spec.plan.service_us = random_.long_tailed(1, features.long_calls && random_.chance(0.02)
+                                                    ? 4'000'000 : 15'000);
+  if (features.errors && random_.chance(0.25)) {
+    spec.plan.failing_attempts = static_cast<std::uint32_t>(random_.between(1, 5));
+    spec.plan.error_type = random_.chance(0.6) ? "sim::Transient" : "sim::Fatal";
+  }
+  spec.plan.kills_worker = features.poison && random_.chance(0.01);
+}
+
+void ClientProcess::choose_dependencies(CallSpec& spec, client::CallExtra& extra) {
+  if (!scenario_.features.references || recent_.empty() || !random_.chance(0.3)) return;
+  const std::int64_t count = random_.between(1, 3);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const client::Token token = recent_[random_.below(recent_.size())];
+    const auto found = answers_.find(token);
+    if (found == answers_.end()) continue;
+    spec.takes.push_back(&spec_of(token));
+    if (random_.chance(0.75)) {
+      spec.arguments.push_back(&spec_of(token));
+      extra.arguments.push_back({{}, found->second});
+    } else {
+      extra.after.push_back(found->second);
+    }
+  }
+  if (!extra.arguments.empty()) {
+    extra.arguments.insert(extra.arguments.begin(),
+                           client::Argument{encode_token(spec.token), nullptr});
+  }
+}
+
+void ClientProcess::settle_promises(CallSpec& spec, const TargetSpec& target) {
+  const bool task = target.kind == TargetSpec::Kind::task;
+  const std::int32_t usual = task ? limits::kTaskRetriesDefault : target.options.max_retries;
+  spec.max_retries = spec.options.max_retries.value_or(usual);
+  const auto& retry_on = spec.options.retry_on ? spec.options.retry_on : target.options.retry_on;
+  spec.errors_retried = retry_on && retry_on->matches(spec.plan.error_type);
+  spec.durable = spec.options.durability.value_or(target.options.durability) ==
+                 wire::Durability::durable;
+  spec.group = spec.options.group;
+  if (!spec.group.empty()) return;
+  for (const auto& [method, group] : target.options.method_groups) {
+    if (method == spec.method) spec.group = group;
+  }
+}
+
+void ClientProcess::submit(CallSpec& spec, std::unique_ptr<client::CallExtra> extra) {
+  const client::Token token = spec.index + 1;
+  const TargetSpec& target = context_.specs.targets[spec.target];
+  spec.submitted_us = context_.schedule.now();
+  client::NewCall call;
+  call.token = token;
+  call.handle = uses_[spec.target].handle;
+  if (target.kind != TargetSpec::Kind::task) {
+    call.method = static_cast<std::uint32_t>(
+        std::find(kMethods.begin(), kMethods.end(), spec.method) - kMethods.begin());
+  }
+  const wire::CallOptions& options = spec.options;
+  if (options.no_result) call.flags |= client::kNoResult;
+  if (options.durability == wire::Durability::memory) call.flags |= client::kMemory;
+  if (options.durability == wire::Durability::durable) call.flags |= client::kDurable;
+  if (options.max_retries) call.flags |= *options.max_retries == 0 ? client::kOnce : client::kRetried;
+  if (options.when_full == wire::WhenFull::reject) call.flags |= client::kReject;
+  if (options.when_full == wire::WhenFull::block) call.flags |= client::kBlock;
+  std::string args = encode_args(spec.token);
+  if (extra->arguments.empty()) call.args = args;
+  if (!options.empty()) {
+    extra->options = options;
+    extra->has_options = true;
+    if (spec.deadline_us != kNever) {
+      extra->deadline_us = process_.now().mono_us + *options.deadline_ms * kMicrosPerMilli;
+    }
+  }
+  if (extra->has_options || !extra->arguments.empty() || !extra->after.empty()) {
+    call.extra = std::move(extra);
+  }
+  auto answer = std::make_shared<Answer>();
+  if (!options.no_result) {
+    answers_[token] = answer;
+    recent_.push_back(token);
+    ++open_;
+  }
+  session_.submit(process_.now(), std::move(call));
+  session_.keep(std::move(args));
+  if (recent_.size() > kRecentMax) {
+    answers_.erase(recent_.front());
+    recent_.pop_front();
+  }
+}
+
+void ClientProcess::cancel_something() {
+  if (recent_.empty()) return;
+  const client::Token token = recent_[random_.below(recent_.size())];
+  CallSpec& spec = spec_of(token);
+  if (!spec.id) return;
+  const client::Token request = next_request_++;
+  cancels_[request] = token;
+  context_.note(process_.name(), record_of(What::cancel_asked, spec));
+  session_.cancel(request, spec.id, random_.chance(0.1));
+}
+
+void ClientProcess::kill_something() {
+  auto use = uses_.begin();
+  std::advance(use, static_cast<std::ptrdiff_t>(random_.below(uses_.size())));
+  TargetSpec& target = context_.specs.targets[use->first];
+  if (target.kind == TargetSpec::Kind::task) return;
+  target.killed = true;
+  Record record;
+  record.what = What::kill_asked;
+  record.process = process_.id();
+  record.value = use->first;
+  context_.note(process_.name(), std::move(record));
+  session_.kill(next_request_++, use->second.handle, random_.chance(0.3));
+}
+
+void ClientProcess::kill_named() {
+  if (left_) return;
+  for (const std::uint32_t index : plan_.creates) {
+    TargetSpec& target = context_.specs.targets[index];
+    if (target.name.empty()) continue;
+    target.killed = true;
+    session_.kill(next_request_++, uses_[index].handle, false);
+  }
+  turn_soon();
+}
+
+// --- what it is told -----------------------------------------------------------------------------
+
+void ClientProcess::on_numbered(client::Token token, CallId id) {
+  CallSpec& spec = spec_of(token);
+  const bool first = !spec.id;
+  if (!first) {
+    context_.coverage.hit("situation: call got another number");
+    context_.specs.by_id.erase(spec.id);
+  }
+  spec.id = id;
+  context_.specs.by_id[id] = &spec;
+  if (const auto found = answers_.find(token); found != answers_.end()) found->second->number(id);
+  Record record = record_of(first ? What::submitted : What::renumbered, spec);
+  if (context_.tracing) record.text = describe(spec);
+  context_.note(process_.name(), std::move(record));
+}
+
+void ClientProcess::on_answer(client::Token token, Errc status, const wire::Body& value) {
+  events_.push_back({Event::Kind::answer, token, 0, status, std::string(value.bytes), 0});
+}
+
+void ClientProcess::on_refused(client::Token token, std::uint32_t handle, Errc status,
+                               std::string_view error) {
+  events_.push_back({Event::Kind::refused, token, handle, status, std::string(error), 0});
+}
+
+void ClientProcess::on_opened(std::uint32_t handle, const wire::Opened& opened) {
+  events_.push_back({Event::Kind::opened, 0, handle, opened.code, opened.text, 0});
+}
+
+void ClientProcess::on_parked(std::uint32_t handle, bool parked) {
+  events_.push_back({Event::Kind::parked, 0, handle, Errc::ok, {}, parked ? 1u : 0u});
+}
+
+void ClientProcess::on_cancel_answer(client::Token request, wire::CancelAnswer answer) {
+  events_.push_back({Event::Kind::cancel_answer, request, 0, Errc::ok, {},
+                     static_cast<std::uint64_t>(answer)});
+}
+
+void ClientProcess::before_tick() {
+  while (!events_.empty()) {
+    const Event event = std::move(events_.front());
+    events_.pop_front();
+    see(event);
+  }
+}
+
+void ClientProcess::see(const Event& event) {
+  switch (event.kind) {
+    case Event::Kind::answer: return see_answer(event, spec_of(event.token));
+    case Event::Kind::refused: return see_refusal(event, spec_of(event.token), true);
+    case Event::Kind::cancel_answer: {
+      Record record = record_of(What::cancel_answered, spec_of(cancels_[event.token]));
+      record.value = event.value;
+      context_.coverage.hit("cancel: " + std::string(wire::name_of(
+                                             static_cast<wire::CancelAnswer>(event.value))));
+      return context_.note(process_.name(), std::move(record));
+    }
+    case Event::Kind::parked:
+      if (const auto found = target_of_handle_.find(event.handle); found != target_of_handle_.end()) {
+        uses_[found->second].parked = event.value != 0;
+        context_.coverage.hit(event.value != 0 ? "situation: parked" : "situation: unparked");
+      }
+      return;
+    case Event::Kind::opened:
+      if (event.status != Errc::ok) {
+        context_.coverage.hit("opened: " + std::string(callboard::name_of(event.status)));
+      }
+      return;
+  }
+}
+
+namespace {
+
+/// Nothing was stored: the call was refused, by the broker or already here.
+bool is_refusal(Errc code) {
+  switch (code) {
+    case Errc::queue_full:
+    case Errc::refused_before:
+    case Errc::store_full:
+    case Errc::store_unavailable:
+    case Errc::unknown_actor:
+    case Errc::unknown_class:
+    case Errc::unknown_task:
+    case Errc::name_taken:
+    case Errc::invalid_option:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+void ClientProcess::see_answer(const Event& event, CallSpec& spec) {
+  if (is_refusal(event.status)) return see_refusal(event, spec, false);
+  if (!spec.options.no_result) --open_;
+  Record record = record_of(What::resolved, spec);
+  record.code = event.status;
+  if (event.status == Errc::ok) {
+    record.value = execution_of(event.bytes);
+  } else {
+    const ErrorInfo error = wire::decode_error(event.bytes, event.status);
+    record.text = error.message;
+    if (error.message.starts_with("execution ")) record.value = std::stoull(error.message.substr(10));
+  }
+  context_.coverage.hit("outcome: " + std::string(callboard::name_of(event.status)));
+  if (const auto found = answers_.find(event.token); found != answers_.end()) {
+    found->second->set(event.status, event.bytes);
+  }
+  context_.note(process_.name(), std::move(record));
+}
+
+void ClientProcess::see_refusal(const Event& event, CallSpec& spec, bool lane_waits) {
+  if (!spec.options.no_result) --open_;
+  Record record = record_of(What::refused, spec);
+  record.code = event.status;
+  record.text = wire::decode_error(event.bytes, event.status).message;
+  if (const auto found = answers_.find(event.token); found != answers_.end()) {
+    found->second->set(event.status, event.bytes);
+  }
+  context_.note(process_.name(), std::move(record));
+  if (!lane_waits) return;
+  // The application may take its time to look at it.
+  const std::uint32_t handle = event.handle;
+  const std::int64_t pause = random_.chance(0.7) ? 0 : random_.between(0, 100'000);
+  if (pause == 0) return session_.resume(handle);
+  process_.later(pause, [this, handle] {
+    if (left_) return;
+    session_.resume(handle);
+    turn_soon();
+  });
+}
+
+}  // namespace callboard::sim
