@@ -43,7 +43,8 @@ struct Invocation {
   std::unique_ptr<ErrorInfo> error;   ///< set when there is no result
 };
 
-enum class MethodKind : std::uint8_t { plain, coroutine, batched };
+/// unknown: a name that was asked for and is not there.
+enum class MethodKind : std::uint8_t { plain, coroutine, batched, unknown };
 
 /// One method, or one task function. User exceptions come out of all three functions; arguments
 /// that do not fit become Invocation::error.

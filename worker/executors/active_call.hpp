@@ -40,7 +40,7 @@ struct ActiveCall {
 
   // Written by I/O before the call is queued.
   Job job;
-  const Method* method = nullptr;               ///< null: unknown
+  const Method* method = nullptr;
   const Incarnation* incarnation = nullptr;
   Lane* lane = nullptr;
   std::uint64_t number = 0;                     ///< counts submits of one executor

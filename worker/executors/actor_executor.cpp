@@ -52,6 +52,7 @@ ActorExecutor::ActorExecutor(const Environment& environment, const ClassEntry& e
                              ActorSpec spec, const Plan& plan)
     : incarnation_(environment, entry, std::move(spec)),
       coroutines_apart_(plan.coroutines_apart),
+      nameless_{&unknown("method of that number"), 0},
       pool_(CallPool::create()) {
   LaneSettings settings;
   settings.owner = this;
@@ -130,17 +131,25 @@ void ActorExecutor::add_methods(std::span<const std::string> names) {
   for (const std::string& name : names) table_.push_back(target_of(name));
 }
 
-ActorExecutor::Target ActorExecutor::target_of(std::string_view method) const {
+const Method& ActorExecutor::unknown(std::string name) {
+  Method& method = unknown_.emplace_back();
+  const bool task = incarnation_.entry.construct == nullptr;
+  method.kind = MethodKind::unknown;
+  method.place = task ? name : incarnation_.entry.name + "." + name;
+  method.name = std::move(name);
+  return method;
+}
+
+ActorExecutor::Target ActorExecutor::target_of(const std::string& method) {
   Target target;
   target.method = incarnation_.entry.find(method);
-  std::string_view group;
-  if (target.method != nullptr) group = target.method->group;
+  if (target.method == nullptr) target.method = &unknown(method);
+  std::string_view group = target.method->group;
   for (const auto& [name, its_group] : incarnation_.spec.options.method_groups) {
     if (name == method) group = its_group;
   }
   target.lane = lane_of_group(group);
-  if (coroutines_apart_ && target.method != nullptr &&
-      target.method->kind == MethodKind::coroutine) {
+  if (coroutines_apart_ && target.method->kind == MethodKind::coroutine) {
     target.lane = lanes_.size() - 1;
   }
   return target;
@@ -175,7 +184,7 @@ void ActorExecutor::submit(std::span<Job> jobs) {
   for (Job& job : jobs) {
     ActiveCall& call = pool_->acquire();
     std::swap(call.job, job);
-    const Target target = call.job.method < table_.size() ? table_[call.job.method] : Target();
+    const Target target = call.job.method < table_.size() ? table_[call.job.method] : nameless_;
     call.method = target.method;
     call.incarnation = &incarnation_;
     call.number = ++submitted_;

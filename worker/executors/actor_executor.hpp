@@ -55,7 +55,7 @@ class ActorExecutor final : public Executor, private LaneOwner {
 
  private:
   struct Target {
-    const Method* method = nullptr;  ///< null: the class has none of that name
+    const Method* method = nullptr;
     std::size_t lane = 0;
   };
 
@@ -67,13 +67,16 @@ class ActorExecutor final : public Executor, private LaneOwner {
   void construct(const Payload& args, std::uint32_t ticket);
   void open(bool usable);
   std::size_t lane_of_group(std::string_view group) const;
-  Target target_of(std::string_view method) const;
+  Target target_of(const std::string& method);
+  const Method& unknown(std::string name);
   std::size_t lane_of(ActiveCall& call, std::size_t method_lane) const;
   void turn_away(std::span<Job> jobs);
 
   Incarnation incarnation_;
   const bool coroutines_apart_;
+  std::deque<Method> unknown_;  ///< names in the table that the class does not have
   std::vector<Target> table_;
+  const Target nameless_;       ///< of numbers that the table does not have
   std::uint64_t submitted_ = 0;
   bool started_ = false;
   bool broken_ = false;   ///< there were no threads to be had

@@ -48,7 +48,7 @@ class BatchLane final : public PoolLane {
 
  private:
   static bool is_batched(const ActiveCall& call) {
-    return call.method != nullptr && call.method->kind == MethodKind::batched;
+    return call.method->kind == MethodKind::batched;
   }
 };
 

@@ -101,9 +101,10 @@ Lane::Admission Lane::admit(ActiveCall& call, std::int64_t now_us, Outcome& outc
   if (call.job.deadline_us <= now_us) {
     return refuse(call, Errc::expired, "its deadline passed before it began", outcome);
   }
-  if (call.method == nullptr) {
-    return refuse(call, Errc::unknown_method,
-                  incarnation().entry.name + " has no such method on this worker", outcome);
+  if (call.method->kind == MethodKind::unknown) {
+    const bool task = incarnation().entry.construct == nullptr;
+    return refuse(call, task ? Errc::unknown_task : Errc::unknown_method,
+                  "this worker has no " + call.method->place, outcome);
   }
   if (!can_run(call.method->kind)) {
     return refuse(call, Errc::invalid_option,
@@ -135,7 +136,7 @@ Lane::Admission Lane::refuse(ActiveCall& call, Errc code, std::string message, O
   ErrorInfo error;
   error.code = code;
   error.message = std::move(message);
-  error.place = incarnation().place(call.method ? call.method->place : incarnation().entry.name);
+  error.place = incarnation().place(call.method->place);
   outcome.value = Payload(wire::encode(error));
   call.state.store(ActiveCall::State::ended, std::memory_order_release);
   count_one(ended_);
