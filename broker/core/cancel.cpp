@@ -98,7 +98,11 @@ void Core::deadline_passed(Call& call) {
     return revoke(call, true);
   }
   Queue& queue = *call.queue;
-  end_with(call, Errc::expired, "its deadline passed before it began");
+  if (call.attempts > 0) {
+    end_with(call, Errc::deadline_exceeded, "its deadline passed between two attempts");
+  } else {
+    end_with(call, Errc::expired, "its deadline passed before it began");
+  }
   wake(queue);
 }
 

@@ -279,13 +279,17 @@ void Core::on_done(Worker& worker, const wire::Done& message) {
       extra.last_error = message.value.bytes;
       confirm_lease(call, call.durable);
       retry(call, backoff_ms(call, extra.errors));
+    } else if (message.status == Errc::expired && call.attempts > 1) {
+      end_with(call, Errc::deadline_exceeded, "its deadline passed between two attempts");
     } else {
-      end_call(call, message.status, message.value, true);
+      // That it expired is the worker's verdict, not a method's: it is not told early.
+      end_call(call, message.status, message.value, message.status != Errc::expired);
     }
   }
   if (message.held) {
     if (hand_back && instance.out > 0) instance.recalling = true;
-    wire::FrameWriter out = to(*worker.peer, 0);
+    // Behind what was sent to the slot and still waits for its commit: that is handed back too.
+    wire::FrameWriter out = to(*worker.peer, instance.deferred_batch);
     wire::write(out, wire::GoOn{instance.slot, hand_back});
   }
   wake_instance(instance);
@@ -352,7 +356,11 @@ void Core::on_returned(Worker& worker, const wire::Returned& message) {
   } else if (call.extra && call.extra->deadlock) {
     end_with(call, Errc::deadlock, "it would wait behind the call that waits for it");
   } else if (call.extra && call.extra->expire) {
-    end_with(call, Errc::expired, "its deadline passed before it began");
+    if (call.attempts > 1) {
+      end_with(call, Errc::deadline_exceeded, "its deadline passed between two attempts");
+    } else {
+      end_with(call, Errc::expired, "its deadline passed before it began");
+    }
   } else {
     put_back(call);
   }
