@@ -454,12 +454,22 @@ void ClientProcess::see_refusal(const Event& event, CallSpec& spec, bool lane_wa
   // The application may take its time to look at it.
   const std::uint32_t handle = event.handle;
   const std::int64_t pause = random_.chance(0.7) ? 0 : random_.between(0, 100'000);
-  if (pause == 0) return session_.resume(handle);
+  if (pause == 0) return resume(handle);
   process_.later(pause, [this, handle] {
     if (left_) return;
-    session_.resume(handle);
+    resume(handle);
     turn_soon();
   });
+}
+
+void ClientProcess::resume(std::uint32_t handle) {
+  Record record;
+  record.what = What::resumed;
+  record.process = process_.id();
+  record.attempt = plan_.index;
+  record.value = std::uint64_t{target_of_handle_.at(handle)} << 32 | context_.specs.calls.size();
+  context_.note(process_.name(), std::move(record));
+  session_.resume(handle);
 }
 
 }  // namespace callboard::sim

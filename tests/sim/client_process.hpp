@@ -86,6 +86,7 @@ class ClientProcess final : public LinkProcess, private client::SessionSink {
   void see_answer(const Event& event, CallSpec& spec);
   void see_refusal(const Event& event, CallSpec& spec, bool lane_waits);
   CallSpec& spec_of(client::Token token) { return context_.specs.calls[token - 1]; }
+  void resume(std::uint32_t handle);
   int calls_left_to_make() const { return calling_ ? calls_left_ : 0; }
   Record record_of(What what, const CallSpec& spec) const;
 

@@ -18,6 +18,7 @@ enum class What : std::uint8_t {
   renumbered,        ///< `call` is its new id; it has not left before
   accepted,          ///< the broker's word for it arrived
   refused,           ///< `code`; the client saw it
+  resumed,           ///< it said that it saw a refusal; attempt: client, value: target << 32 | calls
   resolved,          ///< the application got `code` and, when ok, execution number `value`
   released,          ///< the application dropped its future
   cancel_asked,      ///< value: force

@@ -290,7 +290,8 @@ void Observer::at_process(DealerId dealer, const wire::Frame& frame, const Proce
 
 void Observer::accept_through(Speaker& speaker, std::uint64_t through) {
   for (std::uint64_t seq = speaker.accepted_through + 1; seq <= through; ++seq) {
-    if (speaker.not_accepted.contains(seq)) continue;
+    // Numbers that ended before they left never came to the broker.
+    if (speaker.not_accepted.contains(seq) || !arrived_.contains({speaker.session, seq})) continue;
     Record record;
     record.what = What::accepted;
     record.process = speaker.process;

@@ -12,6 +12,12 @@ class RefusalChecker final : public Checker {
   RefusalChecker() : Checker("refusal") {}
 
   void on(const Record& record, Ledger& ledger, Verdict& verdict) override {
+    if (record.what == What::resumed) {
+      const auto target = static_cast<std::uint32_t>(record.value >> 32);
+      const auto client = static_cast<std::uint32_t>(record.attempt);
+      lanes_[{client, target}].resumes.push_back(static_cast<std::uint32_t>(record.value));
+      return;
+    }
     if (record.what != What::refused && record.what != What::begun) return;
     const CallFacts* facts = ledger.find(record.call);
     if (facts == nullptr) return;
@@ -20,25 +26,28 @@ class RefusalChecker final : public Checker {
     if (record.what == What::refused) {
       if (!leaves_a_hole(record.code)) return;
       lane.refused.push_back(&spec);
-      if (lane.last_begun != nullptr && lane.last_begun->index > spec.index) {
-        fail_with(*lane.last_begun, spec, verdict);
-      }
+      if (lane.last_begun != nullptr) check(lane, *lane.last_begun, spec, verdict);
       return;
     }
     if (lane.last_begun == nullptr || lane.last_begun->index < spec.index) lane.last_begun = &spec;
-    for (const CallSpec* other : lane.refused) {
-      if (other->index > spec.index) continue;
-      if (spec.submitted_us < ledger.facts(*other).refused_us) fail_with(spec, *other, verdict);
-    }
+    for (const CallSpec* other : lane.refused) check(lane, spec, *other, verdict);
   }
 
  private:
   struct Lane {
     std::vector<const CallSpec*> refused;
     const CallSpec* last_begun = nullptr;  ///< the one that was submitted last
+    /// How many calls had been submitted whenever the application said that it has seen a refusal.
+    std::vector<std::uint32_t> resumes;
   };
 
-  void fail_with(const CallSpec& begun, const CallSpec& refused, Verdict& verdict) const {
+  /// Between a refused call and a later one that runs, the application must have resumed.
+  void check(const Lane& lane, const CallSpec& begun, const CallSpec& refused,
+             Verdict& verdict) const {
+    if (begun.index < refused.index) return;
+    for (const std::uint32_t submitted : lane.resumes) {
+      if (refused.index < submitted && submitted <= begun.index) return;
+    }
     fail(verdict, describe(begun) + " began, although it was submitted before the refusal of " +
                       describe(refused) + " was known");
   }
