@@ -119,11 +119,14 @@ Result<FlightReport> FlightFile::read() const {
   for (const FlightSlot& slot : page->slot) {
     const auto state = static_cast<SlotState>(slot.state.load(std::memory_order_relaxed));
     if (state != SlotState::begun && state != SlotState::ended) continue;
-    report.calls.push_back({.call = {{SessionId{slot.call_session}, slot.call_seq},
-                                     slot.attempt,
-                                     {SessionId{slot.actor_session}, slot.actor_seq},
-                                     slot.incarnation},
-                            .ended = state == SlotState::ended});
+    FoundCall& found = report.calls.emplace_back();
+    found.call.call = {SessionId{slot.call_session}, slot.call_seq};
+    found.call.attempt = slot.attempt;
+    found.call.actor = {SessionId{slot.actor_session}, slot.actor_seq};
+    found.call.incarnation = slot.incarnation;
+    found.call.lease = slot.lease;
+    found.call.began_us = slot.began_us.load(std::memory_order_relaxed);
+    found.ended = state == SlotState::ended;
   }
   return report;
 }

@@ -28,7 +28,8 @@ struct FlightSlot {
   std::uint64_t actor_session;
   std::uint64_t actor_seq;           ///< 0 for a task
   std::uint64_t incarnation;
-  std::uint64_t unused[2];
+  std::uint64_t lease;               ///< 0 for a constructor
+  std::atomic<std::int64_t> began_us;  ///< steady clock of the host
 };
 
 struct FlightPage {
@@ -45,7 +46,8 @@ struct FlightPage {
   alignas(4096) FlightSlot slot[limits::kRecorderSlots];  ///< slot n is slot[n - 1]
 };
 
-static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
+static_assert(std::atomic<std::uint32_t>::is_always_lock_free &&
+              std::atomic<std::int64_t>::is_always_lock_free);
 static_assert(std::is_standard_layout_v<FlightPage> && sizeof(FlightSlot) == 64);
 
 }  // namespace callboard::worker

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -78,6 +79,8 @@ std::uint32_t Recorder::begin(const RecordedCall& call) {
   slot.actor_session = value_of(call.actor.session);
   slot.actor_seq = call.actor.seq;
   slot.incarnation = call.incarnation;
+  slot.lease = call.lease;
+  slot.began_us.store(call.began_us, std::memory_order_relaxed);
   // The reader is another process that looks after this one is dead: what counts is the order in
   // which this thread's own instructions store.
   std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -106,6 +109,20 @@ void Recorder::release(std::uint32_t slot) {
     next = ((top >> 32) + 1) << 32 | slot;
   } while (!freed_.compare_exchange_weak(top, next, std::memory_order_release,
                                          std::memory_order_relaxed));
+}
+
+RunningNow Recorder::running_now() const {
+  RunningNow now;
+  const std::uint32_t end = std::min(untouched_.load(std::memory_order_relaxed), kSlots + 1);
+  for (std::uint32_t number = kNoSlot + 1; number < end; ++number) {
+    const FlightSlot& slot = page_->slot[number - 1];
+    const auto state = static_cast<SlotState>(slot.state.load(std::memory_order_acquire));
+    if (state != SlotState::begun) continue;
+    ++now.calls;
+    const std::int64_t began_us = slot.began_us.load(std::memory_order_relaxed);
+    if (now.oldest_us == 0 || began_us < now.oldest_us) now.oldest_us = began_us;
+  }
+  return now;
 }
 
 void Recorder::set_pid(std::uint64_t pid) { page_->pid = pid; }

@@ -32,6 +32,14 @@ struct RecordedCall {
   std::uint32_t attempt = 0;  ///< 0 for a constructor
   ActorId actor;              ///< none for a task
   std::uint64_t incarnation = 0;
+  std::uint64_t lease = 0;    ///< 0 for a constructor
+  std::int64_t began_us = 0;  ///< steady clock
+};
+
+/// What runs now.
+struct RunningNow {
+  std::uint32_t calls = 0;    ///< begun and not ended
+  std::int64_t oldest_us = 0; ///< when the oldest of them began; 0 when there is none
 };
 
 class Recorder {
@@ -53,6 +61,8 @@ class Recorder {
   void release(std::uint32_t slot);
   /// Slots that are not free.
   std::uint32_t in_use() const { return in_use_.load(std::memory_order_relaxed); }
+  /// Looks at every slot that was ever used: not for every turn.
+  RunningNow running_now() const;
 
   void set_pid(std::uint64_t pid);
   /// Names the call in this slot (or none) as the one that was running where the process crashed.
@@ -66,8 +76,8 @@ class Recorder {
   int fd_ = -1;
   /// Stack of freed slots: its top in the low half, above it a count against the ABA problem.
   std::atomic<std::uint64_t> freed_{0};
-  std::vector<std::atomic<std::uint32_t>> below_;  ///< slot -> the one below it on the stack
-  std::atomic<std::uint32_t> untouched_{1};        ///< slots from here on were never taken
+  std::vector<std::atomic<std::uint32_t>> below_;      ///< slot -> the one below it on the stack
+  std::atomic<std::uint32_t> untouched_{kNoSlot + 1};  ///< slots from here on were never taken
   std::atomic<std::uint32_t> in_use_{0};
 };
 

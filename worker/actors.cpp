@@ -1,0 +1,174 @@
+#include "worker/actors.hpp"
+
+#include "common/clock.hpp"
+
+#include <utility>
+
+namespace callboard::worker {
+
+Actors::Actors(const Environment& environment, Host& host, const Registry& registry,
+               std::uint32_t task_slots)
+    : environment_(environment), host_(host), registry_(registry), task_slots_(task_slots) {}
+
+Actors::~Actors() = default;
+
+Actors::Slot* Actors::find(std::uint32_t number) {
+  const auto found = slots_.find(number);
+  return found == slots_.end() ? nullptr : &found->second;
+}
+
+Actors::Slot& Actors::make_slot(std::uint32_t number, ActorId actor, std::uint64_t incarnation) {
+  Slot& slot = slots_[number];
+  slot.host = std::make_unique<SlotHost>(host_, actor, incarnation);
+  slot.environment = std::make_unique<Environment>(environment_);
+  slot.environment->host = slot.host.get();
+  return slot;
+}
+
+/// Made by the first task: a process that runs none has no threads for them.
+Actors::Slot& Actors::tasks() {
+  if (Slot* slot = find(0)) return *slot;
+  Slot& slot = make_slot(0, {}, 0);
+  slot.executor = make_task_executor(*slot.environment, registry_, task_slots_);
+  slot.executor->add_methods(task_names_);
+  return slot;
+}
+
+// --- commands ----------------------------------------------------------------------------------
+
+void Actors::start(const wire::Start& start) {
+  const ClassEntry* entry = registry_.find(start.class_name);
+  if (entry == nullptr) {
+    ErrorInfo error;
+    error.code = Errc::unknown_class;
+    error.message = "this worker has no class " + std::string(start.class_name);
+    error.place = "worker " + environment_.worker;
+    return host_.started(start.slot, std::move(error));
+  }
+  Slot& slot = make_slot(start.slot, start.actor, start.incarnation);
+  ActorSpec spec;
+  spec.slot = start.slot;
+  spec.actor = start.actor;
+  spec.incarnation = start.incarnation;
+  spec.name = start.name;
+  spec.options = start.options;
+  slot.executor = make_actor_executor(*slot.environment, *entry, std::move(spec));
+  slot.constructor = {.call = {start.actor.session, start.actor.seq},
+                      .attempt = 0,
+                      .actor = start.actor,
+                      .incarnation = start.incarnation};
+  if (start.args.part) slot.args = Payload(start.args.part);
+  else slot.args = Payload(std::string(start.args.bytes));
+  if (construct(slot)) return;
+  slot.waits = true;
+  constructors_waiting_.push_back(start.slot);
+}
+
+/// False when the flight recorder has no room for it.
+bool Actors::construct(Slot& slot) {
+  slot.constructor.began_us = clock_now().mono_us;
+  slot.ticket = host_.recorder().begin(slot.constructor);
+  if (slot.ticket == kNoSlot) return false;
+  slot.waits = false;
+  slot.executor->start(std::move(slot.args), slot.ticket);
+  slot.args = Payload();
+  return true;
+}
+
+void Actors::add_methods(std::uint32_t number, std::span<const std::string> names) {
+  if (number == 0) task_names_.insert(task_names_.end(), names.begin(), names.end());
+  if (Slot* slot = find(number)) slot->executor->add_methods(names);
+}
+
+void Actors::submit(std::uint32_t number, std::span<Job> jobs) {
+  Slot* slot = number == 0 ? &tasks() : find(number);
+  if (slot != nullptr) return slot->executor->submit(jobs);
+  // Its class is unknown here, and the broker has not heard of that yet.
+  std::vector<Outcome> outcomes;
+  for (const Job& job : jobs) outcomes.emplace_back(job, Outcome::Fate::returned);
+  host_.ended(outcomes, false);
+}
+
+Revoked Actors::revoke(std::uint32_t number, std::uint64_t lease, bool running_too) {
+  Slot* slot = find(number);
+  return slot == nullptr ? Revoked::unknown : slot->executor->revoke(lease, running_too);
+}
+
+void Actors::go_on(std::uint32_t number, bool hand_back) {
+  if (Slot* slot = find(number)) slot->executor->go_on(hand_back);
+}
+
+void Actors::stop(std::uint32_t number, bool now) {
+  Slot* slot = find(number);
+  if (slot == nullptr) return host_.stopped(number);
+  slot->stopping = true;
+  // A constructor that waits for the recorder is not run any more.
+  if (slot->waits) return host_.stopped(number);
+  slot->executor->stop(now);
+}
+
+void Actors::stop_all() {
+  for (auto& [number, slot] : slots_) {
+    if (!slot.stopping) stop(number, true);
+  }
+}
+
+void Actors::release(std::span<const std::uint32_t> tickets) {
+  if (host_.release(tickets)) try_again();
+  while (!constructors_waiting_.empty()) {
+    Slot* slot = find(constructors_waiting_.front());
+    if (slot != nullptr && slot->waits && !slot->stopping && !construct(*slot)) break;
+    constructors_waiting_.pop_front();
+  }
+}
+
+void Actors::set_lease(std::int64_t until_us) {
+  if (host_.set_lease(until_us)) try_again();
+}
+
+void Actors::try_again() {
+  for (auto& [number, slot] : slots_) slot.executor->try_again();
+}
+
+// --- what executors reported -------------------------------------------------------------------
+
+std::vector<std::uint32_t> Actors::constructed(std::uint32_t number) {
+  std::vector<std::uint32_t> limits;
+  Slot* slot = find(number);
+  if (slot == nullptr) return limits;
+  const std::uint32_t ticket = std::exchange(slot->ticket, kNoSlot);
+  std::vector<GroupStats> stats;
+  slot->executor->stats(stats);
+  for (const GroupStats& group : stats) limits.push_back(group.limit);
+  if (ticket != kNoSlot) release({&ticket, 1});
+  return limits;
+}
+
+void Actors::destroy(std::uint32_t number) {
+  const auto found = slots_.find(number);
+  if (found == slots_.end()) return;
+  const std::uint32_t ticket = found->second.ticket;
+  slots_.erase(found);
+  if (ticket != kNoSlot) release({&ticket, 1});
+}
+
+std::uint64_t Actors::queued() const {
+  std::uint64_t queued = 0;
+  std::vector<GroupStats> stats;
+  for (const auto& [number, slot] : slots_) {
+    stats.clear();
+    slot.executor->stats(stats);
+    for (const GroupStats& group : stats) queued += group.queued;
+  }
+  return queued;
+}
+
+void Actors::abandon() {
+  for (auto& [number, slot] : slots_) {
+    static_cast<void>(slot.executor.release());
+    static_cast<void>(slot.environment.release());
+    static_cast<void>(slot.host.release());
+  }
+}
+
+}  // namespace callboard::worker

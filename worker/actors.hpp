@@ -1,0 +1,78 @@
+// The executors of this process by slot: one for each actor it holds, and one for its tasks.
+//
+// Thread safety: the I/O thread's, like every Executor. Destroying it joins the executors' threads.
+#pragma once
+
+#include "worker/core/executors.hpp"
+#include "worker/host.hpp"
+
+#include <callboard/registry.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace callboard::worker {
+
+class Actors final : public Executors {
+ public:
+  /// `environment.host` is not used: each slot gets a host of its own. All outlive this.
+  Actors(const Environment& environment, Host& host, const Registry& registry,
+         std::uint32_t task_slots);
+  ~Actors() override;
+
+  void start(const wire::Start& start) override;
+  void add_methods(std::uint32_t slot, std::span<const std::string> names) override;
+  void submit(std::uint32_t slot, std::span<Job> jobs) override;
+  Revoked revoke(std::uint32_t slot, std::uint64_t lease, bool running_too) override;
+  void go_on(std::uint32_t slot, bool hand_back) override;
+  void stop(std::uint32_t slot, bool now) override;
+  void release(std::span<const std::uint32_t> tickets) override;
+  void set_lease(std::int64_t until_us) override;
+
+  /// What the executor reported: its constructor ended. Gives how many calls each concurrency group
+  /// runs at once, the default group first; nothing when the slot is not here.
+  std::vector<std::uint32_t> constructed(std::uint32_t slot);
+  /// What the executor reported: it has stopped. Destroys it.
+  void destroy(std::uint32_t slot);
+  /// Stops every actor and the tasks; destroy() follows for each.
+  void stop_all();
+  /// Slots that have an executor.
+  std::size_t size() const { return slots_.size(); }
+  /// Calls that were submitted and have not begun.
+  std::uint64_t queued() const;
+  /// Leaves the executors and their threads as they are: the process is about to end at once.
+  void abandon();
+
+ private:
+  struct Slot {
+    std::unique_ptr<SlotHost> host;
+    std::unique_ptr<Environment> environment;
+    std::unique_ptr<Executor> executor;  ///< after host and environment, which it refers to
+    std::uint32_t ticket = kNoSlot;      ///< of the constructor while it runs
+    RecordedCall constructor;
+    Payload args;                        ///< of a constructor that waits for the recorder
+    bool waits = false;
+    bool stopping = false;
+  };
+
+  Slot* find(std::uint32_t number);
+  Slot& make_slot(std::uint32_t number, ActorId actor, std::uint64_t incarnation);
+  Slot& tasks();
+  bool construct(Slot& slot);
+  void try_again();
+
+  const Environment& environment_;
+  Host& host_;
+  const Registry& registry_;
+  const std::uint32_t task_slots_;
+  std::vector<std::string> task_names_;
+  std::map<std::uint32_t, Slot> slots_;
+  std::deque<std::uint32_t> constructors_waiting_;
+};
+
+}  // namespace callboard::worker

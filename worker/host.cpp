@@ -1,0 +1,102 @@
+#include "worker/host.hpp"
+
+#include "worker/crash_handler.hpp"
+
+#include <utility>
+
+namespace callboard::worker {
+
+namespace {
+
+/// Stalls beyond this many in one turn are the same story told again.
+constexpr std::size_t kStallsMax = 64;
+
+}  // namespace
+
+Host::Host(Recorder& recorder, std::function<void()> wake)
+    : recorder_(recorder), wake_(std::move(wake)) {}
+
+bool Host::take(Arrivals& arrivals) {
+  const std::lock_guard lock(mutex_);
+  std::swap(arrivals, waiting_);
+  waiting_.outcome_count = 0;
+  waiting_.started.clear();
+  waiting_.stopped.clear();
+  waiting_.stalls.clear();
+  looked_after_ = arrivals.outcome_count > 0;
+  return looked_after_;
+}
+
+bool Host::set_lease(std::int64_t until_us) {
+  lease_until_us_.store(until_us);
+  return someone_waits_.exchange(false);
+}
+
+bool Host::release(std::span<const std::uint32_t> tickets) {
+  for (const std::uint32_t ticket : tickets) recorder_.release(ticket);
+  return someone_waits_.exchange(false);
+}
+
+Begin Host::begin(Job& job, ActorId actor, std::uint64_t incarnation, std::int64_t now_us) {
+  prepare_thread_for_crashes();
+  // The second look comes after the flag is up: whoever renews the lease or frees a slot after that
+  // look sees the flag, and lets everybody try again.
+  for (int look = 0; look < 2; ++look) {
+    if (now_us < lease_until_us_.load()) {
+      job.ticket = recorder_.begin({.call = job.call,
+                                    .attempt = job.attempt,
+                                    .actor = actor,
+                                    .incarnation = incarnation,
+                                    .lease = job.lease,
+                                    .began_us = now_us});
+      if (job.ticket != kNoSlot) return Begin::run;
+    }
+    someone_waits_.store(true);
+  }
+  return Begin::wait;
+}
+
+void Host::ended(std::span<Outcome> outcomes, bool more_soon) {
+  for (const Outcome& outcome : outcomes) {
+    if (outcome.ticket != kNoSlot) recorder_.end(outcome.ticket);
+  }
+  bool wake = !more_soon;
+  {
+    const std::lock_guard lock(mutex_);
+    auto& queue = waiting_.outcomes;
+    for (Outcome& outcome : outcomes) {
+      if (waiting_.outcome_count == queue.size()) queue.emplace_back();
+      std::swap(queue[waiting_.outcome_count++], outcome);
+    }
+    wake |= !looked_after_;
+  }
+  if (wake) wake_();
+}
+
+void Host::started(std::uint32_t slot, ErrorInfo error) {
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.started.push_back({slot, std::move(error)});
+  }
+  wake_();
+}
+
+void Host::stopped(std::uint32_t slot) {
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.stopped.push_back(slot);
+  }
+  wake_();
+}
+
+void Host::stalled(std::uint32_t slot, std::string_view method, std::int64_t ms, bool over) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (waiting_.stalls.size() < kStallsMax) {
+      waiting_.stalls.push_back({slot, std::string(method), ms, over});
+    }
+  }
+  wake_();
+}
+
+}  // namespace callboard::worker

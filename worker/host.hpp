@@ -1,0 +1,106 @@
+// What the executors of a worker process report to, and what decides whether a call may begin.
+//
+// Executor threads ask begin() and hand over outcomes; the I/O thread takes them in its next turn.
+// It is woken when an executor has nothing more to do, and looks by itself once in kOutcomeDelayUs
+// while outcomes keep coming, so that a thousand short calls do not cost a thousand wake-ups.
+//
+// Thread safety: Host and SlotHost may be used by any thread; take(), set_lease() and release() are
+// the I/O thread's.
+#pragma once
+
+#include "worker/executor.hpp"
+#include "worker/recorder.hpp"
+
+#include <callboard/error.hpp>
+#include <callboard/ids.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace callboard::worker {
+
+/// A method kept an event loop from turning.
+struct Stall {
+  std::uint32_t slot = 0;
+  std::string method;    ///< "Counter.add"
+  std::int64_t ms = 0;
+  bool over = false;     ///< false: it still does
+};
+
+/// What the I/O thread finds in a turn. Reused, so that nothing is allocated in the steady state.
+struct Arrivals {
+  struct StartedSlot { std::uint32_t slot = 0; ErrorInfo error; };
+
+  std::vector<Outcome> outcomes;  ///< [0, outcome_count)
+  std::size_t outcome_count = 0;
+  std::vector<StartedSlot> started;
+  std::vector<std::uint32_t> stopped;
+  std::vector<Stall> stalls;
+};
+
+class Host {
+ public:
+  /// `wake` makes the I/O thread take a turn; any thread calls it.
+  Host(Recorder& recorder, std::function<void()> wake);
+
+  // --- the I/O thread's --------------------------------------------------------------------------
+  /// Swaps what was reported for what `arrivals` held. True when there may be more within
+  /// kOutcomeDelayUs without a wake-up: then it must be called again by then.
+  bool take(Arrivals& arrivals);
+  /// Calls may begin until then. True when some were told to wait and should try again.
+  bool set_lease(std::int64_t until_us);
+  /// Frees slots of the recorder. True when some calls were told to wait and should try again.
+  bool release(std::span<const std::uint32_t> tickets);
+  Recorder& recorder() { return recorder_; }
+
+  // --- any thread's, through SlotHost ------------------------------------------------------------
+  Begin begin(Job& job, ActorId actor, std::uint64_t incarnation, std::int64_t now_us);
+  void ended(std::span<Outcome> outcomes, bool more_soon);
+  void started(std::uint32_t slot, ErrorInfo error);
+  void stopped(std::uint32_t slot);
+  void stalled(std::uint32_t slot, std::string_view method, std::int64_t ms, bool over);
+
+ private:
+  Recorder& recorder_;
+  std::function<void()> wake_;
+  std::atomic<std::int64_t> lease_until_us_{0};
+  std::atomic<bool> someone_waits_{false};
+  std::mutex mutex_;
+  Arrivals waiting_;             ///< guarded by mutex_
+  bool looked_after_ = false;    ///< guarded by mutex_: the I/O thread comes soon by itself
+};
+
+/// The host of one slot's executor: it knows whose calls they are.
+class SlotHost final : public ExecutorHost {
+ public:
+  SlotHost(Host& host, ActorId actor, std::uint64_t incarnation)
+      : host_(host), actor_(actor), incarnation_(incarnation) {}
+
+  Begin begin(Job& job, std::int64_t now_us) override {
+    return host_.begin(job, actor_, incarnation_, now_us);
+  }
+  void ended(std::span<Outcome> outcomes, bool more_soon) override {
+    host_.ended(outcomes, more_soon);
+  }
+  void started(std::uint32_t slot, ErrorInfo error) override {
+    host_.started(slot, std::move(error));
+  }
+  void stopped(std::uint32_t slot) override { host_.stopped(slot); }
+  void stalled(std::uint32_t slot, std::string_view method, std::int64_t ms, bool over) override {
+    host_.stalled(slot, method, ms, over);
+  }
+
+ private:
+  Host& host_;
+  const ActorId actor_;
+  const std::uint64_t incarnation_;
+};
+
+}  // namespace callboard::worker
