@@ -159,6 +159,7 @@ bool decode_arguments(std::string_view list, bool separate, client::Core* core, 
   const bool fits = detail::decode_elements(in, separate, given, params,
                                             std::make_index_sequence<kMost>{});
   if (!fits && in.ok()) in.fail("the arguments do not fit");
+  if (fits && !in.reader().at_end()) in.fail("more follows after the arguments");
   problem = in.problem();
   return in.ok();
 }
