@@ -61,14 +61,14 @@ Theatre::Theatre(const TheatreOptions& options) : description_("deployment at " 
   if (broker.empty()) {
     const auto begin = steady_us();
     callboard::EmbeddedOptions embedded;
-    embedded.load = {library()};
+    embedded.load = {options.library.empty() ? library() : options.library};
     embedded.workers = options.workers;
     embedded.callboard_program = callboard_program();
     system_ = std::make_unique<callboard::EmbeddedSystem>(embedded);
     broker = system_->endpoint();
     redis = "unix://" + system_->redis_socket();
     description_ = "a broker, a Redis and " + std::to_string(options.workers) +
-                   " worker processes of our own, ready after " +
+                   " worker processes of our own (" + broker + "), ready after " +
                    seconds(static_cast<double>(steady_us() - begin) / 1e6);
   }
   client_ = std::make_unique<callboard::Client>(broker);

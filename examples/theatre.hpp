@@ -19,6 +19,7 @@ struct TheatreOptions {
   std::string broker = {};  ///< endpoint of a deployment; empty: a system of one's own
   std::string redis = {};   ///< endpoint of the deployment's Redis
   int workers = 4;          ///< processes of the system of one's own
+  std::string library = {}; ///< libdemos.so; empty: where it lies beside this program
 };
 
 class Theatre {

@@ -4,11 +4,15 @@
 
 #include "examples/stage.hpp"
 
+#include <cstddef>
+
 namespace demos {
 
 struct BackpressurePlan {
   unsigned max_concurrency = 1000;  ///< of the actor; 1000 is promised
   int calls = 100'000;
+  std::size_t load_bytes = 1024;    ///< of each call
+  int inside_ms = 40;               ///< that each call stays
 };
 void show_backpressure(const Stage& stage, Report& report, const BackpressurePlan& plan = {});
 

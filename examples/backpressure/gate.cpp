@@ -3,16 +3,15 @@
 #include "examples/nap.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <unistd.h>
 
 namespace demos {
 
-using namespace std::chrono_literals;
-
 namespace {
 
-constexpr int kWarmUp = 5'000;    ///< calls after which buffers have their size
+constexpr int kWarmUp = 2'000;    ///< calls after which buffers have their size
 constexpr int kLookEvery = 500;   ///< calls
 
 std::int64_t resident_kib() {
@@ -24,14 +23,14 @@ std::int64_t resident_kib() {
 
 }  // namespace
 
-callboard::Async<int> Gate::pass(std::string load) {
+callboard::Async<int> Gate::pass(std::string load, int ms) {
   most_ = std::max(most_, ++inside_);
-  co_await nap(40ms);
-  --inside_;
-  if (++passed_ % kLookEvery == 0 && passed_ >= kWarmUp) {
+  if (++entered_ % kLookEvery == 0 && entered_ >= kWarmUp) {
     most_kib_ = std::max(most_kib_, resident_kib());
     if (first_kib_ == 0) first_kib_ = most_kib_;
   }
+  co_await nap(std::chrono::milliseconds(ms));
+  --inside_;
   co_return static_cast<int>(load.size());
 }
 

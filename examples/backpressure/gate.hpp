@@ -11,8 +11,8 @@ namespace demos {
 
 class Gate {
  public:
-  /// Stays inside for a moment. The load is only there to weigh something.
-  callboard::Async<int> pass(std::string load);
+  /// Stays inside for so long. The load is only there to weigh something.
+  callboard::Async<int> pass(std::string load, int ms);
 
   /// The most calls that were ever inside at once.
   int most_inside() const { return most_; }
@@ -30,7 +30,7 @@ class Gate {
   // One event loop runs all calls, so nothing here needs a lock.
   int inside_ = 0;
   int most_ = 0;
-  int passed_ = 0;
+  int entered_ = 0;
   std::int64_t first_kib_ = 0;
   std::int64_t most_kib_ = 0;
 };

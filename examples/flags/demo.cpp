@@ -18,10 +18,10 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kFlags = 20;
-constexpr std::chrono::milliseconds kDelay{150};
 constexpr int kManyAtOnce = 10;  ///< of 20, however busy the machine is
 
-/// The folder of Debian's famfamfam-flag-png, or of iso-flags-png-320x240.
+}  // namespace
+
 fs::path flags_folder() {
   for (const fs::path folder : {"/usr/share/flags/countries/16x11",
                                 "/usr/share/iso-flags-png-320x240/country-4x3",
@@ -30,6 +30,8 @@ fs::path flags_folder() {
   }
   throw std::runtime_error("no flags: install famfamfam-flag-png or iso-flags-png-320x240");
 }
+
+namespace {
 
 std::string contents(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -73,7 +75,7 @@ void row(Report& report, const std::string& what, bool many, const std::vector<f
 void show_flags(const Stage& stage, Report& report, const FlagsPlan& plan) {
   const fs::path folder = flags_folder();
   const auto files = first_flags(folder);
-  SlowServer server(stage.address, plan.served.value_or(folder), kDelay);
+  SlowServer server(stage.address, plan.served.value_or(folder), plan.delay);
   callboard::Client& client = stage.client;
   row(report, "serial", false, files, server, client.actor<Fetcher>({.max_concurrency = 1}));
   row(report, "async", true, files, server,

@@ -1,4 +1,4 @@
-// A counter. This header is all that a client of it needs.
+// counter.hpp: all that a client of the class needs
 #pragma once
 #include <callboard/callboard.hpp>
 

@@ -12,22 +12,21 @@ namespace demos {
 namespace {
 
 constexpr int kCalls = 5;
-constexpr double kSleep = 1.0;  ///< seconds, each
-constexpr double kLate = 1.8;   ///< seconds that a busy machine may add
+constexpr double kLate = 1.8;  ///< seconds that a busy machine may add
 
 template <class S>
-std::vector<Ran> row(Report& report, const std::string& what, int at_once,
+std::vector<Ran> row(Report& report, const std::string& what, double sleep_s, int at_once,
                      const callboard::Actor<S>& actor) {
   const auto begin = steady_us();
   std::vector<callboard::Future<Ran>> futures;
   for (int i = 0; i < kCalls; ++i) {
-    futures.push_back(actor.template call<&S::sleep>(static_cast<int>(kSleep * 1000)));
+    futures.push_back(actor.template call<&S::sleep>(static_cast<int>(sleep_s * 1000)));
   }
   std::vector<Ran> calls;
   for (auto& future : futures) calls.push_back(future.get());
   const double took = static_cast<double>(steady_us() - begin) / 1e6;
 
-  const double least = kSleep * kCalls / at_once;
+  const double least = sleep_s * kCalls / at_once;
   const int most = most_at_once(calls);
   const bool on_time = took > 0.99 * least && took < least + kLate;
   report.row(what, "about " + seconds(least) + ", " + std::to_string(at_once) + " at once",
@@ -39,15 +38,15 @@ std::vector<Ran> row(Report& report, const std::string& what, int at_once,
 
 void show_sleepers(const Stage& stage, Report& report, const SleepersPlan& plan) {
   callboard::Client& client = stage.client;
-  row(report, "serial", 1, client.actor<Sleeper>({.max_concurrency = 1}));
-  row(report, "async", kCalls,
-      client.actor<AsyncSleeper>({.max_concurrency = plan.max_concurrency}));
-  row(report, "threaded", kCalls,
-      client.actor<Sleeper>({.max_concurrency = plan.max_concurrency,
-                             .mode = callboard::Mode::threaded}));
-  const auto calls = row(report, "two async replicas", kCalls,
-                         client.deployment<AsyncSleeper>(
-                             {.replicas = plan.replicas, .max_concurrency = plan.max_concurrency}));
+  const auto limit = plan.max_concurrency;
+  row(report, "serial", plan.sleep_s, 1, client.actor<Sleeper>({.max_concurrency = 1}));
+  row(report, "async", plan.sleep_s, kCalls,
+      client.actor<AsyncSleeper>({.max_concurrency = limit}));
+  row(report, "threaded", plan.sleep_s, kCalls,
+      client.actor<Sleeper>({.max_concurrency = limit, .mode = callboard::Mode::threaded}));
+  const auto calls = row(
+      report, "two async replicas", plan.sleep_s, kCalls,
+      client.deployment<AsyncSleeper>({.replicas = plan.replicas, .max_concurrency = limit}));
   const auto pids = pids_of(calls).size();
   report.row("  processes that they ran in", "2", std::to_string(pids), pids == 2);
   report.row("  most that one replica counted inside", "2 to 4", std::to_string(most_inside(calls)),

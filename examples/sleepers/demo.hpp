@@ -9,6 +9,7 @@ namespace demos {
 struct SleepersPlan {
   unsigned max_concurrency = 5;  ///< of those that run them at once
   unsigned replicas = 2;
+  double sleep_s = 1;
 };
 void show_sleepers(const Stage& stage, Report& report, const SleepersPlan& plan = {});
 
