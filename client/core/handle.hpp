@@ -46,6 +46,7 @@ struct Handle {
   /// The creation's number while the broker has not answered it.
   std::uint64_t creation = 0;
   bool get_if_exists = false;
+  bool created = false;                ///< our user has the number of this handle
   bool create_failed = false;          ///< `code` says why; there will never be an actor
 
   // a full queue that blocks

@@ -86,6 +86,7 @@ std::uint32_t Session::create(Instant now, Creation creation, std::vector<std::s
   call.extra = std::make_unique<CallExtra>();
   call.extra->creation = std::make_unique<Creation>(std::move(creation));
   to.creation = submit(now, std::move(call));
+  to.created = true;
   return number;
 }
 
@@ -134,6 +135,7 @@ void Session::number(std::uint64_t seq, CallRecord& record) {
     Handle& to = handle(record.handle);
     to.creation = seq;
     to.target.actor = ActorId{options_.id, seq};
+    if (to.created) sink_.on_created(record.handle, to.target.actor);
   }
   if (record.token != 0) sink_.on_numbered(record.token, CallId{options_.id, seq});
 }

@@ -57,6 +57,8 @@ class SessionSink {
   virtual void on_settled(std::uint64_t calls, std::uint64_t bytes) = 0;
   /// What the broker said of a handle; told again after reconnects.
   virtual void on_opened(std::uint32_t handle, const wire::Opened& opened) = 0;
+  /// A creation that has not left has this id now (later ones: on_opened()).
+  virtual void on_created(std::uint32_t /*handle*/, ActorId /*id*/) {}
   /// The queue is full and blocks (or has room again): whoever would submit should wait.
   virtual void on_parked(std::uint32_t handle, bool parked) = 0;
   virtual void on_cancel_answer(Token request, wire::CancelAnswer answer) = 0;
@@ -98,6 +100,9 @@ class Session final : public wire::LinkMember {
   /// A handle for a new actor or deployment. It takes a number like a call; the answer comes as
   /// on_opened().
   std::uint32_t create(Instant now, Creation creation, std::vector<std::string> methods);
+  /// The id that the broker knows the actor by; of a creation: that it will have, unless the name
+  /// leads to an actor that was there before.
+  ActorId actor_of(std::uint32_t handle) const { return handles_[handle]->target.actor; }
   /// Numbers for more methods of a handle.
   void add_methods(std::uint32_t handle, const std::vector<std::string>& names);
   /// Lets go of a handle once its calls have left.

@@ -1,0 +1,335 @@
+// The connection's side: what gathered goes into the session, answers go to the futures.
+#include "client/client_core.hpp"
+
+#include "client/futex.hpp"
+#include "client/raise.hpp"
+#include "common/clock.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <random>
+#include <utility>
+
+namespace callboard::client {
+
+namespace {
+
+/// Small strings move their bytes; those of a batch must stay where they are.
+constexpr std::size_t kBatchBytes = 16 * 1024;
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
+}  // namespace
+
+void Core::Gathered::clear() {
+  entries.clear();
+  bytes.clear();
+  extras.clear();
+  commands.clear();
+}
+
+// --- life --------------------------------------------------------------------------------------
+
+SessionOptions Core::session_options(const ClientOptions& options) {
+  std::random_device random;
+  const auto draw = [&random] { return std::uint64_t{random()} << 32 | random(); };
+  SessionOptions session;
+  // The top byte is the shard, of which there is one.
+  session.id = SessionId{(draw() & 0x00FFFFFFFFFFFFFFull) | 2};
+  session.random_seed = draw();
+  session.name = options.name.empty() ? program_invocation_short_name : options.name;
+  session.host = host_name();
+  session.pid = static_cast<std::uint64_t>(getpid());
+  return session;
+}
+
+Core::Core(ClientOptions options, Connection* connection)
+    : options_(std::move(options)), session_(session_options(options_), *this),
+      connection_(connection) {
+  if (connection_ == nullptr) {
+    ConnectionOptions made;
+    made.endpoints = options_.endpoints;
+    made.log = options_.log;
+    own_connection_ = std::make_unique<Connection>(std::move(made));
+    connection_ = own_connection_.get();
+  }
+  gathered_.bytes.reserve(kBatchBytes);
+  connection_->add(*this, wire::Side::client);
+}
+
+std::shared_ptr<Core> Core::connect(ClientOptions options) {
+  const std::shared_ptr<Core> core(new Core(std::move(options), nullptr));
+  core->keep_alive_ = core;
+  core->own_connection_->start();
+  return core;
+}
+
+std::shared_ptr<Core> Core::attach(Connection& connection, ClientOptions options) {
+  const std::shared_ptr<Core> core(new Core(std::move(options), &connection));
+  core->keep_alive_ = core;
+  return core;
+}
+
+void Core::close() {
+  std::map<std::string, QueuePtr, std::less<>> tasks;
+  {
+    std::unique_lock lock(mutex_);
+    if (closing_) return;
+    closing_ = true;
+    changed_.notify_all();
+    if (!in_own_thread()) {
+      ++waiting_;
+      changed_.wait_for(lock, options_.close_timeout,
+                        [&] { return unaccepted_calls_ == 0 || ended_.has_value(); });
+      --waiting_;
+    }
+    tasks.swap(tasks_);
+  }
+  tasks.clear();
+  if (own_connection_ == nullptr) {
+    // The connection goes on without us; what is unanswered ends now.
+    connection_->post([keep = shared_from_this()](Instant now, wire::LinkOut&) {
+      keep->on_ended(now, {Errc::stopping, {}});
+    });
+    return callbacks_.stop();
+  }
+  own_connection_->stop();
+  if (in_own_thread()) return;
+  own_connection_->join();
+  callbacks_.stop();
+  std::shared_ptr<Core> keep;
+  const std::lock_guard lock(mutex_);
+  keep.swap(keep_alive_);
+}
+
+void Core::on_ended(Instant now, const wire::Goodbye& why) {
+  session_.on_ended(now, why);
+  std::shared_ptr<Core> keep;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto& [code, text] = *session_.ended();
+    ended_ = ErrorInfo{code, {}, text, {}, {}};
+    connected_ = false;
+    std::swap(gathered_, taking_);
+    changed_.notify_all();
+    if (own_connection_ == nullptr) keep.swap(keep_alive_);
+  }
+  take(now, taking_);
+  tell_refusals(now);
+  wake_sleepers();
+  // The link is not done with us: the connection lets go when it has run what was posted.
+  if (keep) connection_->post([keep](Instant, wire::LinkOut&) {});
+}
+
+bool Core::connected() const {
+  const std::lock_guard lock(mutex_);
+  return connected_;
+}
+
+bool Core::wait_connected(std::int64_t until_us) const {
+  std::unique_lock lock(mutex_);
+  const auto settled = [&] { return connected_ || ended_.has_value(); };
+  if (until_us == kNever) {
+    changed_.wait(lock, settled);
+  } else {
+    using Clock = std::chrono::steady_clock;
+    changed_.wait_until(lock, Clock::time_point(std::chrono::microseconds(until_us)), settled);
+  }
+  return connected_;
+}
+
+std::optional<ErrorInfo> Core::error() const {
+  const std::lock_guard lock(mutex_);
+  return ended_;
+}
+
+// --- turns -------------------------------------------------------------------------------------
+
+void Core::fill_hello(wire::Hello& hello) {
+  in_thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+  session_.fill_hello(hello);
+}
+
+void Core::on_welcome(Instant now, const wire::Welcome& welcome, bool new_epoch,
+                      wire::LinkOut& out) {
+  session_.on_welcome(now, welcome, new_epoch, out);
+}
+
+bool Core::on_message(Instant now, std::uint64_t type, std::uint32_t fields, wire::FrameReader& in,
+                      wire::LinkOut& out) {
+  return session_.on_message(now, type, fields, in, out);
+}
+
+void Core::on_tick(Instant now, bool ready, wire::LinkOut& out) {
+  wake_sleepers();
+  tell_refusals(now);
+  drain(now);
+  session_.on_tick(now, ready, out);
+  unanswered_.store(session_.unanswered(), std::memory_order_relaxed);
+  wake_sleepers();
+}
+
+void Core::drain(Instant now) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (gathered_.entries.empty()) return;
+    std::swap(gathered_, taking_);
+    if (!spare_bytes_.empty()) {
+      gathered_.bytes = std::move(spare_bytes_.back());
+      spare_bytes_.pop_back();
+      gathered_.bytes.clear();
+    }
+    gathered_.bytes.reserve(kBatchBytes);
+  }
+  take(now, taking_);
+  auto& spare = session_.spare_bytes();
+  if (spare.empty()) return;
+  const std::lock_guard lock(mutex_);
+  if (spare_bytes_.size() < 2) spare_bytes_.push_back(std::move(spare.back()));
+  spare.pop_back();
+}
+
+void Core::take(Instant now, Gathered& gathered) {
+  for (const Entry& entry : gathered.entries) {
+    if (entry.command != kNone) {
+      gathered.commands[entry.command](now);
+      continue;
+    }
+    const std::string_view bytes(gathered.bytes);
+    NewCall call;
+    call.token = entry.state == nullptr ? 0 : entry.state->token();
+    call.handle = slots_[entry.slot].handle;
+    call.method = entry.method;
+    call.flags = entry.flags;
+    call.args = bytes.substr(entry.at, entry.args_bytes);
+    call.options = bytes.substr(entry.at + entry.args_bytes, entry.options_bytes);
+    if (entry.extra != kNone) call.extra = std::move(gathered.extras[entry.extra]);
+    session_.submit(now, std::move(call));
+  }
+  if (!gathered.bytes.empty()) session_.keep(std::move(gathered.bytes));
+  gathered.clear();
+}
+
+void Core::tell_refusals(Instant now) {
+  if (refusals_.empty()) return;
+  std::vector<Refusal> refusals;
+  refusals.swap(refusals_);
+  std::vector<StatePtr> finished;
+  {
+    // Whatever is submitted after this lock could know of the refusals; what gathered before could
+    // not, and is refused with them.
+    const std::lock_guard lock(mutex_);
+    std::swap(gathered_, taking_);
+    gathered_.bytes.reserve(kBatchBytes);
+    for (const Refusal& refusal : refusals) {
+      if (refusal.token == 0) continue;
+      FutureState& state = FutureState::of(refusal.token);
+      finished.push_back(state.release());
+      if (state.finish(refusal.status, {refusal.error, Blob()})) sleepers_.push_back(finished.back());
+    }
+  }
+  take(now, taking_);
+  for (const Refusal& refusal : refusals) session_.resume(refusal.handle);
+  for (const StatePtr& state : finished) state->run_followers();
+  answered_ = true;
+  wake_sleepers();
+}
+
+void Core::finish(Token token, Errc status, const wire::Body& value) {
+  FutureState& state = FutureState::of(token);
+  StatePtr keep = state.release();
+  const bool sleepers = state.finish(status, value);
+  state.run_followers();
+  answered_ = true;
+  if (sleepers) sleepers_.push_back(std::move(keep));
+}
+
+void Core::wake_sleepers() {
+  for (const StatePtr& state : sleepers_) state->wake();
+  sleepers_.clear();
+  if (answered_) AnyReady::announce();
+  answered_ = false;
+}
+
+// --- SessionSink -------------------------------------------------------------------------------
+
+void Core::on_answer(Token token, Errc status, const wire::Body& value) {
+  finish(token, status, value);
+}
+
+void Core::on_refused(Token token, std::uint32_t handle, Errc status, std::string_view error) {
+  refusals_.push_back({token, handle, status, std::string(error)});
+}
+
+void Core::on_settled(std::uint64_t calls, std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  unaccepted_calls_ -= calls;
+  unaccepted_bytes_ -= bytes;
+  if (waiting_ > 0) changed_.notify_all();
+}
+
+std::shared_ptr<Queue> Core::queue_of(std::uint32_t handle) const {
+  if (handle >= slot_of_handle_.size() || slot_of_handle_[handle] == kNone) return nullptr;
+  return slots_[slot_of_handle_[handle]].queue.lock();
+}
+
+void Core::on_opened(std::uint32_t handle, const wire::Opened& opened) {
+  if (const QueuePtr queue = queue_of(handle)) queue->set_opened(opened);
+}
+
+void Core::on_created(std::uint32_t handle, ActorId id) {
+  if (const QueuePtr queue = queue_of(handle)) queue->set_id(id);
+}
+
+void Core::on_parked(std::uint32_t handle, bool parked) {
+  const QueuePtr queue = queue_of(handle);
+  if (queue == nullptr) return;
+  const std::lock_guard lock(mutex_);
+  queue->set_parked(parked);
+  if (!parked && waiting_ > 0) changed_.notify_all();
+}
+
+void Core::on_cancel_answer(Token request, wire::CancelAnswer answer) {
+  std::string bytes;
+  wire::Writer out(bytes);
+  out.uint(static_cast<std::uint64_t>(answer));
+  answer_request(request, Errc::ok, bytes);
+}
+
+void Core::on_request_answer(Token request, Errc status, std::string_view info) {
+  if (status == Errc::ok) {
+    return answer_request(request, status, info.empty() ? std::string_view("\xc0") : info);
+  }
+  ErrorInfo error;
+  error.code = status;
+  wire::Reader in(info);
+  if (info.empty() || !in.str(error.message)) {
+    error.message = status == Errc::disconnected
+                        ? "the connection was lost before the answer; it may have been done"
+                        : "refused by the broker";
+  }
+  answer_request(request, status, wire::encode(error));
+}
+
+void Core::answer_request(Token request, Errc status, std::string_view bytes) {
+  const auto found = requests_.find(request);
+  if (found == requests_.end()) return;
+  const StatePtr state = std::move(found->second);
+  requests_.erase(found);
+  if (state->finish(status, {bytes, Blob()})) sleepers_.push_back(state);
+  state->run_followers();
+  answered_ = true;
+}
+
+void Core::on_connected(bool connected) {
+  const std::lock_guard lock(mutex_);
+  connected_ = connected;
+  changed_.notify_all();
+}
+
+}  // namespace callboard::client

@@ -1,0 +1,153 @@
+#include "client/future_state.hpp"
+
+#include "client/client_core.hpp"
+#include "client/futex.hpp"
+
+#include <callboard/context.hpp>
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+namespace callboard::client {
+
+namespace {
+
+/// A wait inside a call is told to the broker only when it lasts: most end before.
+constexpr std::int64_t kAnnounceAfterUs = 2'000;
+constexpr auto kNumberPause = std::chrono::microseconds(20);
+
+std::atomic<std::uint32_t> any_changes{0};
+std::atomic<std::uint32_t> any_sleepers{0};
+
+}  // namespace
+
+FutureState::~FutureState() {
+  Follower* follower = followers_.load();
+  while (follower != nullptr && follower != closed()) {
+    Follower* next = follower->next;
+    delete follower;
+    follower = next;
+  }
+}
+
+bool FutureState::wait_until(std::int64_t until_us) {
+  for (;;) {
+    std::uint32_t word = word_.load(std::memory_order_acquire);
+    if ((word & kReady) != 0) return true;
+    if ((word & kSleepers) == 0 &&
+        !word_.compare_exchange_weak(word, word | kSleepers, std::memory_order_acq_rel)) {
+      continue;
+    }
+    if (!futex_wait(word_, word | kSleepers, until_us)) return ready();
+  }
+}
+
+bool FutureState::wait_as_call(std::int64_t until_us) {
+  if (ready()) return true;
+  if (core_ && core_->in_own_thread()) {
+    throw_error({Errc::deadlock, {}, "a wait in the client's own thread would never end", {}, {}});
+  }
+  const callboard::detail::RunningCall* running = callboard::detail::current_call();
+  if (running == nullptr || !running->id || !call_ || !core_) return wait_until(until_us);
+  if (wait_until(std::min(until_us, steady_us_after(kAnnounceAfterUs)))) return true;
+  const CallId other = id();
+  core_->announce_wait(running->id, other, true);
+  const bool done = wait_until(until_us);
+  core_->announce_wait(running->id, other, false);
+  return done;
+}
+
+ErrorInfo FutureState::error() const { return wire::decode_error(bytes(), status_); }
+
+CallId FutureState::id_now() const {
+  const std::uint64_t seq = seq_.load(std::memory_order_acquire);
+  return {SessionId{seq == 0 ? 0 : session_.load(std::memory_order_relaxed)}, seq};
+}
+
+CallId FutureState::id() const {
+  if (!call_) return {};
+  while (seq_.load(std::memory_order_acquire) == 0 && !ready()) {
+    if (!core_ || core_->in_own_thread()) break;
+    std::this_thread::sleep_for(kNumberPause);
+  }
+  return id_now();
+}
+
+void FutureState::number(CallId id) {
+  session_.store(value_of(id.session), std::memory_order_relaxed);
+  seq_.store(id.seq, std::memory_order_release);
+}
+
+bool FutureState::finish(Errc status, const wire::Body& value) {
+  status_ = status;
+  if (value.part) part_ = value.part;
+  else bytes_.assign(value.bytes);
+  return (word_.exchange(kReady) & kSleepers) != 0;
+}
+
+bool FutureState::finish_error(Errc status, std::string message) {
+  ErrorInfo error;
+  error.code = status;
+  error.message = std::move(message);
+  const std::string bytes = wire::encode(error);
+  return finish(status, {bytes, Blob()});
+}
+
+void FutureState::wake() { futex_wake_all(word_); }
+
+void FutureState::run_followers() {
+  Follower* follower = followers_.exchange(closed());
+  // They were pushed in front; what followed first runs first.
+  Follower* first = nullptr;
+  while (follower != nullptr && follower != closed()) {
+    Follower* next = follower->next;
+    follower->next = first;
+    first = follower;
+    follower = next;
+  }
+  while (first != nullptr) {
+    const std::unique_ptr<Follower> one(first);
+    first = one->next;
+    one->function();
+  }
+}
+
+void FutureState::follow(std::function<void()> function) {
+  auto follower = std::make_unique<Follower>();
+  follower->function = std::move(function);
+  Follower* head = followers_.load();
+  do {
+    if (head == closed()) return follower->function();
+    follower->next = head;
+  } while (!followers_.compare_exchange_weak(head, follower.get()));
+  follower.release();
+}
+
+StatePtr make_failed(std::shared_ptr<Core> core, Errc status, std::string message) {
+  auto state = std::make_shared<FutureState>(std::move(core), false);
+  state->finish_error(status, std::move(message));
+  state->run_followers();
+  return state;
+}
+
+std::uint32_t AnyReady::begin() {
+  any_sleepers.fetch_add(1);
+  return any_changes.load();
+}
+
+std::uint32_t AnyReady::now() { return any_changes.load(); }
+
+void AnyReady::sleep(std::uint32_t seen, std::int64_t until_us) {
+  futex_wait(any_changes, seen, until_us);
+}
+
+void AnyReady::end() { any_sleepers.fetch_sub(1); }
+
+void AnyReady::announce() {
+  if (any_sleepers.load() == 0) return;
+  any_changes.fetch_add(1);
+  futex_wake_all(any_changes);
+}
+
+}  // namespace callboard::client

@@ -1,0 +1,109 @@
+// What all copies of a future share: the answer, who sleeps for it, and what follows from it.
+//
+// Thread safety: finish() and number() are called by one thread (the client's own, or whoever made a
+// state that needs no broker) and finish() once; the rest from any thread.
+// Invariant: the answer never changes after ready() is true. A state that waits for an answer keeps
+// itself alive, so its address is its Token.
+#pragma once
+
+#include "client/core/call_table.hpp"
+#include "common/frame.hpp"
+
+#include <callboard/error.hpp>
+#include <callboard/ids.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace callboard::client {
+
+class Core;
+
+class FutureState {
+ public:
+  /// `call`: it is the result of a call, and so has an id. `core` may be null.
+  FutureState(std::shared_ptr<Core> core, bool call) : core_(std::move(core)), call_(call) {}
+  ~FutureState();
+  FutureState(const FutureState&) = delete;
+  FutureState& operator=(const FutureState&) = delete;
+
+  bool is_call() const { return call_; }
+  bool ready() const { return (word_.load(std::memory_order_acquire) & kReady) != 0; }
+  /// Sleeps until it is ready or the steady clock says so many microseconds. False: time is over.
+  bool wait_until(std::int64_t until_us);
+  /// wait_until(), which also tells the broker when a running call waits here for another.
+  bool wait_as_call(std::int64_t until_us);
+
+  /// REQUIRES: ready(). The encoded value or the encoded ErrorInfo.
+  Errc status() const { return status_; }
+  std::string_view bytes() const { return part_ ? part_.view() : std::string_view(bytes_); }
+  ErrorInfo error() const;
+
+  /// The call's id if it has one already.
+  CallId id_now() const;
+  /// The call's id; waits for the client's thread to give it one.
+  CallId id() const;
+  const std::shared_ptr<Core>& core() const { return core_; }
+
+  // --- by the thread that answers ----------------------------------------------------------------
+  Token token() { return reinterpret_cast<std::uintptr_t>(this); }
+  static FutureState& of(Token token) {
+    return *reinterpret_cast<FutureState*>(static_cast<std::uintptr_t>(token));
+  }
+  /// Keeps `self` alive until release().
+  void keep(std::shared_ptr<FutureState> self) { self_ = std::move(self); }
+  std::shared_ptr<FutureState> release() { return std::move(self_); }
+  void number(CallId id);
+  /// Makes the answer visible. True when someone sleeps for it: wake() them soon.
+  bool finish(Errc status, const wire::Body& value);
+  bool finish_error(Errc status, std::string message);
+  void wake();
+  /// Runs what was to follow. REQUIRES: after finish(), without a lock.
+  void run_followers();
+
+  /// Runs `function` when ready, by whoever answers, or at once by this thread. It must be short.
+  void follow(std::function<void()> function);
+
+ private:
+  static constexpr std::uint32_t kReady = 1;
+  static constexpr std::uint32_t kSleepers = 2;
+  struct Follower {
+    std::function<void()> function;
+    Follower* next = nullptr;
+  };
+  static Follower* closed() { return reinterpret_cast<Follower*>(std::uintptr_t{1}); }
+
+  const std::shared_ptr<Core> core_;
+  const bool call_;
+  std::atomic<std::uint32_t> word_{0};
+  Errc status_ = Errc::ok;
+  std::atomic<std::uint64_t> session_{0};
+  std::atomic<std::uint64_t> seq_{0};
+  std::string bytes_;
+  Blob part_;
+  std::atomic<Follower*> followers_{nullptr};
+  std::shared_ptr<FutureState> self_;
+};
+
+using StatePtr = std::shared_ptr<FutureState>;
+
+/// A state that is ready from the start.
+StatePtr make_failed(std::shared_ptr<Core> core, Errc status, std::string message);
+
+/// Whoever waits for any of many futures sleeps on one word, which changes when some became ready.
+class AnyReady {
+ public:
+  /// Before looking whether one is ready; the answer goes to sleep().
+  static std::uint32_t begin();
+  static std::uint32_t now();
+  static void sleep(std::uint32_t seen, std::int64_t until_us);
+  static void end();
+  /// After finish() of some.
+  static void announce();
+};
+
+}  // namespace callboard::client

@@ -1,0 +1,77 @@
+#include "client/queue.hpp"
+
+#include "client/client_core.hpp"
+
+#include <utility>
+
+namespace callboard::client {
+
+Queue::Queue(std::shared_ptr<Core> core, std::uint32_t slot, std::string class_name,
+             std::string name, const std::vector<std::string>& methods)
+    : core_(std::move(core)), slot_(slot), opened_(std::make_shared<FutureState>(core_, false)),
+      class_name_(std::move(class_name)), name_(std::move(name)) {
+  for (const std::string& method : methods) {
+    methods_.emplace(method, static_cast<std::uint32_t>(methods_.size()));
+  }
+}
+
+Queue::~Queue() {
+  if (!opened_->ready()) {
+    // Nobody will answer it any more: it is told by its handle.
+    opened_->finish_error(Errc::disconnected, "the handle was let go of");
+    opened_->wake();
+    opened_->run_followers();
+  }
+  core_->close_queue(slot_);
+}
+
+std::uint32_t Queue::method_number(std::string_view method) {
+  const std::lock_guard lock(mutex_);
+  const auto found = methods_.find(method);
+  if (found != methods_.end()) return found->second;
+  const auto number = static_cast<std::uint32_t>(methods_.size());
+  methods_.emplace(std::string(method), number);
+  // Under the lock: another thread must not call it before the broker can know its number.
+  core_->add_method(*this, std::string(method));
+  return number;
+}
+
+std::string Queue::class_name() const {
+  const std::lock_guard lock(mutex_);
+  return class_name_;
+}
+
+std::string Queue::name() const {
+  const std::lock_guard lock(mutex_);
+  return name_;
+}
+
+ActorId Queue::id_now() const {
+  const std::lock_guard lock(mutex_);
+  return id_;
+}
+
+void Queue::set_id(ActorId id) {
+  const std::lock_guard lock(mutex_);
+  id_ = id;
+}
+
+void Queue::set_opened(const wire::Opened& opened) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (opened.code == Errc::ok) {
+      id_ = opened.actor;
+      name_ = opened.queue;
+      class_name_ = opened.class_name;
+    }
+  }
+  if (opened_->ready()) return;
+  bool sleepers = false;
+  if (opened.code == Errc::ok) sleepers = opened_->finish(Errc::ok, {"\xc0", Blob()});
+  else sleepers = opened_->finish_error(opened.code, opened.text);
+  if (sleepers) opened_->wake();
+  opened_->run_followers();
+  AnyReady::announce();
+}
+
+}  // namespace callboard::client

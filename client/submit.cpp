@@ -1,0 +1,286 @@
+// Calls from any thread: what they carry beside their arguments, and waiting for room.
+#include "client/client_core.hpp"
+#include "client/futex.hpp"
+
+#include <callboard/context.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace callboard::client {
+
+namespace {
+
+const std::string kNoResultOptions = [] {
+  wire::CallOptions options;
+  options.no_result = true;
+  std::string bytes;
+  wire::Writer out(bytes);
+  write(out, options);
+  return bytes;
+}();
+
+/// The result of another call, as the session sees it.
+class FutureDependency final : public Dependency {
+ public:
+  FutureDependency(StatePtr state, CallId id) : state_(std::move(state)), id_(id) {}
+
+  State state() const override {
+    if (!state_->ready()) return State::pending;
+    return state_->status() == Errc::ok ? State::value : State::failed;
+  }
+  /// Of another client's call the id as it was; one of ours may still get another number.
+  CallId id() const override { return id_ ? id_ : state_->id_now(); }
+  std::string_view bytes() const override { return state_->bytes(); }
+
+ private:
+  const StatePtr state_;
+  const CallId id_;
+};
+
+std::string cause_of(const FutureState& state) {
+  const ErrorInfo cause = state.error();
+  return std::string(name_of(cause.code)) + ": " + cause.message + " (call " +
+         to_string(state.id_now()) + ")" + (cause.causes.empty() ? "" : "\n" + cause.causes);
+}
+
+StatePtr failed_dependent(std::shared_ptr<Core> core, const FutureState& state) {
+  ErrorInfo error;
+  error.code = Errc::dependency_failed;
+  error.message = "call " + to_string(state.id_now()) + " failed";
+  error.causes = cause_of(state);
+  auto failed = std::make_shared<FutureState>(std::move(core), false);
+  const std::string bytes = wire::encode(error);
+  failed->finish(error.code, {bytes, Blob()});
+  return failed;
+}
+
+}  // namespace
+
+// --- what a call carries -----------------------------------------------------------------------
+
+std::string_view Core::constant_options(const PreparedOptions* options, bool result) {
+  if (options == nullptr) return result ? std::string_view() : std::string_view(kNoResultOptions);
+  return result ? options->encoded : options->encoded_no_result;
+}
+
+CallExtra& Core::extra_of(Outgoing& call, const PreparedOptions* options, bool result) {
+  if (!call.extra) call.extra = std::make_unique<CallExtra>();
+  CallExtra& extra = *call.extra;
+  if (extra.has_options) return extra;
+  extra.has_options = true;
+  if (options != nullptr) extra.options = options->options;
+  extra.options.no_result = !result;
+  call.options = {};
+  return extra;
+}
+
+void Core::add_running_call(Outgoing& call, const PreparedOptions* options, bool result) const {
+  const callboard::detail::RunningCall* running = callboard::detail::current_call();
+  if (running == nullptr) return;
+  CallExtra& extra = extra_of(call, options, result);
+  call.may_block = false;
+  call.waits_when_full = false;
+  extra.options.parent = running->id;
+  extra.options.when_full = wire::WhenFull::reject;
+  call.flags = static_cast<std::uint8_t>((call.flags & ~kBlock) | kReject);
+  if (options == nullptr || options->inherit_deadline) {
+    call.deadline_us = std::min(call.deadline_us, running->deadline_us);
+  }
+  if (running->headers.empty()) return;
+  if (options == nullptr || options->headers.empty()) {
+    extra.options.headers = running->headers;
+    return;
+  }
+  // The call's own headers win over those that come along.
+  std::map<std::string, std::string> headers = callboard::this_call().headers();
+  for (const auto& [key, value] : options->headers) headers.insert_or_assign(key, value);
+  extra.options.headers = encode_headers(headers);
+}
+
+Core::Outgoing Core::outgoing(const PreparedOptions* options, bool result) const {
+  Outgoing call;
+  call.options = constant_options(options, result);
+  if (!result) call.flags |= kNoResult;
+  const std::int64_t now = options == nullptr ? 0 : steady_us();
+  std::optional<Milliseconds> block = options_.block_timeout;
+  if (options != nullptr) {
+    call.flags |= options->flags;
+    if ((options->flags & kReject) != 0) call.waits_when_full = false;
+    if (options->deadline) {
+      call.deadline_us = now + options->deadline->count() * kMicrosPerMilli;
+    }
+    if (options->block_timeout) block = options->block_timeout;
+    if (!options->constant()) extra_of(call, options, result);
+  }
+  if (block) call.block_until_us = steady_us_after(block->count() * kMicrosPerMilli);
+  if (in_own_thread()) call.may_block = false;
+  add_running_call(call, options, result);
+  if (call.deadline_us != kNever) extra_of(call, options, result).deadline_us = call.deadline_us;
+  return call;
+}
+
+// --- submitting --------------------------------------------------------------------------------
+
+StatePtr Core::submit(Queue& queue, std::uint32_t method, const PreparedOptions* options,
+                      std::string& args, bool result) {
+  Outgoing call = outgoing(options, result);
+  if (options != nullptr && !options->after.empty()) {
+    std::vector<callboard::detail::Piece> none;
+    if (StatePtr failed = add_dependencies(call, options, none)) return failed;
+  }
+  return enqueue(queue, method, std::move(call), args, result);
+}
+
+StatePtr Core::submit(Queue& queue, std::uint32_t method, const PreparedOptions* options,
+                      std::vector<callboard::detail::Piece> args, bool result) {
+  Outgoing call = outgoing(options, result);
+  if (StatePtr failed = add_dependencies(call, options, args)) return failed;
+  std::string list;
+  if (!call.extra || call.extra->arguments.empty()) {
+    // All of them are known by now.
+    wire::Writer out(list);
+    out.array(args.size());
+    for (const auto& piece : args) out.raw(piece.bytes);
+  }
+  return enqueue(queue, method, std::move(call), list, result);
+}
+
+StatePtr Core::add_dependencies(Outgoing& call, const PreparedOptions* options,
+                                std::vector<callboard::detail::Piece>& args) {
+  const auto self = [this] { return std::const_pointer_cast<Core>(shared_from_this()); };
+  const auto dependency_on = [&](const StatePtr& state) {
+    const bool foreign = state->core().get() != this;
+    return std::make_shared<FutureDependency>(state, foreign ? state->id() : CallId());
+  };
+  bool pending = false;
+  for (auto& piece : args) {
+    if (piece.future == nullptr) continue;
+    if (!piece.future->ready()) {
+      if (!piece.future->is_call()) {
+        return make_failed(self(), Errc::invalid_option,
+                           "only a call's future can be an argument before it is ready");
+      }
+      pending = true;
+      continue;
+    }
+    if (piece.future->status() != Errc::ok) return failed_dependent(self(), *piece.future);
+    piece.bytes = piece.future->bytes();
+    piece.future.reset();
+  }
+  if (pending) {
+    const bool result = (call.flags & kNoResult) == 0;
+    CallExtra& extra = extra_of(call, options, result);
+    for (auto& piece : args) {
+      std::shared_ptr<Dependency> dependency;
+      if (piece.future) dependency = dependency_on(piece.future);
+      extra.arguments.push_back({std::move(piece.bytes), std::move(dependency)});
+    }
+  }
+  if (options == nullptr) return nullptr;
+  for (const StatePtr& state : options->after) {
+    if (state->ready()) {
+      if (state->status() != Errc::ok) return failed_dependent(self(), *state);
+    } else if (state->is_call()) {
+      call.extra->after.push_back(dependency_on(state));
+    }
+  }
+  return nullptr;
+}
+
+StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::string& args,
+                       bool result) {
+  std::uint64_t bytes = args.size() + call.options.size();
+  if (args.size() > limits::kPayloadBytesMax) {
+    return make_failed(shared_from_this(), Errc::too_large,
+                       "the arguments take more than " +
+                           std::to_string(limits::kPayloadBytesMax) + " bytes");
+  }
+  StatePtr state;
+  if (result) {
+    state = std::make_shared<FutureState>(shared_from_this(), true);
+    state->keep(state);
+  }
+  if (args.size() >= limits::kPartBytesMin) {
+    if (!call.extra) call.extra = std::make_unique<CallExtra>();
+    call.extra->part = Blob(std::move(args));
+    args.clear();
+  }
+  if (call.extra) {
+    for (const Argument& argument : call.extra->arguments) bytes += argument.bytes.size();
+  }
+  Errc problem = Errc::ok;
+  {
+    std::unique_lock lock(mutex_);
+    problem = wait_for_room(lock, queue, call, bytes);
+    if (problem == Errc::ok) {
+      Entry& entry = gathered_.entries.emplace_back();
+      entry.state = state.get();
+      entry.slot = queue.slot();
+      entry.method = method;
+      entry.flags = call.flags;
+      entry.at = static_cast<std::uint32_t>(gathered_.bytes.size());
+      entry.args_bytes = static_cast<std::uint32_t>(args.size());
+      entry.options_bytes = static_cast<std::uint32_t>(call.options.size());
+      gathered_.bytes.append(args).append(call.options);
+      if (call.extra) {
+        entry.extra = static_cast<std::uint32_t>(gathered_.extras.size());
+        gathered_.extras.push_back(std::move(call.extra));
+      }
+      ++unaccepted_calls_;
+      unaccepted_bytes_ += bytes;
+    }
+  }
+  if (problem == Errc::ok) {
+    connection_->wake();
+    return state;
+  }
+  if (state == nullptr) return nullptr;
+  state->release();
+  refuse_here(*state, problem);
+  return state;
+}
+
+void Core::refuse_here(FutureState& state, Errc problem) const {
+  std::string text;
+  switch (problem) {
+    case Errc::queue_full: text = "there is no room for the call, and it may not wait"; break;
+    case Errc::expired: text = "its deadline passed while it waited for room"; break;
+    default: {
+      const std::optional<ErrorInfo> ended = error();
+      text = ended && !ended->message.empty() ? ended->message : "the client was closed";
+    }
+  }
+  state.finish_error(problem, std::move(text));
+}
+
+Errc Core::wait_for_room(std::unique_lock<std::mutex>& lock, const Queue& queue,
+                         const Outgoing& call, std::uint64_t bytes) {
+  const auto full = [&] {
+    if (queue.parked()) return true;
+    if (unaccepted_calls_ >= options_.max_unaccepted_calls) return true;
+    return unaccepted_calls_ > 0 && unaccepted_bytes_ + bytes > options_.max_unaccepted_bytes;
+  };
+  for (;;) {
+    if (ended_) return ended_->code;
+    if (closing_) return Errc::disconnected;
+    if (!full()) return Errc::ok;
+    const bool may_wait = call.may_block && (call.waits_when_full || !queue.parked());
+    if (!may_wait) return Errc::queue_full;
+    const std::int64_t until_us = std::min(call.deadline_us, call.block_until_us);
+    if (until_us <= steady_us()) {
+      return call.deadline_us <= call.block_until_us ? Errc::expired : Errc::queue_full;
+    }
+    ++waiting_;
+    if (until_us == kNever) {
+      changed_.wait(lock);
+    } else {
+      using Clock = std::chrono::steady_clock;
+      changed_.wait_until(lock, Clock::time_point(std::chrono::microseconds(until_us)));
+    }
+    --waiting_;
+  }
+}
+
+}  // namespace callboard::client
