@@ -30,7 +30,7 @@ namespace {
 constexpr std::int64_t kCloseMs = 1000;
 
 int wake_fd = -1;
-std::atomic<int> terminated{0};  ///< how often we were told to end
+std::atomic<bool> terminated{false};  ///< told to end; being told again changes nothing
 
 void wake_main() {
   const std::uint64_t one = 1;
@@ -39,7 +39,7 @@ void wake_main() {
 
 extern "C" void on_terminate(int) {
   const int saved = errno;
-  terminated.fetch_add(1);
+  terminated = true;
   wake_main();
   errno = saved;
 }
@@ -106,7 +106,7 @@ int serve(const ChildParams& params, const Registry& registry) {
   };
   Child child(std::move(options), registry, recorder, std::move(events));
   child.start();
-  while (terminated == 0 && !refused) wait_main(-1);
+  while (!terminated && !refused) wait_main(-1);
   if (refused) {
     log::error("the broker refuses this worker",
                {{"reason", name_of(child.refusal().code)}, {"text", child.refusal().message}});
@@ -114,7 +114,7 @@ int serve(const ChildParams& params, const Registry& registry) {
     child.drain();
     const std::int64_t until_us =
         clock_now().mono_us + params.options.drain_timeout_ms * kMicrosPerMilli;
-    while (!drained && !refused && terminated == 1) {
+    while (!drained && !refused) {
       const std::int64_t left_us = until_us - clock_now().mono_us;
       if (left_us <= 0) break;
       wait_main(left_us / kMicrosPerMilli + 1);
