@@ -263,7 +263,8 @@ TEST_F(Trouble, RedisThatLoadsItsDataIsWaitedFor) {
            std::string::npos;
   }));
   redis_.stop();
-  redis_.set({"appendonly yes", "key-load-delay 5000", "loading-process-events-interval-bytes 1024"});
+  redis_.set({"appendonly yes", "key-load-delay 5000",
+              "loading-process-events-interval-bytes 1024"});
   redis_.start(false);
   ASSERT_TRUE(driver.run_until([&] { return driver.ups > 0; })) << driver.fatal;
   EXPECT_TRUE(driver.said("loading"));

@@ -1,0 +1,284 @@
+#include "broker/server.hpp"
+
+#include "broker/store/redis_store.hpp"
+#include "broker/transport/router.hpp"
+#include "common/check.hpp"
+#include "common/clock.hpp"
+#include "common/log.hpp"
+
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstddef>
+#include <optional>
+#include <random>
+#include <utility>
+
+namespace callboard::broker {
+
+namespace {
+
+/// Frames of one turn. More would keep answers waiting that could go out.
+constexpr std::size_t kFramesPerTurn = 1024;
+/// Effects may lose peers, which has effects; what remains after this waits for the next turn.
+constexpr int kFlushRounds = 4;
+/// How long the end of a broker may take for what Redis has not answered yet.
+constexpr std::int64_t kFinishMs = 1000;
+
+std::uint64_t random_seed() {
+  std::random_device random;
+  return static_cast<std::uint64_t>(random()) << 32 | random();
+}
+
+/// An endpoint that is bound to any address, as other hosts can use it.
+std::string reachable(const std::string& endpoint) {
+  for (const std::string_view any : {"tcp://0.0.0.0:", "tcp://[::]:"}) {
+    if (!endpoint.starts_with(any)) continue;
+    std::array<char, 256> host{};
+    if (gethostname(host.data(), host.size() - 1) != 0) return endpoint;
+    return "tcp://" + std::string(host.data()) + ":" + endpoint.substr(any.size());
+  }
+  return endpoint;
+}
+
+void write_log(int level, std::string_view text) {
+  log::write(level >= 2   ? log::Level::error
+             : level == 1 ? log::Level::warning
+                          : log::Level::info,
+             text);
+}
+
+}  // namespace
+
+class BrokerServer::Loop : private StoreReader {
+ public:
+  explicit Loop(BrokerServerOptions options)
+      : options_(std::move(options)), stop_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    CALLBOARD_CHECK(stop_fd_ >= 0);
+  }
+  ~Loop() override { close(stop_fd_); }
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  int run() {
+    if (open()) {
+      while (!stopping_ && failure_.empty()) turn(wait_ms());
+      if (failure_.empty()) finish();
+    }
+    if (failure_.empty()) return 0;
+    log::error(failure_);
+    return 1;
+  }
+  void stop() const { eventfd_write(stop_fd_, 1); }
+  const std::string& failure() const { return failure_; }
+
+ private:
+  bool open();
+  void turn(long wait_ms);
+  void wait(long wait_ms);
+  long wait_ms() const;
+  void step(const Event& event) { broker_->step(now_, event, effects_); }
+  void take_frames();
+  void take_news();
+  void begin_serving();
+  void write_batch();
+  void flush();
+  void finish();
+  void fail(std::string text) {
+    if (failure_.empty()) failure_ = std::move(text);
+  }
+
+  // StoreReader
+  void load_begins(const StoreState& state) override;
+  std::string load(const StoreEntry& entry) override { return broker_->load(entry); }
+  void load_ended() override { loaded_ = true; }
+
+  BrokerServerOptions options_;
+  int stop_fd_;
+  bool stopping_ = false;
+  std::string failure_;
+  Instant now_;
+  std::optional<Router> router_;
+  std::optional<RedisStore> store_;
+  bool store_ready_ = false;         ///< its fd can be read or written
+  std::unique_ptr<Broker> broker_;   ///< from the first reading of the store on
+  bool loaded_ = false;              ///< the store was read whole
+  bool serving_ = false;             ///< frames are taken
+  Effects effects_;
+  std::vector<PeerId> lost_;
+};
+
+bool BrokerServer::Loop::open() {
+  auto url = parse_redis_url(options_.redis_url);
+  if (!url) {
+    fail(url.text());
+    return false;
+  }
+  RouterOptions sockets;
+  sockets.endpoints = options_.endpoints;
+  sockets.event_endpoint = options_.event_endpoint;
+  router_.emplace();
+  std::string problem = router_->open(sockets);
+  if (!problem.empty()) {
+    fail(std::move(problem));
+    return false;
+  }
+  StoreOptions store;
+  store.url = *url;
+  store.shard = options_.broker.shard;
+  store.broker_name = options_.broker.name;
+  store_.emplace(store, static_cast<StoreReader&>(*this));
+  now_ = clock_now();
+  store_->tick(now_);
+  take_news();
+  return true;
+}
+
+long BrokerServer::Loop::wait_ms() const {
+  std::int64_t due = store_->next_deadline_us();
+  if (serving_) due = std::min(due, broker_->next_deadline_us());
+  if (due == kNever) return -1;
+  const std::int64_t left_us = due - clock_now().mono_us;
+  if (left_us <= 0) return 0;
+  return static_cast<long>(std::min<std::int64_t>(left_us / kMicrosPerMilli + 1, 60'000));
+}
+
+void BrokerServer::Loop::wait(long wait_ms) {
+  std::array<WatchedFd, 3> watched = {{
+      {stop_fd_, true, false, false},
+      {options_.stop_fd, true, false, false},
+      {store_->fd(), store_->wants_read(), store_->wants_write(), false},
+  }};
+  router_->wait(watched, wait_ms, serving_);
+  stopping_ = stopping_ || watched[0].ready || watched[1].ready;
+  store_ready_ = watched[2].ready;
+}
+
+void BrokerServer::Loop::turn(long wait_ms) {
+  wait(wait_ms);
+  now_ = clock_now();
+  if (store_ready_) store_->on_ready(now_);
+  store_->tick(now_);
+  take_news();
+  if (!failure_.empty()) return;
+  take_frames();
+  if (!serving_) return;
+  if (now_.mono_us >= broker_->next_deadline_us()) step(Tick{});
+  write_batch();
+  flush();
+}
+
+void BrokerServer::Loop::take_frames() {
+  router_->receive(
+      serving_ ? kFramesPerTurn : 0,
+      [this](PeerId peer, const wire::FrameView& frame) { step(FrameArrived{peer, frame}); },
+      [this](PeerId peer) {
+        if (serving_) step(PeerLost{peer});
+      });
+}
+
+void BrokerServer::Loop::take_news() {
+  StoreNews& news = store_->news();
+  for (const auto& [level, text] : news.log) write_log(level, text);
+  news.log.clear();
+  if (loaded_ && !serving_) begin_serving();
+  for (const Event& event : news.events) step(event);
+  news.events.clear();
+  if (!news.fatal.empty()) fail(news.fatal);
+}
+
+void BrokerServer::Loop::load_begins(const StoreState& state) {
+  BrokerOptions broker = options_.broker;
+  broker.epoch = state.epoch;
+  broker.timeline = state.timeline;
+  broker.commit_no = state.commit_no;
+  broker.endpoints = options_.advertise;
+  if (broker.endpoints.empty()) {
+    for (const std::string& each : router_->endpoints()) broker.endpoints.push_back(reachable(each));
+  }
+  broker_ = std::make_unique<Broker>(broker, random_seed());
+}
+
+void BrokerServer::Loop::begin_serving() {
+  serving_ = true;
+  broker_->loaded(now_, effects_);
+  flush();
+  if (options_.on_ready) options_.on_ready({router_->endpoints(), router_->event_endpoint()});
+}
+
+void BrokerServer::Loop::write_batch() {
+  if (!store_->idle() || !broker_->has_batch()) return;
+  std::uint64_t commit_no = 0;
+  const StoreBatch& batch = broker_->take_batch(commit_no);
+  store_->write(now_, batch, commit_no);
+  take_news();
+}
+
+void BrokerServer::Loop::flush() {
+  for (int round = 0; round < kFlushRounds; ++round) {
+    lost_.clear();
+    for (auto& [peer, frames] : effects_.frames) {
+      for (wire::Frame& frame : frames) router_->send(peer, frame, lost_);
+    }
+    for (const Announcement& each : effects_.announcements) router_->publish(each);
+    for (const auto& [level, text] : effects_.log) write_log(level, text);
+    if (!effects_.fatal.empty()) fail(effects_.fatal);
+    effects_.clear();
+    if (lost_.empty()) return;
+    for (PeerId peer : lost_) step(PeerLost{peer});
+  }
+}
+
+void BrokerServer::Loop::finish() {
+  // What was accepted but not committed was promised to nobody; still, committing it saves others
+  // from doing it again.
+  if (!serving_) return;
+  const std::int64_t until_us = clock_now().mono_us + kFinishMs * kMicrosPerMilli;
+  log::info("the broker stops");
+  while (failure_.empty() && clock_now().mono_us < until_us) {
+    write_batch();
+    if (store_->idle()) break;
+    wait(10);
+    now_ = clock_now();
+    if (store_ready_) store_->on_ready(now_);
+    store_->tick(now_);
+    take_news();
+  }
+  flush();
+}
+
+BrokerServer::BrokerServer(BrokerServerOptions options)
+    : loop_(std::make_unique<Loop>(std::move(options))) {}
+
+BrokerServer::~BrokerServer() = default;
+
+int BrokerServer::run() { return loop_->run(); }
+
+void BrokerServer::stop() { loop_->stop(); }
+
+const std::string& BrokerServer::failure() const { return loop_->failure(); }
+
+int run_broker(const BrokerServerOptions& options) {
+  sigset_t signals;
+  sigset_t before;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, &before);
+  BrokerServerOptions with_signals = options;
+  with_signals.stop_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+  CALLBOARD_CHECK(with_signals.stop_fd >= 0);
+  const int status = BrokerServer(with_signals).run();
+  signalfd_siginfo taken;  // so that the signal does not strike once it is unblocked
+  while (read(with_signals.stop_fd, &taken, sizeof taken) == sizeof taken) {
+  }
+  close(with_signals.stop_fd);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return status;
+}
+
+}  // namespace callboard::broker

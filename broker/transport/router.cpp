@@ -1,0 +1,292 @@
+#include "broker/transport/router.hpp"
+
+#include "common/check.hpp"
+#include "common/limits.hpp"
+
+#include <zmq.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <random>
+#include <utility>
+
+namespace callboard::broker {
+
+namespace {
+
+/// A peer whose host vanished without a word is noticed after about this long.
+constexpr int kHeartbeatIntervalMs = 1000;
+constexpr int kHeartbeatTimeoutMs = 5000;
+constexpr int kListenBacklog = 1024;
+constexpr int kReceiveMessagesMax = 1000;
+/// A smaller head is copied: cheaper than a second allocation, and its buffer is used again.
+constexpr std::size_t kCopiedBytesMax = 8 * 1024;
+/// ZeroMQ receives into blocks of this size; a smaller part would keep a whole block alive.
+constexpr std::size_t kSharedPartBytesMin = 8 * 1024;
+constexpr int kPortTries = 200;
+/// Below the ports that outgoing connections take, so that none of them is ever in the way.
+constexpr unsigned kPickedPortMin = 10'000;
+constexpr unsigned kPickedPorts = 22'000;
+constexpr char kMonitor[] = "inproc://callboard-monitor";
+
+/// A message that closes itself.
+struct Message {
+  zmq_msg_t raw;
+
+  Message() { zmq_msg_init(&raw); }
+  ~Message() { zmq_msg_close(&raw); }
+  Message(const Message&) = delete;
+  Message& operator=(const Message&) = delete;
+
+  std::string_view view() {
+    return {static_cast<const char*>(zmq_msg_data(&raw)), zmq_msg_size(&raw)};
+  }
+  bool more() const { return zmq_msg_more(&raw) != 0; }
+};
+
+void set_option(void* socket, int option, int value) {
+  CALLBOARD_CHECK(zmq_setsockopt(socket, option, &value, sizeof value) == 0);
+}
+
+bool receive_into(void* socket, Message& message) {
+  while (zmq_msg_recv(&message.raw, socket, ZMQ_DONTWAIT) < 0) {
+    if (errno != EINTR) return false;
+  }
+  return true;
+}
+
+/// ENSURES: the message is sent or closed.
+bool send_message(void* socket, zmq_msg_t& message, bool more) {
+  const int flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);
+  int sent = 0;
+  do {
+    sent = zmq_msg_send(&message, socket, flags);
+  } while (sent < 0 && errno == EINTR);
+  if (sent >= 0) return true;
+  const int error = errno;
+  zmq_msg_close(&message);
+  errno = error;
+  return false;
+}
+
+bool send_copy(void* socket, std::string_view bytes, bool more) {
+  zmq_msg_t message;
+  CALLBOARD_CHECK(zmq_msg_init_size(&message, bytes.size()) == 0);
+  if (!bytes.empty()) std::memcpy(zmq_msg_data(&message), bytes.data(), bytes.size());
+  return send_message(socket, message, more);
+}
+
+/// Keeps bytes alive until ZeroMQ has sent them.
+struct Lent {
+  Blob bytes;
+  std::shared_ptr<UnsentBytes> unsent;
+};
+
+void give_back(void*, void* hint) {
+  const std::unique_ptr<Lent> lent(static_cast<Lent*>(hint));
+  lent->unsent->fetch_sub(lent->bytes.size(), std::memory_order_relaxed);
+}
+
+bool send_blob(void* socket, Blob blob, const TransportPeer& to, bool more) {
+  auto lent = std::make_unique<Lent>(Lent{std::move(blob), to.unsent});
+  const std::string_view view = lent->bytes.view();
+  to.unsent->fetch_add(view.size(), std::memory_order_relaxed);
+  zmq_msg_t message;
+  // ZeroMQ never writes to what it sends.
+  CALLBOARD_CHECK(zmq_msg_init_data(&message, const_cast<char*>(view.data()), view.size(),
+                                    give_back, lent.release()) == 0);
+  return send_message(socket, message, more);
+}
+
+Blob to_blob(std::unique_ptr<Message> message) {
+  if (message->view().size() < kSharedPartBytesMin) return Blob(std::string(message->view()));
+  std::shared_ptr<Message> owner(std::move(message));
+  const std::string_view view = owner->view();
+  return {std::move(owner), view};
+}
+
+/// "tcp://host" of an endpoint that leaves the port open; empty when it does not.
+std::string without_open_port(const std::string& endpoint) {
+  if (!endpoint.starts_with("tcp://")) return {};
+  const std::size_t colon = endpoint.rfind(':');
+  const std::string port = endpoint.substr(colon + 1);
+  return port == "0" || port == "*" ? endpoint.substr(0, colon) : std::string();
+}
+
+}  // namespace
+
+struct Router::Sockets {
+  void* context = zmq_ctx_new();
+  void* router = nullptr;
+  void* publisher = nullptr;
+  void* monitor = nullptr;
+
+  ~Sockets() {
+    for (void* socket : {monitor, router, publisher}) {
+      if (socket != nullptr) zmq_close(socket);
+    }
+    while (zmq_ctx_term(context) != 0 && errno == EINTR) {
+    }
+  }
+};
+
+Router::Router() : sockets_(std::make_unique<Sockets>()) {
+  CALLBOARD_CHECK(sockets_->context != nullptr);
+}
+
+Router::~Router() = default;
+
+std::string Router::open(const RouterOptions& options) {
+  options_ = options;
+  void* router = sockets_->router = zmq_socket(sockets_->context, ZMQ_ROUTER);
+  CALLBOARD_CHECK(router != nullptr);
+  set_option(router, ZMQ_LINGER, 0);
+  // Without this ROUTER drops silently what it cannot deliver.
+  set_option(router, ZMQ_ROUTER_MANDATORY, 1);
+  // A peer that chose its own identity may come back before its old connection is known to be dead.
+  set_option(router, ZMQ_ROUTER_HANDOVER, 1);
+  set_option(router, ZMQ_SNDHWM, options.unread_messages_max);
+  set_option(router, ZMQ_RCVHWM, kReceiveMessagesMax);
+  set_option(router, ZMQ_BACKLOG, kListenBacklog);
+  set_option(router, ZMQ_HEARTBEAT_IVL, kHeartbeatIntervalMs);
+  set_option(router, ZMQ_HEARTBEAT_TIMEOUT, kHeartbeatTimeoutMs);
+  const auto bytes_max =
+      static_cast<std::int64_t>(limits::kPayloadBytesMax + limits::kFrameBytesMax);
+  CALLBOARD_CHECK(zmq_setsockopt(router, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max) == 0);
+
+  CALLBOARD_CHECK(zmq_socket_monitor(router, kMonitor, ZMQ_EVENT_DISCONNECTED) == 0);
+  sockets_->monitor = zmq_socket(sockets_->context, ZMQ_PAIR);
+  CALLBOARD_CHECK(zmq_connect(sockets_->monitor, kMonitor) == 0);
+
+  for (const std::string& endpoint : options.endpoints) {
+    std::string problem = bind(router, endpoint, endpoints_.emplace_back());
+    if (!problem.empty()) return problem;
+  }
+  if (options.event_endpoint.empty()) return {};
+  sockets_->publisher = zmq_socket(sockets_->context, ZMQ_PUB);
+  CALLBOARD_CHECK(sockets_->publisher != nullptr);
+  set_option(sockets_->publisher, ZMQ_LINGER, 0);
+  return bind(sockets_->publisher, options.event_endpoint, event_endpoint_);
+}
+
+std::string Router::bind(void* socket, const std::string& endpoint, std::string& bound) {
+  const std::string host = without_open_port(endpoint);
+  // An IPv4 address would be bound, and named, in its IPv6 clothes.
+  const bool any = endpoint.starts_with("tcp://*:") || endpoint.starts_with("tcp://[");
+  set_option(socket, ZMQ_IPV6, any ? 1 : 0);
+  std::random_device random;
+  bool done = false;
+  for (int tries = 0; !done && tries < (host.empty() ? 1 : kPortTries); ++tries) {
+    std::string exact = endpoint;
+    if (!host.empty()) {
+      exact = host + ":" + std::to_string(kPickedPortMin + random() % kPickedPorts);
+    }
+    done = zmq_bind(socket, exact.c_str()) == 0;
+    if (!done && errno != EADDRINUSE) break;
+  }
+  if (!done) return "cannot listen at " + endpoint + ": " + zmq_strerror(errno);
+  std::array<char, 512> real{};
+  std::size_t size = real.size();
+  CALLBOARD_CHECK(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, real.data(), &size) == 0);
+  bound = real.data();
+  return {};
+}
+
+void Router::wait(std::span<WatchedFd> watched, long timeout_ms, bool for_frames) {
+  std::array<zmq_pollitem_t, 8> items{};
+  CALLBOARD_CHECK(watched.size() + 2 <= items.size());
+  int count = 0;
+  items[static_cast<std::size_t>(count++)] = {sockets_->monitor, 0, ZMQ_POLLIN, 0};
+  if (for_frames) {
+    items[static_cast<std::size_t>(count++)] = {sockets_->router, 0, ZMQ_POLLIN, 0};
+  }
+  const auto first_watched = static_cast<std::size_t>(count);
+  for (const WatchedFd& each : watched) {
+    if (each.fd < 0) continue;
+    const int wanted = (each.read ? ZMQ_POLLIN : 0) | (each.write ? ZMQ_POLLOUT : 0);
+    items[static_cast<std::size_t>(count++)] = {nullptr, each.fd, static_cast<short>(wanted), 0};
+  }
+  const int ready = zmq_poll(items.data(), count, timeout_ms);
+  std::size_t next = first_watched;
+  for (WatchedFd& each : watched) {
+    each.ready = each.fd >= 0 && items[next].revents != 0 && ready > 0;
+    if (each.fd >= 0) ++next;
+  }
+}
+
+void Router::drain_monitor(const OnLost& on_lost) {
+  std::vector<PeerId> lost;
+  Message event;
+  while (receive_into(sockets_->monitor, event)) {
+    std::int32_t connection = -1;  // after 16 bits that say which event; there is only one kind
+    if (event.view().size() == 6) std::memcpy(&connection, event.view().data() + 2, 4);
+    while (event.more() && receive_into(sockets_->monitor, event)) {
+    }
+    peers_.connection_ended(connection, lost);
+  }
+  for (PeerId peer : lost) on_lost(peer);
+}
+
+std::size_t Router::receive(std::size_t frames_max, const OnFrame& on_frame,
+                            const OnLost& on_lost) {
+  drain_monitor(on_lost);
+  Message identity;
+  Message head;
+  std::size_t frames = 0;
+  for (; frames < frames_max && receive_into(sockets_->router, identity); ++frames) {
+    // The parts of one message arrive together, so none of these receives fails.
+    if (!identity.more() || !receive_into(sockets_->router, head)) continue;
+    parts_.clear();
+    for (bool more = head.more(); more;) {
+      auto part = std::make_unique<Message>();
+      if (!receive_into(sockets_->router, *part)) break;
+      more = part->more();
+      // A frame of more parts is not ours; the core finds it cut short.
+      if (parts_.size() < limits::kFramePartsMax) parts_.push_back(to_blob(std::move(part)));
+    }
+    TransportPeer* peer = peers_.find(identity.view());
+    if (peer == nullptr) {
+      // The end of the connection that had this number before was told before the new one began.
+      drain_monitor(on_lost);
+      std::vector<PeerId> lost;
+      peer = &peers_.add(identity.view(), zmq_msg_get(&head.raw, ZMQ_SRCFD), lost);
+      for (PeerId gone : lost) on_lost(gone);
+    }
+    on_frame(peer->id, {head.view(), parts_});
+  }
+  parts_.clear();
+  return frames;
+}
+
+void Router::send(PeerId to, wire::Frame& frame, std::vector<PeerId>& lost) {
+  TransportPeer* peer = peers_.find(to);
+  if (peer == nullptr || frame.empty()) return;
+  void* socket = sockets_->router;
+  const std::size_t unsent = peer->unsent->load(std::memory_order_relaxed);
+  if (unsent > options_.unread_bytes_max || !send_copy(socket, peer->identity, true)) {
+    lost.push_back(to);  // EHOSTUNREACH: it is gone. EAGAIN: it does not read.
+    peers_.remove(to);
+    return;
+  }
+  // Once the identity was taken the rest is taken too, or dropped with the connection.
+  bool more = !frame.parts.empty();
+  if (frame.head.size() <= kCopiedBytesMax) {
+    send_copy(socket, frame.head, more);
+  } else {
+    send_blob(socket, Blob(std::move(frame.head)), *peer, more);
+  }
+  for (std::size_t i = 0; i < frame.parts.size(); ++i) {
+    more = i + 1 < frame.parts.size();
+    send_blob(socket, std::move(frame.parts[i]), *peer, more);
+  }
+}
+
+void Router::publish(const Announcement& announcement) {
+  if (sockets_->publisher == nullptr) return;
+  if (send_copy(sockets_->publisher, announcement.topic, true)) {
+    send_copy(sockets_->publisher, announcement.info, false);
+  }
+}
+
+}  // namespace callboard::broker
