@@ -18,9 +18,9 @@ struct BenchOptions {
   std::uint64_t payload = 64;   ///< bytes of the argument, and of the result
   std::uint64_t actors = 1;
   std::string durability = "durable";
-  bool embedded = false;        ///< against a private system, started for this
-  bool with_relay = true;       ///< measure the raw relay beside it
-  int workers = 1;              ///< of the private system
+  bool embedded = false;   ///< against a private system, started for this
+  bool with_relay = true;  ///< measure the raw relay beside it
+  int workers = 1;         ///< of the private system
 };
 
 /// Three digits are all that a figure of a shared machine is good for; never below 0.01.

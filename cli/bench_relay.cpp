@@ -1,13 +1,11 @@
 // callboard bench relay, and the processes that it consists of.
 #include "cli/bench.hpp"
+#include "cli/command.hpp"
 #include "cli/commands.hpp"
-#include "cli/context.hpp"
 #include "cli/relay.hpp"
 
 #include <algorithm>
 #include <memory>
-
-#include <CLI/CLI.hpp>
 
 namespace callboard::cli {
 
@@ -50,20 +48,18 @@ Json bench_relay(const BenchOptions& bench) {
   return out;
 }
 
-void add_relay_part(CLI::App& app, Context& context) {
-  CLI::App* part = app.add_subcommand("relay-part", "One process of bench relay");
-  part->group("");  // not in the help
+void add_relay_part(const Command& program) {
   const auto options = std::make_shared<PartOptions>();
-  part->add_option("--part", options->part, "relay or echo")->required();
-  part->add_option("--front", options->front, "Endpoint for the client")->required();
-  part->add_option("--back", options->back, "Endpoint for the echo")->required();
-  part->add_option("--message-bytes", options->message_bytes, "Size of a message")->required();
-  part->add_option("--batch", options->batch, "Messages in one frame")->required();
-  part->callback([&context, options] {
-    context.action = [options] {
-      return run_relay_part(options->part, options->front, options->back, options->message_bytes,
-                            options->batch);
-    };
+  Command part = program.sub("relay-part", "One process of bench relay");
+  part.hidden();
+  part.need_text("--part", options->part, "relay or echo")
+      .need_text("--front", options->front, "Endpoint for the client")
+      .need_text("--back", options->back, "Endpoint for the echo")
+      .number("--message-bytes", options->message_bytes, "Size of a message", 1)
+      .number("--batch", options->batch, "Messages in one frame", 1);
+  part.run([options] {
+    return run_relay_part(options->part, options->front, options->back, options->message_bytes,
+                          options->batch);
   });
 }
 

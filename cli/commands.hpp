@@ -1,28 +1,25 @@
-// The subcommands: each adds itself to the command line and leaves its work in Context::action.
+// The subcommands: each adds itself to the command line, with what it will do.
 // One source file each. Thread safety: none.
 #pragma once
 
-namespace CLI {
-class App;
-}
-
 namespace callboard::cli {
 
-class Context;
+class Command;
 
-void add_dev(CLI::App& app, Context& context);
-void add_broker(CLI::App& app, Context& context);
-void add_worker(CLI::App& app, Context& context);
-void add_submit(CLI::App& app, Context& context);
-void add_queue(CLI::App& app, Context& context);
-void add_actor(CLI::App& app, Context& context);
-void add_deployment(CLI::App& app, Context& context);
-void add_call(CLI::App& app, Context& context);
-void add_top(CLI::App& app, Context& context);
-void add_health(CLI::App& app, Context& context);
-void add_bench(CLI::App& app, Context& context);
-void add_config(CLI::App& app, Context& context);
-void add_keep(CLI::App& app, Context& context);
-void add_relay_part(CLI::App& app, Context& context);
+void add_dev(const Command& program);
+void add_broker(const Command& program);
+void add_worker(const Command& program);
+void add_submit(const Command& program);
+void add_queue(const Command& program);
+void add_actor(const Command& program);
+void add_deployment(const Command& program);
+void add_call(const Command& program);
+void add_top(const Command& program);
+void add_health(const Command& program);
+void add_bench(const Command& program);
+void add_config(const Command& program);
+// Not for people: our own programs start these.
+void add_keep(const Command& program);
+void add_relay_part(const Command& program);
 
 }  // namespace callboard::cli

@@ -1,10 +1,9 @@
 // callboard config show|template
+#include "cli/command.hpp"
 #include "cli/commands.hpp"
 #include "cli/context.hpp"
 
 #include <memory>
-
-#include <CLI/CLI.hpp>
 
 namespace callboard::cli {
 
@@ -42,25 +41,20 @@ int show(const Context& context, bool with_origin) {
 
 }  // namespace
 
-void add_config(CLI::App& app, Context& context) {
-  CLI::App* config =
-      app.add_subcommand("config", "What the settings are, and where they come from");
-  config->require_subcommand(1);
+void add_config(const Command& program) {
+  Command config = program.sub("config", "What the settings are, and where they come from");
+  config.needs_one();
 
-  CLI::App* shown = config->add_subcommand("show", "Print every setting as it holds here");
   const auto with_origin = std::make_shared<bool>(false);
-  shown->add_flag("--origin", *with_origin,
-                  "Say where each value comes from: default, file and line, variable or flag");
-  shown->callback([&context, with_origin] {
-    context.action = [&context, with_origin] { return show(context, *with_origin); };
-  });
+  Command shown = config.sub("show", "Print every setting as it holds here");
+  shown.flag("--origin", *with_origin,
+             "Say where each value comes from: default, file and line, variable or flag");
+  const Context& context = shown.context();
+  shown.run([&context, with_origin] { return show(context, *with_origin); });
 
-  CLI::App* written = config->add_subcommand("template", "Print the default file, with comments");
-  written->callback([&context] {
-    context.action = [] {
-      print(config::default_file());
-      return 0;
-    };
+  config.sub("template", "Print the default file, with comments").run([] {
+    print(config::default_file());
+    return 0;
   });
 }
 

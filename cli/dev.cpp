@@ -1,4 +1,5 @@
 // callboard dev: a whole system of one's own, until Ctrl-C.
+#include "cli/command.hpp"
 #include "cli/commands.hpp"
 #include "cli/context.hpp"
 #include "cli/exit_code.hpp"
@@ -12,8 +13,6 @@
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
 
 namespace callboard::cli {
 
@@ -86,25 +85,19 @@ int run(const Context& context, const DevOptions& options) {
 
 }  // namespace
 
-void add_dev(CLI::App& app, Context& context) {
-  CLI::App* dev = app.add_subcommand("dev", "Run a private Redis, broker and workers until Ctrl-C");
+void add_dev(const Command& program) {
   const auto options = std::make_shared<DevOptions>();
-  dev->add_option("--load", options->load, "Shared library with classes and tasks; may be repeated")
-      ->type_name("FILE")
-      ->allow_extra_args(false);
-  dev->add_option("--workers", options->workers, "Worker processes; 0: none [1]")
-      ->check(CLI::Range(0, 4096));
-  dev->add_option("--data", options->data, "Keep the data here [nothing is kept]")
-      ->type_name("DIR");
-  dev->add_option("--fsync", options->fsync,
-                  "With --data, when the data is certainly on disk: everysec or always [everysec]")
-      ->check(CLI::IsMember({"everysec", "always"}));
-  dev->add_option("--port", options->port, "TCP port of the broker; 0: any that is free [7700]");
-  dev->add_option("--task-slots", options->task_slots, "Tasks that one worker process runs at once")
-      ->check(CLI::Range(1, 100'000));
-  dev->callback([&context, options] {
-    context.action = [&context, options] { return run(context, *options); };
-  });
+  Command dev = program.sub("dev", "Run a private Redis, broker and workers until Ctrl-C");
+  dev.texts("--load", options->load, "Shared library with classes and tasks", "FILE")
+      .number("--workers", options->workers, "Worker processes; 0: none [1]", 0, 4096)
+      .text("--data", options->data, "Keep the data here [nothing is kept]", "DIR")
+      .choice("--fsync", options->fsync, {"everysec", "always"},
+              "With --data, when the data is certainly on disk [everysec]")
+      .number("--port", options->port, "TCP port of the broker; 0: any that is free [7700]")
+      .number("--task-slots", options->task_slots, "Tasks that one worker process runs at once", 1,
+              100'000);
+  const Context& context = dev.context();
+  dev.run([&context, options] { return run(context, *options); });
 }
 
 }  // namespace callboard::cli

@@ -1,20 +1,18 @@
 // callboard keep: the keeper of an embedded system. Not for people; the library starts it.
+#include "cli/command.hpp"
 #include "cli/commands.hpp"
-#include "cli/context.hpp"
 #include "embedded/keeper.hpp"
 
 #include <memory>
 
-#include <CLI/CLI.hpp>
-
 namespace callboard::cli {
 
-void add_keep(CLI::App& app, Context& context) {
-  CLI::App* keep = app.add_subcommand("keep", "The keeper of an embedded system");
-  keep->group("");  // not in the help
+void add_keep(const Command& program) {
   const auto fd = std::make_shared<int>(-1);
-  keep->add_option("--fd", *fd, "Descriptor of the connection to the owner")->required();
-  keep->callback([&context, fd] { context.action = [fd] { return embedded::run_keeper(*fd); }; });
+  Command keep = program.sub("keep", "The keeper of an embedded system");
+  keep.hidden();
+  keep.number("--fd", *fd, "Descriptor of the connection to the owner");
+  keep.run([fd] { return embedded::run_keeper(*fd); });
 }
 
 }  // namespace callboard::cli

@@ -1,4 +1,5 @@
 // callboard: one program for the broker, workers, and everything that one asks of them.
+#include "cli/command.hpp"
 #include "cli/commands.hpp"
 #include "cli/context.hpp"
 #include "cli/exit_code.hpp"
@@ -28,13 +29,15 @@ void add_everything(CLI::App& app, Context& context) {
   app.fallthrough();
   app.footer(kFooter);
   app.set_version_flag("--version", "callboard " + std::string(kVersion));
-  app.add_option("--config", context.config_file, "Settings file")->type_name("FILE");
-  app.add_option("-o,--output", context.format_name, "How to print: table or json [table]")
-      ->type_name("FORMAT")
-      ->check(CLI::IsMember({"table", "json"}));
-  config::add_flags(app, "client", context.flags);
-  config::add_flags(app, "log", context.flags);
-  for (const auto add : {add_dev, add_bench, add_config, add_keep, add_relay_part}) add(app, context);
+  Command program(app, context);
+  program.text("--config", context.config_file, "Settings file", "FILE")
+      .choice("-o,--output", context.format_name, {"table", "json"}, "How to print [table]")
+      .settings("client")
+      .settings("log");
+  for (const auto add : {add_dev, add_submit, add_queue, add_actor, add_deployment, add_call,
+                         add_top, add_health, add_bench, add_config, add_keep, add_relay_part}) {
+    add(program);
+  }
 }
 
 int run(int argc, char** argv) {
