@@ -198,7 +198,9 @@ void BrokerServer::Loop::load_begins(const StoreState& state) {
   broker.commit_no = state.commit_no;
   broker.endpoints = options_.advertise;
   if (broker.endpoints.empty()) {
-    for (const std::string& each : router_->endpoints()) broker.endpoints.push_back(reachable(each));
+    for (const std::string& bound : router_->endpoints()) {
+      broker.endpoints.push_back(reachable(bound));
+    }
   }
   broker_ = std::make_unique<Broker>(broker, random_seed());
 }

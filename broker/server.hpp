@@ -42,8 +42,8 @@ class BrokerServer {
   BrokerServer(const BrokerServer&) = delete;
   BrokerServer& operator=(const BrokerServer&) = delete;
 
-  /// Serves until stop() (then 0), or until it cannot go on (then 1; failure() says why, and so does
-  /// the log). Called once.
+  /// Serves until stop() (then 0), or until it cannot go on (then 1; failure() says why, and so
+  /// does the log). Called once.
   int run();
   /// Ends run() soon. Safe in signal handlers and from any thread, also before run().
   void stop();

@@ -85,7 +85,8 @@ class RouterTest : public ::testing::Test {
     router_.receive(
         frames_max,
         [this](PeerId peer, const wire::FrameView& frame) {
-          arrived_.push_back({peer, std::string(frame.head), {frame.parts.begin(), frame.parts.end()}});
+          arrived_.push_back(
+              {peer, std::string(frame.head), {frame.parts.begin(), frame.parts.end()}});
         },
         [this](PeerId peer) { lost_.push_back(peer); });
   }
@@ -201,7 +202,8 @@ TEST_F(RouterTest, TakesNoMoreFramesAtATimeThanAsked) {
   for (int i = 0; i < 30; ++i) dealer.send({"y"});
   dealer.send({"last"});
   arrived_.clear();
-  for (int turns = 0; turns < 500 && (arrived_.empty() || arrived_.back().head != "last"); ++turns) {
+  const auto all_there = [&] { return !arrived_.empty() && arrived_.back().head == "last"; };
+  for (int turns = 0; turns < 500 && !all_there(); ++turns) {
     const std::size_t before = arrived_.size();
     receive(7);
     EXPECT_LE(arrived_.size() - before, 7u);
