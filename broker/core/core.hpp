@@ -121,6 +121,7 @@ class Core {
   void accept(Call& call);
   bool bind_dependencies(Call& call);
   void acknowledge(Session& session);
+  void line_up(const Session& session, std::uint32_t number, Handle& handle);
   void grant_room(Queue& queue);
   std::shared_ptr<Queue> task_queue(const std::string& function);
   Errc class_problem(std::string_view class_name) const;

@@ -41,6 +41,7 @@ struct Handle {
   bool refusing = false;  ///< a call was refused and the client has not seen it
   bool parked = false;
   std::uint64_t granted = 0;  ///< room promised
+  std::set<std::uint64_t> waiting;  ///< numbers parked here and not offered again yet
 };
 
 struct Session {

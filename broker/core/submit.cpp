@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace callboard::broker {
 
@@ -258,6 +259,13 @@ bool Core::number_is_new(Session& session, std::uint64_t seq) {
     ++counters_.duplicates;
     return false;
   }
+  if (Handle* handle = session.handle(refused->second.handle)) {
+    handle->waiting.erase(seq);
+    // Parked calls are offered in their order: those before this one were given up.
+    if (handle->granted > 0) {
+      handle->waiting.erase(handle->waiting.begin(), handle->waiting.lower_bound(seq));
+    }
+  }
   session.refused.erase(refused);
   if (session.has_record) mark(session);
   session.accepted_again.push_back(seq);
@@ -359,29 +367,44 @@ Errc Core::submit_problem(Session& session, Handle& handle, const wire::Submit& 
 bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& message,
                           const wire::CallOptions* options) {
   Queue& queue = *handle.queue;
-  if (handle.granted > 0) {
-    --handle.granted;
-    --queue.granted;
+  // Left the client before that had seen that an earlier call was parked: it must not take the room
+  // that the earlier one was granted meanwhile.
+  const bool out_of_turn = !handle.waiting.empty() && message.seq > *handle.waiting.begin();
+  const bool full = queue.full(message.args.size());
+  if (!out_of_turn && (handle.granted > 0 || (!handle.parked && queue.parked.empty() && !full))) {
+    if (handle.granted > 0) {
+      --handle.granted;
+      --queue.granted;
+    }
+    // The rest of its parked calls keep a place in line.
+    if (handle.granted == 0 && !handle.waiting.empty()) line_up(session, message.handle, handle);
     return false;
   }
-  const bool others_wait = !queue.parked.empty();
-  if (!handle.parked && !others_wait && !queue.full(message.args.size())) return false;
   const auto when_full =
       options != nullptr && options->when_full ? *options->when_full : queue.options.when_full;
-  if (when_full == wire::WhenFull::reject && !handle.parked) {
-    if (!queue.full(message.args.size())) return false;
+  if (when_full == wire::WhenFull::reject && !handle.parked && handle.waiting.empty()) {
+    if (!full) return false;
     refuse(session, message.seq, message.handle, Errc::queue_full,
            queue.name + " holds " + std::to_string(queue.count) + " calls", kRetryAfterMs);
     return true;
   }
   session.refused[message.seq] = {message.handle, true};
   std::erase(session.accepted_again, message.seq);
-  if (handle.parked) return true;  // the client has been told from which number on
-  handle.parked = true;
-  queue.parked.push_back({session.id, message.handle});
+  handle.waiting.insert(message.seq);
+  if (out_of_turn && handle.parked) return true;  // the client was told from which number on
+  // Room that was granted before is granted anew: the client may have given up what it was for.
+  queue.granted -= std::min(queue.granted, std::exchange(handle.granted, 0));
   wire::FrameWriter out = to(*session.peer, 0);
   wire::write(out, wire::Parked{message.handle, message.seq});
+  line_up(session, message.handle, handle);
+  grant_room(queue);
   return true;
+}
+
+void Core::line_up(const Session& session, std::uint32_t number, Handle& handle) {
+  if (handle.parked) return;
+  handle.parked = true;
+  handle.queue->parked.push_back({session.id, number});
 }
 
 void Core::grant_room(Queue& queue) {

@@ -124,7 +124,6 @@ class Handle:
         self.target = None        # (kind, actor id, name) to open it with
         self.answer = None        # the fields of `opened`
         self.parked = False
-        self.room = 0
 
 
 class FrameBuilder:
@@ -230,7 +229,7 @@ class Client:
             call.acknowledged = seq not in pending
         creating = {call.handle.number for call in pending.values() if call.handle.target is None}
         for handle in self.handles.values():
-            handle.parked, handle.room = False, 0
+            handle.parked = False
             if handle.number not in creating:
                 self.write_open(handle)
         for _, call in sorted(pending.items()):
@@ -308,10 +307,9 @@ class Client:
                                         [options or None])
 
         call = self.new_call(handle, write)
-        if handle.parked and handle.room == 0:
+        if handle.parked:
             call.parked = True  # it would be parked; it leaves when there is room
         else:
-            handle.room = max(0, handle.room - 1)
             write(self)
         return call
 
@@ -479,20 +477,18 @@ class Client:
         self.done[call.seq] = self.calls.pop(call.seq)
 
     def on_parked(self, handle, first):
-        handle.parked, handle.room = True, 0
+        handle.parked = True
         for seq, call in self.calls.items():
             if call.handle is handle and seq >= first and not call.acknowledged:
                 call.parked = True
 
     def on_room(self, handle, room):
-        """The parked calls first, in their order, then whatever there is room for."""
-        handle.parked, handle.room = False, room
-        for _, call in sorted(self.calls.items()):
-            if call.handle is not handle or not call.parked:
-                continue
-            if handle.room == 0:
-                handle.parked = True  # the rest waits for the next room
-                break
-            handle.room -= 1
+        """The parked calls, in their order, as many as there is room for."""
+        parked = [call for _, call in sorted(self.calls.items())
+                  if call.handle is handle and call.parked]
+        for call in parked[:room]:
             call.parked = False
             call.write(self)
+        handle.parked = len(parked) > room  # the rest waits for the next room
+        if len(parked) < room:
+            self.say_resume(handle)  # the rest of the room is for others

@@ -199,6 +199,20 @@ class FullQueues(ProtocolCase):
             call.result()
         self.assertEqual(client.submit(notes, "all").result(), lines)
 
+    def test_a_call_on_its_way_does_not_take_the_room_of_one_that_was_parked_before_it(self):
+        client = self.client()
+        notes = self.notes(client, {cb.MAX_PENDING: 1})
+        blocking = {cb.WHEN_FULL: cb.BLOCK}
+        slow = client.submit(notes, "append_after", [100, "slow"], blocking)
+        parked = client.submit(notes, "append", ["parked"], blocking)
+        client.flush()
+        time.sleep(0.5)  # room was granted meanwhile, and we have not looked
+        late = client.submit(notes, "append", ["late"], blocking)
+        for call in (slow, parked, late):
+            call.result()
+        lines = client.submit(notes, "all", [], blocking).result()
+        self.assertEqual(lines, ["slow", "parked", "late"])
+
     def test_two_clients_that_block_at_one_queue_both_keep_their_order(self):
         clients = [self.client(), self.client()]
         self.notes(clients[0], {cb.NAME: "crowded", cb.MAX_PENDING: 3})

@@ -1,0 +1,127 @@
+// Parked calls: a full queue that blocks takes them in their order, whatever crosses on the way.
+#include "tests/unit/broker_world.hpp"
+
+namespace callboard::broker {
+namespace {
+
+// One actor with room for one call, and calls 2 (running) and 3 (parked) of client 10.
+class Parking : public testing::Test {
+ protected:
+  Parking() : world(one_call(), 10) {
+    world.submit(10, 2, 1);
+    world.submit(10, 3, 1);
+    EXPECT_EQ(world.last(10, Type::parked).seq, 3u);
+  }
+
+  static wire::ActorOptions one_call() {
+    wire::ActorOptions options;
+    options.max_pending = 1;
+    options.when_full = wire::WhenFull::block;
+    return options;
+  }
+
+  // The call that was sent to the worker last ends, and its owner takes the result.
+  void end_last(std::uint64_t seq) {
+    world.done(20, world.last(20, Type::run).lease);
+    world.taken(10, seq);
+  }
+
+  OneActor world;
+};
+
+TEST_F(Parking, CallOnItsWayDoesNotTakeTheRoomOfOneParkedBeforeIt) {
+  end_last(2);
+  ASSERT_EQ(world.count(10, Type::room), 1u);
+  world.submit(10, 4, 1);  // it left before the client saw PARKED
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2}));
+  world.submit(10, 3, 1);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 3}));
+  end_last(3);
+  world.submit(10, 4, 1);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 3, 4}));
+}
+
+TEST_F(Parking, WhatIsStillParkedKeepsItsPlaceInLine) {
+  for (std::uint64_t seq = 4; seq <= 8; ++seq) world.submit(10, seq, 1);
+  EXPECT_EQ(world.count(10, Type::parked), 1u) << "told once";
+  for (std::uint64_t seq = 3; seq <= 8; ++seq) {
+    end_last(seq - 1);
+    EXPECT_EQ(world.count(10, Type::room), seq - 2) << "room for " << seq;
+    world.submit(10, seq, 1);
+  }
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 3, 4, 5, 6, 7, 8}));
+}
+
+TEST_F(Parking, OneCallMoreThanThereIsRoomForIsParkedAgain) {
+  world.submit(10, 4, 1);
+  end_last(2);
+  world.submit(10, 3, 1);
+  world.submit(10, 4, 1);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 3}));
+  EXPECT_EQ(world.last(10, Type::parked).seq, 4u);
+  end_last(3);
+  EXPECT_EQ(world.count(10, Type::room), 2u);
+  world.submit(10, 4, 1);
+  EXPECT_EQ(world.runs(20).back(), 4u);
+}
+
+TEST_F(Parking, CallThatWasGivenUpHoldsBackNobody) {
+  end_last(2);  // room, but call 3 has been given up: its deadline passed
+  world.submit(10, 4, 1);
+  EXPECT_EQ(world.last(10, Type::parked).seq, 4u);
+  EXPECT_EQ(world.count(10, Type::room), 2u) << "granted anew";
+  world.submit(10, 4, 1);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 4}));
+  end_last(4);
+  world.submit(10, 5, 1);
+  EXPECT_EQ(world.runs(20).back(), 5u);
+}
+
+TEST_F(Parking, RoomThatIsNotNeededGoesToTheNextInLine) {
+  world.client(11, 11);
+  wire::Open open;
+  open.handle = 1;
+  open.kind = wire::TargetKind::actor;
+  open.actor = ActorId{SessionId{10}, 1};
+  open.methods = {"add"};
+  world.say(11, open);
+  world.submit(11, 1, 1);
+  EXPECT_EQ(world.last(11, Type::parked).seq, 1u);
+  end_last(2);
+  EXPECT_EQ(world.count(11, Type::room), 0u);
+  world.say(10, wire::Resume{1});
+  EXPECT_EQ(world.count(11, Type::room), 1u);
+  world.submit(11, 1, 1);
+  EXPECT_EQ(world.last(20, Type::run).call, (CallId{SessionId{11}, 1}));
+}
+
+TEST_F(Parking, AcknowledgementNamesParkedNumbersOnlyOnceTheyAreAccepted) {
+  world.submit(10, 4, 1);
+  EXPECT_EQ(world.last(10, Type::accepted).accepted.through, 4u);
+  EXPECT_TRUE(world.last(10, Type::accepted).accepted.again.empty());
+  end_last(2);
+  world.submit(10, 3, 1);
+  EXPECT_EQ(world.last(10, Type::accepted).accepted.again, (wire::Ranges{{3, 1}}));
+}
+
+TEST_F(Parking, AReconnectOffersParkedCallsAgainInOrder) {
+  world.submit(10, 4, 1);
+  world.client(12, 10, true);
+  EXPECT_EQ(world.last(12, Type::welcome).welcome.refused, (std::vector<std::uint64_t>{3, 4}));
+  wire::Open open;
+  open.handle = 1;
+  open.kind = wire::TargetKind::actor;
+  open.actor = ActorId{SessionId{10}, 1};
+  open.methods = {"add"};
+  world.say(12, open);
+  world.submit(12, 3, 1);
+  world.submit(12, 4, 1);
+  EXPECT_EQ(world.last(12, Type::parked).seq, 3u);
+  world.done(20, world.last(20, Type::run).lease);
+  world.taken(12, 2);
+  world.submit(12, 3, 1);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 3}));
+}
+
+}  // namespace
+}  // namespace callboard::broker
