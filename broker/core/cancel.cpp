@@ -80,7 +80,10 @@ void Core::on_revoke_answer(Worker& worker, const wire::RevokeAnswer& message) {
   if (lease == nullptr) return;
   Call& call = *lease->call;
   if (call.state == CallState::ended || !call.extra) return;
+  // Not begun: RETURNED follows and settles it; nothing may be told before that is committed.
+  if (message.answer == CancelAnswer::cancelled_before_start) return;
   if (call.extra->expire) {
+    if (message.answer == CancelAnswer::too_late) return;  // DONE follows
     // It began and its time is over: the owner need not wait; the lane stays held until it ends.
     return end_with(call, Errc::deadline_exceeded, "its deadline passed while it ran");
   }

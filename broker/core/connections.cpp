@@ -210,6 +210,7 @@ void Core::settle_held(Worker& worker, const wire::Hello& hello) {
     held[{actor.id, actor.incarnation}] = actor.slot;
     worker.next_slot = std::max(worker.next_slot, actor.slot + 1);
   }
+  std::vector<std::pair<ActorId, std::uint32_t>> missing;
   for (auto& [key, owned] : instances_) {
     Instance& instance = *owned;
     const auto found = held.find({instance.id, instance.incarnation});
@@ -231,8 +232,14 @@ void Core::settle_held(Worker& worker, const wire::Hello& hello) {
       }
       held.erase(found);
     } else if (here && instance.state != InstanceState::unplaced) {
-      instance_lost(instance, "its worker no longer holds it");
+      missing.push_back(key);
     }
+  }
+  // Losing one may end its queue, and with it other instances of the table.
+  for (const auto& key : missing) {
+    const auto found = instances_.find(key);
+    if (found == instances_.end() || found->second->worker != &worker) continue;
+    instance_lost(*found->second, "its worker no longer holds it");
   }
   for (const auto& [actor, slot] : held) {
     wire::FrameWriter out = to(*worker.peer, 0);
