@@ -150,12 +150,6 @@ class AsyncExecutorTest : public ExecutorTest {
     options.max_concurrency = n;
     return options;
   }
-  bool wait_for_log(std::size_t lines) {
-    return host_.wait([&] {
-      const std::lock_guard lock(scene_.mutex);
-      return scene_.log.size() >= lines;
-    });
-  }
 };
 
 TEST_F(AsyncExecutorTest, CoroutinesTakeTurnsOnOneThread) {
@@ -325,7 +319,7 @@ TEST_F(AsyncExecutorTest, WaitingCoroutineIsNoStall) {
   environment_.loop_warn_ms = 5;
   Executor& lounge = actor<Lounge>({});
   const std::uint64_t lease = call(lounge, "wait", 1);
-  ASSERT_TRUE(wait_for_log(1));
+  ASSERT_TRUE(scene_.wait_for_lines(1));
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   lounge.revoke(lease, true);
   outcome(lease);
@@ -367,7 +361,7 @@ TEST_F(AsyncExecutorTest, RunningCallOfABlockedLoopSeesThatItIsAskedToStop) {
 TEST_F(AsyncExecutorTest, StopWaitsForRunningCoroutines) {
   Executor& lounge = actor<Lounge>({});
   const std::uint64_t waiting = call(lounge, "wait", 7);
-  ASSERT_TRUE(wait_for_log(1));
+  ASSERT_TRUE(scene_.wait_for_lines(1));
   const std::uint64_t released = call(lounge, "release", true);
   lounge.stop(false);
   EXPECT_EQ(result<int>(released), 1);

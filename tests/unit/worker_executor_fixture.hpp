@@ -150,12 +150,18 @@ class Gate {
 struct Scene {
   Gate gate;
   std::mutex mutex;
+  std::condition_variable changed;
   std::vector<std::string> log;
   std::atomic<int> alive{0};  ///< objects
 
   void note(std::string line) {
     const std::lock_guard lock(mutex);
     log.push_back(std::move(line));
+    changed.notify_all();
+  }
+  bool wait_for_lines(std::size_t n) {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, kPatience, [this, n] { return log.size() >= n; });
   }
 };
 inline Scene* scene = nullptr;

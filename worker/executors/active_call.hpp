@@ -2,10 +2,13 @@
 //
 //   free --submit--> queued --claim--> running --outcome--> ended --> free
 //                      │  ^────unclaim────┘ (the host said wait)
-//                      └─take back─> taken ──(whoever meets it in the queue)──> free
+//                      └─take back─> taking ─────> taken ──(met in the queue)──> free
+//                                       └──(met in the queue)──> dropped ──────> free
 //
 // The I/O thread takes back a queued call and an executor's thread claims it; one compare-exchange
-// decides who wins, so that neither has to lock what the other is working on.
+// decides who wins, so that neither has to lock what the other is working on. A call that was taken
+// back stays in the queue until the executor's thread meets it there. Of the two, the one that is
+// done with it last frees it.
 //
 // Calls are counted by reference: a coroutine's executor, which user code may keep, refers to its
 // call, and the memory stays until the last of them is gone.
@@ -36,7 +39,7 @@ struct CallExtension {
 };
 
 struct ActiveCall {
-  enum class State : std::uint8_t { free, queued, running, taken, ended };
+  enum class State : std::uint8_t { free, queued, running, ended, taking, taken, dropped };
 
   // Written by I/O before the call is queued.
   Job job;
@@ -62,9 +65,14 @@ struct ActiveCall {
   CallPool* pool = nullptr;
   bool lingers = false;  ///< ended, but still referred to
 
-  /// Any thread. True for one caller only, and only while the call is queued.
+  /// True for one caller only, and only while the call is queued.
   bool claim() { return leave_queue(State::running); }
-  bool take_back() { return leave_queue(State::taken); }
+  bool take_back() { return leave_queue(State::taking); }
+  /// I/O has done what it had to with a call that it took back. True: the caller frees it.
+  bool taken_back() { return state.exchange(State::taken) == State::dropped; }
+  /// A call that could not be claimed is out of the queue. True: the caller frees it; otherwise it
+  /// may be gone already.
+  bool drop() { return state.exchange(State::dropped) == State::taken; }
   /// REQUIRES: the caller has claimed it, and puts it back to the front of its queue.
   void unclaim() { state.store(State::queued, std::memory_order_release); }
 

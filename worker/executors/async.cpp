@@ -235,6 +235,8 @@ bool AsyncLane::begin_next(std::int64_t now) {
       ready_.push_front(call);
       waits_ = true;
       return false;
+    case Admission::taken:
+      return true;
     case Admission::gone:
       finished_.push_back(call);
       return true;

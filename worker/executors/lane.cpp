@@ -5,6 +5,7 @@
 #include "worker/executors/incarnation.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace callboard::worker {
 
@@ -27,9 +28,9 @@ void Lane::submit(CallQueue& calls, std::uint32_t count) {
 }
 
 Revoked Lane::revoke(ActiveCall& call, bool running_too) {
-  if (call.take_back()) {
-    ActiveCall* one = &call;
-    give_back({&one, 1});
+  Outcome outcome;
+  if (take_back(call, outcome)) {
+    host().ended({&outcome, 1}, false);
     return Revoked::returned;
   }
   if (call.state.load(std::memory_order_acquire) != ActiveCall::State::running) {
@@ -87,7 +88,7 @@ void Lane::open(bool usable) {
 }
 
 Lane::Admission Lane::admit(ActiveCall& call, std::int64_t now_us, Outcome& outcome) {
-  if (!call.claim()) return Admission::gone;
+  if (!call.claim()) return call.drop() ? Admission::gone : Admission::taken;
   count_one(begun_);
   if (halted() || !usable_.load(std::memory_order_acquire)) {
     outcome = Outcome(call.job, Outcome::Fate::returned);
@@ -182,27 +183,34 @@ bool Lane::is_retried(const ActiveCall& call, const ErrorInfo& error) const {
 }
 
 void Lane::take_back_all() {
-  std::vector<ActiveCall*> calls;
+  std::vector<std::pair<std::uint64_t, Outcome>> taken;
   pool().for_each([&](ActiveCall& call) {
-    if (call.lane == this && call.take_back()) calls.push_back(&call);
+    Outcome outcome;
+    const std::uint64_t number = call.number;
+    if (call.lane == this && take_back(call, outcome)) taken.emplace_back(number, outcome);
     return false;
   });
-  std::sort(calls.begin(), calls.end(),
-            [](const ActiveCall* a, const ActiveCall* b) { return a->number < b->number; });
-  give_back(calls);
+  if (taken.empty()) return;
+  std::sort(taken.begin(), taken.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Outcome> outcomes;
+  outcomes.reserve(taken.size());
+  for (auto& [number, outcome] : taken) outcomes.push_back(std::move(outcome));
+  host().ended(outcomes, false);
 }
 
-void Lane::give_back(std::span<ActiveCall*> calls) {
-  if (calls.empty()) return;
-  std::vector<Outcome> outcomes;
-  outcomes.reserve(calls.size());
-  for (ActiveCall* call : calls) {
-    outcomes.emplace_back(call->job, Outcome::Fate::returned);
-    // Whoever meets it in the queue frees it, perhaps much later; its bytes can go now.
-    call->job.args = Payload();
+bool Lane::take_back(ActiveCall& call, Outcome& outcome) {
+  if (!call.take_back()) return false;
+  outcome = Outcome(call.job, Outcome::Fate::returned);
+  // It may stand in the queue for long; its bytes can go now.
+  call.job.args = Payload();
+  ++taken_;
+  if (call.taken_back()) {
+    CallQueue one;
+    one.push_back(call);
+    pool().release(one);
   }
-  taken_ += calls.size();
-  host().ended(outcomes, false);
+  return true;
 }
 
 }  // namespace callboard::worker

@@ -93,7 +93,8 @@ class Lane {
   enum class Admission : std::uint8_t {
     run,      ///< claimed, and on record as begun
     refused,  ///< claimed; the outcome says why it will not run
-    gone,     ///< taken back meanwhile; only its memory is left
+    gone,     ///< taken back; only its memory is left, and the caller frees it
+    taken,    ///< being taken back just now; the caller forgets it
     wait,     ///< still queued; nothing begins until try_again()
   };
   /// Claims a call and asks whether it may begin.
@@ -115,7 +116,7 @@ class Lane {
 
  private:
   void take_back_all();
-  void give_back(std::span<ActiveCall*> calls);
+  bool take_back(ActiveCall& call, Outcome& outcome);
   Admission refuse(ActiveCall& call, Errc code, std::string message, Outcome& outcome);
   bool is_retried(const ActiveCall& call, const ErrorInfo& error) const;
 

@@ -138,7 +138,7 @@ bool PoolLane::take(Turn& turn, std::int64_t now_us) {
       queue_.push_front(*call);
       waits_ = true;
       break;
-    } else {
+    } else if (admission != Admission::taken) {
       if (admission == Admission::refused) turn.outcomes.push_back(std::move(outcome));
       turn.finished.push_back(*call);
     }

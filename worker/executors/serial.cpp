@@ -106,6 +106,7 @@ class SerialLane final : public Lane {
         waits_since_ = tries;
         return;
       }
+      if (admission == Admission::taken) continue;
       finished_.push_back(*call);
       if (admission == Admission::gone) continue;
       if (admission == Admission::run) now = run_call(*call, outcome);
