@@ -83,8 +83,8 @@ struct NewCall {
 struct SessionOptions {
   SessionId id{};                ///< random, above 1
   std::uint64_t random_seed = 1; ///< for the ids of later sessions, should the broker forget one
-  std::string name;
-  std::string host;
+  std::string name{};
+  std::string host{};
   std::uint64_t pid = 0;
   std::size_t unacked_calls_max = limits::kUnackedCallsMax;
   std::size_t unacked_bytes_max = limits::kUnackedBytesMax;

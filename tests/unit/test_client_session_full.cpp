@@ -1,0 +1,253 @@
+// The client session and queues that are full: refusals, parking, room.
+
+#include "tests/unit/client_world.hpp"
+
+namespace callboard::client {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+using ::testing::SizeIs;
+
+class ClientFull : public ClientWorld {
+ protected:
+  ClientFull() {
+    welcome();
+    handle_ = open_known("hits", wire::WhenFull::block);
+    other_ = open_known("other");
+    sent_.clear();
+  }
+
+  std::uint32_t handle_ = 0;
+  std::uint32_t other_ = 0;
+};
+
+// --- refused -----------------------------------------------------------------------------------
+
+TEST_F(ClientFull, RefusalIsToldApartAndResumedWhenItsUserHasSeenIt) {
+  call(handle_, 1);
+  tick();
+  refused(1, Errc::queue_full);
+  ASSERT_THAT(told_.refusals, SizeIs(1));
+  EXPECT_EQ(told_.refusals[0].status, Errc::queue_full);
+  EXPECT_THAT(told_.refused_handles, ElementsAre(handle_));
+  EXPECT_THAT(sent_of(Type::resume), IsEmpty());
+  session_->resume(handle_);
+  tick();
+  ASSERT_THAT(sent_of(Type::resume), SizeIs(1));
+  EXPECT_EQ(sent_of(Type::resume)[0].handle, handle_);
+}
+
+TEST_F(ClientFull, CallsSubmittedBeforeTheRefusalCouldBeSeenAreRefusedToo) {
+  call(handle_, 1);
+  tick();
+  refused(1, Errc::queue_full);
+  call(handle_, 2);  // submitted before resume(): its user did not know
+  call(other_, 3);
+  session_->resume(handle_);
+  call(handle_, 4);
+  tick();
+  EXPECT_EQ(told_.status_of(2), Errc::refused_before);
+  EXPECT_THAT(types(), ElementsAre(Type::submit, Type::submit, Type::resume, Type::submit));
+  EXPECT_EQ(sent_[1].handle, other_);
+  EXPECT_EQ(sent_[3].seq, told_.ids[4].seq);
+}
+
+TEST_F(ClientFull, CallsThatTheBrokerRefusesBehindARefusalNeedNoResumeOfTheirOwn) {
+  call(handle_, 1);
+  call(handle_, 2);
+  tick();
+  refused(1, Errc::queue_full);
+  refused(2, Errc::refused_before);
+  EXPECT_THAT(told_.refusals, SizeIs(1));
+  EXPECT_EQ(told_.status_of(2), Errc::refused_before);
+}
+
+TEST_F(ClientFull, CallBehindARefusalIsNotOfferedAgainAfterAReconnect) {
+  call(handle_, 1);
+  call(handle_, 2);
+  tick();
+  refused(1, Errc::queue_full);
+  session_->resume(handle_);
+  reconnect(2, {2});  // the broker forgot that it was refusing, and would take it now
+  EXPECT_EQ(told_.status_of(2), Errc::refused_before);
+  EXPECT_THAT(submitted(), IsEmpty());
+}
+
+TEST_F(ClientFull, CallsOfAQueueThatIsGoneAreRefusedEachForThatReason) {
+  call(handle_, 1);
+  call(handle_, 2);
+  tick();
+  refused(1, Errc::actor_died);
+  EXPECT_EQ(told_.status_of(1), Errc::actor_died);
+  EXPECT_THAT(told_.refusals, IsEmpty()) << "there is nothing to resume";
+  refused(2, Errc::actor_died);
+  EXPECT_EQ(told_.status_of(2), Errc::actor_died);
+}
+
+TEST_F(ClientFull, UnexpectedRefusalOfWhatFollowsIsResumedToo) {
+  call(handle_, 1);
+  tick();
+  refused(1, Errc::refused_before);
+  EXPECT_THAT(told_.refusals, SizeIs(1)) << "the broker is refusing, and must be told to stop";
+}
+
+// --- parked ------------------------------------------------------------------------------------
+
+TEST_F(ClientFull, ParkedCallsAreOfferedAgainInTheirOrderAsThereIsRoom) {
+  for (Token token = 1; token <= 5; ++token) call(handle_, token);
+  tick();
+  parked(handle_, 3);
+  accepted(5);
+  EXPECT_THAT(told_.parked, ElementsAre(Pair(handle_, true)));
+  sent_.clear();
+  room(handle_, 1);
+  EXPECT_THAT(submitted(), ElementsAre(3, 4)) << "one more than there is room for";
+  parked(handle_, 4);
+  accepted(5, {{3, 1}});
+  sent_.clear();
+  room(handle_, 7);
+  EXPECT_THAT(submitted(), ElementsAre(4, 5));
+  accepted(5, {{4, 2}});
+  for (const std::uint64_t seq : {1, 2, 3, 4, 5}) result(seq);
+  for (Token token = 1; token <= 5; ++token) EXPECT_EQ(told_.status_of(token), Errc::ok);
+  EXPECT_THAT(told_.parked, ElementsAre(Pair(handle_, true), Pair(handle_, false)));
+}
+
+TEST_F(ClientFull, ArgumentsSurviveParkingAndTheAcknowledgementOfLaterCalls) {
+  call(handle_, 1);
+  call(other_, 2);
+  tick();
+  const std::string args = sent_of(Type::submit)[0].args;
+  parked(handle_, 1);
+  accepted(2);
+  sent_.clear();
+  room(handle_, 1);
+  ASSERT_THAT(sent_of(Type::submit), SizeIs(1));
+  EXPECT_EQ(sent_of(Type::submit)[0].args, args);
+}
+
+TEST_F(ClientFull, CallsOfOtherQueuesGoOnWhileOneIsFull) {
+  call(handle_, 1);
+  tick();
+  parked(handle_, 1);
+  sent_.clear();
+  call(handle_, 2);
+  call(other_, 3);
+  tick();
+  EXPECT_THAT(submitted(), ElementsAre(3));
+}
+
+TEST_F(ClientFull, CallsMadeWhileTheQueueIsFullFollowTheParkedOnes) {
+  call(handle_, 1);
+  call(handle_, 2);
+  tick();
+  parked(handle_, 1);
+  accepted(2);
+  call(handle_, 3);
+  call(handle_, 4);
+  tick();
+  sent_.clear();
+  room(handle_, 100);
+  accepted(2, {{1, 2}});
+  const auto sent = sent_of(Type::submit);
+  ASSERT_THAT(sent, SizeIs(4));
+  EXPECT_THAT(submitted(), ElementsAre(1, 2, told_.ids[3].seq, told_.ids[4].seq));
+  EXPECT_GT(told_.ids[3].seq, 4u) << "their own numbers had been passed";
+}
+
+TEST_F(ClientFull, WhenTheProbeIsAcceptedTheRestFollows) {
+  for (Token token = 1; token <= 4; ++token) call(handle_, token);
+  tick();
+  parked(handle_, 1);
+  accepted(4);
+  sent_.clear();
+  room(handle_, 1);
+  EXPECT_THAT(submitted(), ElementsAre(1, 2));
+  accepted(4, {{1, 2}});  // more room than was said
+  EXPECT_THAT(submitted(), ElementsAre(1, 2, 3, 4));
+}
+
+TEST_F(ClientFull, RoomThatIsNotNeededIsGivenBack) {
+  call(handle_, 1);
+  tick();
+  parked(handle_, 1);
+  sent_.clear();
+  room(handle_, 10);
+  EXPECT_THAT(submitted(), ElementsAre(1));
+  EXPECT_THAT(sent_of(Type::resume), SizeIs(1));
+}
+
+TEST_F(ClientFull, ParkedCallThatExpiresIsNotOfferedAgain) {
+  auto extra = std::make_unique<CallExtra>();
+  extra->has_options = true;
+  extra->deadline_us = now_.mono_us + 300'000;
+  call(handle_, 1, 0, std::move(extra));
+  call(handle_, 2);
+  tick();
+  parked(handle_, 1);
+  pass(400);
+  EXPECT_EQ(told_.status_of(1), Errc::expired);
+  sent_.clear();
+  room(handle_, 5);
+  EXPECT_THAT(submitted(), ElementsAre(2));
+}
+
+TEST_F(ClientFull, ParkedCallsAreOfferedAgainAfterAReconnect) {
+  for (Token token = 1; token <= 3; ++token) call(handle_, token);
+  tick();
+  parked(handle_, 2);
+  accepted(3);
+  reconnect(3, {2, 3});
+  EXPECT_THAT(submitted(), ElementsAre(2, 3));
+  EXPECT_THAT(told_.parked, ElementsAre(Pair(handle_, true), Pair(handle_, false)));
+}
+
+TEST_F(ClientFull, ParkedMemoryCallWasNeverTakenAndGoesToTheNextBroker) {
+  call(handle_, 1, kMemory);
+  tick();
+  parked(handle_, 1);
+  reconnect(0, {}, true);
+  EXPECT_THAT(submitted(), ElementsAre(1));
+  EXPECT_FALSE(told_.answered(1));
+}
+
+TEST_F(ClientFull, RefusalOfAParkedCallThatWasOfferedAgainIsItsAnswer) {
+  call(handle_, 1);
+  tick();
+  parked(handle_, 1);
+  accepted(1);
+  room(handle_, UINT32_MAX);  // the actor was killed: everyone may ask again, and hear why not
+  refused(1, Errc::actor_died);
+  EXPECT_EQ(told_.status_of(1), Errc::actor_died);
+  EXPECT_EQ(session_->unanswered(), 0u);
+}
+
+TEST_F(ClientFull, ManyParkedCallsAllArriveOnceAndInOrder) {
+  constexpr Token kCalls = 500;
+  for (Token token = 1; token <= kCalls; ++token) call(handle_, token);
+  tick();
+  std::uint64_t next = 1;  // the broker takes 7 at a time
+  parked(handle_, 1);
+  accepted(kCalls);
+  sent_.clear();
+  for (int round = 0; round < 200 && next <= kCalls; ++round) {
+    room(handle_, 7);
+    const auto seqs = submitted();
+    sent_.clear();
+    wire::Ranges again{{next, 0}};
+    for (const std::uint64_t seq : seqs) {
+      ASSERT_EQ(seq, next + again[0].second) << "in order, and none twice";
+      if (again[0].second < 7) ++again[0].second;
+    }
+    next += again[0].second;
+    if (next <= kCalls) parked(handle_, next);
+    accepted(kCalls, again);
+  }
+  EXPECT_EQ(next, kCalls + 1);
+  EXPECT_EQ(told_.settled, kCalls);
+}
+
+}  // namespace
+}  // namespace callboard::client
