@@ -133,20 +133,24 @@ void ClientProcess::open_targets() {
 void ClientProcess::burst() {
   if (!calling_ || left_ || calls_left_ == 0 || uses_.empty()) return;
   const std::int64_t size = random_.between(1, scenario_.burst_max);
+  const int before = calls_left_;
   for (std::int64_t i = 0; i < size && calls_left_ > 0; ++i) {
     if (scenario_.in_flight_max > 0 && open_ >= static_cast<std::size_t>(scenario_.in_flight_max)) {
       break;
     }
     make_call();
   }
-  if (scenario_.features.cancels && random_.chance(0.3)) cancel_something();
-  if (scenario_.features.kills && random_.chance(0.01)) kill_something();
+  const bool made_some = calls_left_ < before;
+  if (made_some && scenario_.features.cancels && random_.chance(0.3)) cancel_something();
+  if (made_some && scenario_.features.kills && random_.chance(0.01)) kill_something();
   turn_soon();
   // Spread over the active time, whatever the size of the bursts.
   const std::int64_t left_us = std::max<std::int64_t>(
       scenario_.active_us - context_.schedule.now(), 1'000);
   const std::int64_t bursts = std::max<std::int64_t>(2 * calls_left_ / (scenario_.burst_max + 1), 1);
-  process_.later(random_.between(0, 2 * left_us / bursts + 1), [this] { this->burst(); });
+  const std::int64_t gap = made_some ? random_.between(0, 2 * left_us / bursts + 1)
+                                     : random_.between(2'000, 20'000);
+  process_.later(gap, [this] { this->burst(); });
 }
 
 void ClientProcess::make_call() {

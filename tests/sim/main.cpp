@@ -41,17 +41,21 @@ std::string format(std::int64_t at_us, const std::string& who, const std::string
   return stamp + line;
 }
 
-/// The run again, with every line of it; it must have the same history.
+/// Prints what happens in `world` as it happens.
+void print_live(World& world, const Settings& settings) {
+  world.trace([&settings](std::int64_t at_us, const std::string& who, const std::string& line) {
+    const std::string text = format(at_us, who, line);
+    if (text.find(settings.grep) != std::string::npos) std::printf("%s\n", text.c_str());
+  });
+}
+
+/// The run again, for the end of its history; that must be the same history.
 void replay(std::uint64_t seed, const Settings& settings, const RunResult& before) {
   std::deque<std::string> tail;
   World world(seed, settings.faults);
   world.trace([&](std::int64_t at_us, const std::string& who, const std::string& line) {
     std::string text = format(at_us, who, line);
-    if (!settings.grep.empty() && text.find(settings.grep) == std::string::npos) return;
-    if (settings.verbose) {
-      std::printf("%s\n", text.c_str());
-      return;
-    }
+    if (text.find(settings.grep) == std::string::npos) return;
     tail.push_back(std::move(text));
     if (tail.size() > settings.tail) tail.pop_front();
   });
@@ -65,6 +69,7 @@ void replay(std::uint64_t seed, const Settings& settings, const RunResult& befor
 
 bool run_seed(std::uint64_t seed, const Settings& settings, Totals& totals) {
   World world(seed, settings.faults);
+  if (settings.verbose) print_live(world, settings);
   RunResult result = world.run();
   ++totals.seeds;
   totals.calls += result.calls;
@@ -77,7 +82,7 @@ bool run_seed(std::uint64_t seed, const Settings& settings, Totals& totals) {
       result.failure = "replay: the same seed gave another history";
     }
   }
-  if (settings.verbose || result.failed) replay(seed, settings, result);
+  if (result.failed && !settings.verbose) replay(seed, settings, result);
   if (settings.verbose) {
     std::printf("seed %llu: %llu calls, %llu records, digest %016llx\n",
                 static_cast<unsigned long long>(seed), static_cast<unsigned long long>(result.calls),

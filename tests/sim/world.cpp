@@ -10,7 +10,7 @@ namespace {
 constexpr std::int64_t kSecond = 1'000'000;
 /// Backoffs, leases and reconnects are long over by then; what is open still hangs.
 constexpr std::int64_t kQuietWithin = 150 * kSecond;
-constexpr std::uint64_t kEventsMax = 40'000'000;
+constexpr std::uint64_t kEventsMax = 3'000'000;
 
 Scenario draw_scenario(std::uint64_t seed, FaultClasses faults) {
   Random random(seed ^ 0x5CE7'A210'0000'0001ull);
