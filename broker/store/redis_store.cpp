@@ -196,7 +196,10 @@ void RedisStore::write_some(Instant now) {
     } else if (errno == EAGAIN || errno == EINTR) {
       return;
     } else {
-      return dialogue_.failed(now, describe(errno));
+      // Before it hung up Redis may have said why; that tells more than "broken pipe".
+      const std::string problem = describe(errno);
+      read_some(now);
+      return dialogue_.failed(now, problem);
     }
   }
 }

@@ -328,6 +328,19 @@ TEST_F(Trouble, KeyOfAWrongKindEndsTheBrokerAfterAFewTries) {
   EXPECT_THAT(driver.fatal, AllOf(HasSubstr("commit 1"), HasSubstr("WRONGTYPE")));
 }
 
+TEST_F(Trouble, ValueThatRedisDoesNotTakeEndsTheBrokerWithRedissOwnReason) {
+  redis_.set({"proto-max-bulk-len 1mb"});
+  redis_.start();
+  StoreDriver driver(redis_.url());
+  ASSERT_TRUE(driver.commit(numbered(1)));
+  numbered(2);
+  batch_.set(batch_.key(KeyKind::hash, "names"), "big", std::string(20u << 20, 'x'));
+  driver.write(batch_);
+  ASSERT_TRUE(driver.run_until([&] { return !driver.fatal.empty(); }));
+  EXPECT_THAT(driver.fatal, AllOf(HasSubstr("commit 2"), HasSubstr("invalid bulk length")));
+  EXPECT_EQ(redis_.answer({"HGET", kMeta, "commit_no"}), "1");
+}
+
 TEST_F(Trouble, ConnectionCutAgainAndAgainWhileLoadingStillLoads) {
   redis_.start();
   {
