@@ -34,13 +34,17 @@ std::uint64_t random_seed() {
   return static_cast<std::uint64_t>(random()) << 32 | random();
 }
 
+std::string host_name() {
+  std::array<char, 256> host{};
+  return gethostname(host.data(), host.size() - 1) == 0 ? std::string(host.data()) : std::string();
+}
+
 /// An endpoint that is bound to any address, as other hosts can use it.
 std::string reachable(const std::string& endpoint) {
   for (const std::string_view any : {"tcp://0.0.0.0:", "tcp://[::]:"}) {
     if (!endpoint.starts_with(any)) continue;
-    std::array<char, 256> host{};
-    if (gethostname(host.data(), host.size() - 1) != 0) return endpoint;
-    return "tcp://" + std::string(host.data()) + ":" + endpoint.substr(any.size());
+    const std::string host = host_name();
+    return host.empty() ? endpoint : "tcp://" + host + ":" + endpoint.substr(any.size());
   }
   return endpoint;
 }
@@ -101,6 +105,7 @@ class BrokerServer::Loop : private StoreReader {
   int stop_fd_;
   bool stopping_ = false;
   std::string failure_;
+  std::string store_url_;            ///< for people
   Instant now_;
   std::optional<Router> router_;
   std::optional<RedisStore> store_;
@@ -129,6 +134,7 @@ bool BrokerServer::Loop::open() {
   }
   StoreOptions store;
   store.url = *url;
+  store_url_ = url->text();
   store.shard = options_.broker.shard;
   store.broker_name = options_.broker.name;
   store_.emplace(store, static_cast<StoreReader&>(*this));
@@ -196,6 +202,10 @@ void BrokerServer::Loop::load_begins(const StoreState& state) {
   broker.epoch = state.epoch;
   broker.timeline = state.timeline;
   broker.commit_no = state.commit_no;
+  broker.pid = static_cast<std::uint64_t>(getpid());
+  broker.host = host_name();
+  broker.store = store_url_;
+  broker.store_pid = state.facts.process_id;
   broker.endpoints = options_.advertise;
   if (broker.endpoints.empty()) {
     for (const std::string& bound : router_->endpoints()) {

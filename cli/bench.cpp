@@ -1,15 +1,22 @@
 // callboard bench roundtrip|submit|relay
 #include "cli/bench.hpp"
 
+#include "cli/bench_run.hpp"
 #include "cli/command.hpp"
 #include "cli/commands.hpp"
 #include "cli/context.hpp"
 
+#include <callboard/embedded.hpp>
+
+#include <functional>
 #include <memory>
+#include <optional>
 
 namespace callboard::cli {
 
 namespace {
+
+using Measure = std::function<Json(const Context&, Connection&, const BenchOptions&)>;
 
 void add_load_options(Command& command, BenchOptions& options) {
   command.number("--calls", options.calls, "Calls that are measured [100000]", 1, 1'000'000'000)
@@ -17,14 +24,80 @@ void add_load_options(Command& command, BenchOptions& options) {
       .number("--payload", options.payload, "Bytes of each argument and result [64]", 0, 256 << 20);
 }
 
-int run_relay_alone(const Context& context, const BenchOptions& options) {
-  context.show({{"batch", "BATCH"},
-                {"calls_per_s", "CALLS/S"},
-                {"p50_us", "P50 US"},
-                {"p99_us", "P99 US"},
-                {"cpu_us_per_call", "CPU US PER CALL"}},
-               bench_relay(options));
+std::string cpu_text(const Json& cpu) {
+  std::string out;
+  for (const auto& [role, us] : cpu.items()) {
+    out += (out.empty() ? "" : ", ") + role + " " + (us.is_null() ? "?" : cell(us));
+  }
+  return out;
+}
+
+std::string figure(const Json& value) {
+  const double number = value.get<double>();
+  return number >= 100 ? print_count(static_cast<std::uint64_t>(number + 0.5)) : print_json(value);
+}
+
+Json row(const std::string& name, const Json& figures) {
+  return {{"name", name},
+          {"calls_per_s", figure(figures.at("calls_per_s"))},
+          {"p50_us", figure(figures.at("p50_us"))},
+          {"p99_us", figure(figures.at("p99_us"))},
+          {"cpu", cpu_text(figures.at("cpu_us_per_call"))}};
+}
+
+void show_figures(const Context& context, const Json& figures) {
+  if (context.format() == Format::json) return print_line(print_json(figures));
+  Json rows = Json::array();
+  if (figures.contains("bench")) {
+    rows.push_back(row(
+        figures.at("bench").get<std::string>() + ", " + figures.at("durability").get<std::string>(),
+        figures));
+  }
+  for (const auto& relay : figures.value("relay", Json::array())) {
+    rows.push_back(row("relay, " + cell(relay.at("batch")) + " in a frame", relay));
+  }
+  print(table({{"name", ""},
+               {"calls_per_s", "CALLS/S"},
+               {"p50_us", "P50 US"},
+               {"p99_us", "P99 US"},
+               {"cpu", "CPU US PER CALL"}},
+              rows));
+}
+
+int run_measure(const Context& context, const BenchOptions& options, const Measure& measure) {
+  std::optional<EmbeddedSystem> system;
+  std::string endpoint = context.settings().client.broker;
+  if (options.embedded) {
+    EmbeddedOptions embedded;
+    embedded.workers = options.workers;
+    embedded.callboard_program = this_program();
+    embedded.broker_flags = {"--log-level", "warning"};
+    embedded.worker_flags = {"--log-level", "warning"};
+    system.emplace(embedded);
+    endpoint = system->endpoint();
+  }
+  Json figures;
+  {
+    Connection broker(context, endpoint);
+    figures = measure(context, broker, options);
+  }
+  if (options.with_relay) figures["relay"] = bench_relay(options);
+  show_figures(context, figures);
   return 0;
+}
+
+void add_measure(const Command& bench, const std::string& name, const std::string& help,
+                 bool with_relay, const Measure& measure) {
+  const auto options = std::make_shared<BenchOptions>();
+  options->with_relay = with_relay;
+  Command command = bench.sub(name, help);
+  add_load_options(command, *options);
+  command.number("--actors", options->actors, "Actors that the calls go to [1]", 1, 100'000)
+      .choice("--durability", options->durability, {"durable", "memory"}, "Of the calls [durable]")
+      .flag("--embedded", options->embedded, "Against a private system, started for this")
+      .number("--workers", options->workers, "Worker processes of the private system [1]", 1, 256);
+  const Context& context = command.context();
+  command.run([&context, options, measure] { return run_measure(context, *options, measure); });
 }
 
 }  // namespace
@@ -32,11 +105,18 @@ int run_relay_alone(const Context& context, const BenchOptions& options) {
 void add_bench(const Command& program) {
   Command bench = program.sub("bench", "Measure this machine and this system");
   bench.needs_one();
+  add_measure(bench, "roundtrip", "From submit to result, beside a raw relay", true,
+              measure_roundtrip);
+  add_measure(bench, "submit", "How fast calls without a result are accepted", false,
+              measure_submit);
   const auto options = std::make_shared<BenchOptions>();
   Command relay = bench.sub("relay", "A raw ROUTER/DEALER relay, without any of our code");
   add_load_options(relay, *options);
   const Context& context = relay.context();
-  relay.run([&context, options] { return run_relay_alone(context, *options); });
+  relay.run([&context, options] {
+    show_figures(context, Json{{"relay", bench_relay(*options)}});
+    return 0;
+  });
 }
 
 }  // namespace callboard::cli

@@ -4,10 +4,13 @@
 #include "cli/context.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/version.hpp"
+#include "cli/worker_child.hpp"
+#include "worker/child_params.hpp"
 
 #include <callboard/error.hpp>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 
 #include <CLI/CLI.hpp>
@@ -34,8 +37,9 @@ void add_everything(CLI::App& app, Context& context) {
       .choice("-o,--output", context.format_name, {"table", "json"}, "How to print [table]")
       .settings("client")
       .settings("log");
-  for (const auto add : {add_dev, add_submit, add_queue, add_actor, add_deployment, add_call,
-                         add_top, add_health, add_bench, add_config, add_keep, add_relay_part}) {
+  for (const auto add :
+       {add_dev, add_broker, add_worker, add_submit, add_queue, add_actor, add_deployment, add_call,
+        add_top, add_health, add_bench, add_config, add_keep, add_relay_part}) {
     add(program);
   }
 }
@@ -68,4 +72,9 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace callboard::cli
 
-int main(int argc, char** argv) { return callboard::cli::run(argc, argv); }
+int main(int argc, char** argv) {
+  if (std::getenv(callboard::worker::kChildVariable) != nullptr) {
+    return callboard::cli::run_worker_child();
+  }
+  return callboard::cli::run(argc, argv);
+}

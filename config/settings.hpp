@@ -42,8 +42,10 @@ struct WorkerSettings {
   std::vector<std::string> load;   ///< shared libraries with user classes
   std::int64_t processes = 1;
   std::string cores;               ///< empty: not bound
-  std::int64_t task_slots = 1;
+  std::int64_t task_slots = 0;     ///< 0: as many as a child has cores
   std::int64_t loop_warn_ms = limits::kLoopWarnMs;
+  std::int64_t drain_timeout_ms = 4000;
+  std::string runtime_dir;         ///< empty: one of this user in memory
 };
 
 struct LogSettings {

@@ -33,6 +33,7 @@ std::vector<std::string> bases() {
     const char* value = std::getenv(name);
     if (value != nullptr && *value == '/') out.emplace_back(value);
   }
+  out.emplace_back("/dev/shm");  // what lies there never waits for a disk
   out.emplace_back("/tmp");
   return out;
 }

@@ -146,7 +146,8 @@ class EmbeddedSystem::Impl {
     ChildPlan child;
     child.name = "worker";
     child.ready_when = ReadyWhen::said;
-    child.environment = {"CALLBOARD_CONFIG=" + config_file()};
+    child.environment = {"CALLBOARD_CONFIG=" + config_file(),
+                         "CALLBOARD_RUNTIME_DIR=" + runtime_dir_};
     child.command = options_.worker_command.empty() ? std::vector<std::string>{callboard, "worker"}
                                                     : options_.worker_command;
     append(child.command,

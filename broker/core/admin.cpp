@@ -22,6 +22,10 @@ AdminResult health(Core& core, const AdminRequest&) {
   if (recovering) problems.add_text("workers are being heard after a restart of the broker");
   MapWriter out;
   out.text("broker", core.options_.name)
+      .number("pid", core.options_.pid)
+      .text("host", core.options_.host)
+      .text("redis", core.options_.store)
+      .number("redis_pid", core.options_.store_pid)
       .number("shard", core.options_.shard)
       .number("epoch", core.options_.epoch)
       .number("timeline", core.options_.timeline)

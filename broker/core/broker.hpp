@@ -19,6 +19,11 @@ namespace callboard::broker {
 
 /// What an operator may set.
 struct BrokerOptions {
+  /// Told in answers to `health`, for people and for measurements.
+  std::uint64_t pid = 0;
+  std::string host;
+  std::string store;            ///< where Redis is, without its password
+  std::uint64_t store_pid = 0;  ///< as Redis said it; 0 when it did not
   std::string name = "broker";
   std::uint32_t shard = 0;
   std::uint64_t epoch = 1;  ///< of this run; higher than any before on this store

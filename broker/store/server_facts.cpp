@@ -15,6 +15,7 @@ void take_fact(std::string_view name, std::string_view value, ServerFacts& facts
   if (name == "role") facts.role = value;
   if (name == "loading") facts.loading = value == "1";
   if (name == "maxmemory_policy") facts.eviction_policy = value;
+  if (name == "process_id") parse_number(value, facts.process_id);
   if (name == "used_memory") parse_number(value, facts.used_memory);
   if (name == "maxmemory") parse_number(value, facts.memory_max);
   if (name == "aof_enabled") facts.append_only = value == "1" ? "yes" : "no";

@@ -15,6 +15,7 @@ namespace callboard::broker {
 struct ServerFacts {
   std::string version;              ///< "7.0.15"
   std::string run_id;
+  std::uint64_t process_id = 0;
   std::string role;                 ///< "master" or "slave"
   bool loading = false;
   std::string eviction_policy;      ///< maxmemory-policy

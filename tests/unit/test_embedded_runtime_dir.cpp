@@ -103,7 +103,8 @@ TEST_F(RuntimeDirTest, BaseWhosePathIsTooLongForASocketIsPassedOver) {
   ::setenv("TMPDIR", deep.c_str(), 1);
   auto dir = RuntimeDir::make();
   ASSERT_TRUE(dir) << dir.text();
-  EXPECT_EQ(fs::path(dir->path()).parent_path(), "/tmp");
+  EXPECT_NE(fs::path(dir->path()).parent_path(), deep);
+  EXPECT_LT(dir->path().size(), 90u);
 }
 
 }  // namespace
