@@ -100,6 +100,8 @@ std::string_view value_of(const FutureState* state) {
 
 client::Core* core_of(const FutureState* state) { return state->core().get(); }
 
+Errc status_of(const FutureState* state) { return state->status(); }
+
 void throw_timeout() { client::raise(Errc::timeout, "the result did not come in time"); }
 
 void throw_bad_result(const std::string& problem) {
