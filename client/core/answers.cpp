@@ -275,6 +275,7 @@ void Session::accept(std::uint64_t seq, CallRecord& record) {
 }
 
 void Session::forget(std::uint64_t seq, CallRecord& record) {
+  if (record.released) handle(record.handle).released.erase(record.order);
   if (record.state != CallState::accepted) settle(record);
   if (record.state == CallState::parked || record.state == CallState::resent) {
     Handle& to = handle(record.handle);

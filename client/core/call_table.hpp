@@ -87,6 +87,7 @@ enum CallFlags : std::uint8_t {
 
 struct CallRecord {
   Token token = 0;
+  std::uint64_t order = 0;   ///< its first number: the order of submission, whatever it is now
   std::string_view args;     ///< in bytes that the session keeps until the call is accepted
   std::string_view options;
   std::unique_ptr<CallExtra> extra;
@@ -95,6 +96,7 @@ struct CallRecord {
   std::uint32_t bytes = 0;   ///< counted against the bound on what is not acknowledged
   CallState state = CallState::unsent;
   std::uint8_t flags = 0;
+  bool released = false;     ///< was held, and waits for its turn under a new number
   bool live = false;
 };
 

@@ -14,7 +14,6 @@ void Session::resume(std::uint32_t number) {
   // The held ones were submitted before the refusal could be seen.
   std::deque<std::uint64_t> held;
   held.swap(to.held);
-  to.held_resends = 0;
   for (const std::uint64_t seq : held) {
     if (CallRecord* record = calls_.find(seq)) refuse_before(seq, *record);
   }

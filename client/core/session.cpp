@@ -105,6 +105,7 @@ std::uint64_t Session::submit(Instant now, NewCall call) {
   const std::uint64_t seq = ++last_seq_;
   CallRecord& record = calls_.add(seq);
   record.token = call.token;
+  record.order = seq;
   record.args = call.args;
   record.options = call.options;
   record.handle = call.handle;
@@ -175,7 +176,7 @@ void Session::pump(Instant now, wire::LinkOut& out) {
     CallRecord* record = calls_.find(seq);
     if (record == nullptr || record->state != CallState::unsent) continue;
     Handle& to = handle(record->handle);
-    if ((record->extra || !to.plain()) && !may_leave(seq, *record, to, true)) continue;
+    if ((record->extra || !to.plain()) && !may_leave(seq, *record, to)) continue;
     write_call(now, seq, *record, out);
   }
   while (sent_through_ < last_seq_) {
@@ -186,15 +187,17 @@ void Session::pump(Instant now, wire::LinkOut& out) {
     CallRecord* record = calls_.find(seq);
     if (record == nullptr || record->state != CallState::unsent) continue;
     Handle& to = handle(record->handle);
-    if ((record->extra || !to.plain()) && !may_leave(seq, *record, to, false)) continue;
+    if ((record->extra || !to.plain()) && !may_leave(seq, *record, to)) continue;
     write_call(now, seq, *record, out);
   }
   pump_markers(now, out);
 }
 
-bool Session::may_leave(std::uint64_t seq, CallRecord& record, Handle& to, bool resend) {
-  const bool released = !to.released.empty() && to.released.front() == seq;
-  if (released) to.released.pop_front();
+bool Session::may_leave(std::uint64_t seq, CallRecord& record, Handle& to) {
+  if (record.released) {
+    to.released.erase(record.order);
+    record.released = false;
+  }
   if (record.extra && record.extra->creation) return true;
   if (to.create_failed) {
     answer(seq, record, to.code, to.text);
@@ -207,19 +210,32 @@ bool Session::may_leave(std::uint64_t seq, CallRecord& record, Handle& to, bool 
     refuse_before(seq, record);
     return false;
   }
-  // What left before a reconnect comes first, then what was released, then the rest.
   const bool queue_free = to.parked_calls.empty() && !to.parked;
-  const bool in_order = to.held_resends == 0 && (resend || released ||
-                                                 (to.held.empty() && to.released.empty()));
-  if (queue_free && in_order && dependencies_ready(record)) return true;
+  if (queue_free && is_first(record, to) && dependencies_ready(record)) return true;
+  hold(seq, record, to);
+  return false;
+}
+
+/// No call of the handle that was submitted before this one waits to leave.
+bool Session::is_first(const CallRecord& record, Handle& to) {
+  if (!to.released.empty() && *to.released.begin() < record.order) return false;
+  for (; !to.held.empty(); to.held.pop_front()) {
+    const CallRecord* first = calls_.find(to.held.front());
+    if (first != nullptr) return first->order > record.order;
+  }
+  return true;
+}
+
+void Session::hold(std::uint64_t seq, CallRecord& record, Handle& to) {
   own_bytes(record);
   record.state = CallState::held;
-  const auto front = to.held.begin() + static_cast<std::ptrdiff_t>(to.held_resends);
-  if (resend || released) to.held.insert(front, seq);
-  else to.held.push_back(seq);
-  if (resend) ++to.held_resends;
+  auto at = to.held.end();
+  for (; at != to.held.begin(); --at) {
+    const CallRecord* before = calls_.find(*std::prev(at));
+    if (before != nullptr && before->order < record.order) break;
+  }
+  to.held.insert(at, seq);
   holding_.insert(record.handle);
-  return false;
 }
 
 bool Session::may_be_missing(const Dependency& dependency) {
@@ -229,6 +245,7 @@ bool Session::may_be_missing(const Dependency& dependency) {
   const CallRecord* other = calls_.find(id.seq);
   if (other == nullptr) return false;
   switch (other->state) {
+    case CallState::unsent:  // its turn comes after that of the call that asks
     case CallState::held:
     case CallState::parked:
     case CallState::resent:
@@ -263,7 +280,6 @@ void Session::release_held() {
       CallRecord* record = calls_.find(old);
       if (record != nullptr && !dependencies_ready(*record)) break;
       to.held.pop_front();
-      if (to.held_resends > 0) --to.held_resends;
       if (record == nullptr) continue;
       // It goes to the end of the line under a new number: its own has been passed.
       CallRecord moved = std::move(*record);
@@ -273,7 +289,8 @@ void Session::release_held() {
       place = std::move(moved);
       place.live = true;
       place.state = CallState::unsent;
-      to.released.push_back(seq);
+      place.released = true;
+      to.released.insert(place.order);
       number(seq, place);
     }
     if (!to.held.empty()) {

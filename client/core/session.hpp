@@ -188,7 +188,9 @@ class Session final : public wire::LinkMember {
   void own_bytes(CallRecord& record);
   void pump(Instant now, wire::LinkOut& out);
   void pump_markers(Instant now, wire::LinkOut& out);
-  bool may_leave(std::uint64_t seq, CallRecord& record, Handle& to, bool resend);
+  bool may_leave(std::uint64_t seq, CallRecord& record, Handle& to);
+  bool is_first(const CallRecord& record, Handle& to);
+  void hold(std::uint64_t seq, CallRecord& record, Handle& to);
   bool dependencies_ready(const CallRecord& record);
   bool may_be_missing(const Dependency& dependency);
   void release_held();
