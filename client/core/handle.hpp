@@ -54,10 +54,10 @@ struct Handle {
   std::set<std::uint64_t> parked_calls;///< to be sent again, in this order
   std::set<std::uint64_t> resent_calls;///< sent again, not acknowledged
   bool told_parked = false;            ///< what the sink knows
+  bool room_left = false;              ///< more was granted than there were parked calls
 
   std::deque<std::uint64_t> held;      ///< calls that must not leave yet, in their order
-  std::size_t held_resends = 0;        ///< how many at its front had left before a reconnect
-  std::deque<std::uint64_t> released;  ///< were held, and wait for their turn with a new number
+  std::set<std::uint64_t> released;    ///< CallRecord::order of calls whose new number is not up
 
   /// Calls above `first` and up to `second` are refused because of a refusal that their user could
   /// not have seen; open at the end until the user resumed.
