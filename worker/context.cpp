@@ -26,6 +26,7 @@ void prepare_context(ActiveCall& call) {
   running.incarnation = incarnation.spec.incarnation;
   running.deadline_us = call.job.deadline_us;
   running.client = incarnation.environment.client;
+  running.blocking_allowed = true;
   assign(running.queue, incarnation.spec.name.empty() ? call.method->name : incarnation.spec.name);
   assign(running.method, call.method->name);
   assign(running.headers, call.options ? std::string_view(call.options->headers) : "");

@@ -42,7 +42,9 @@ int twice(int n) { return 2 * n; }
 inline constexpr Task<&twice> twice_task{"twice"};
 void hold() { scene->gate.pass(); }
 inline constexpr Task<&hold> hold_task{"hold"};
-std::string who() { return std::string(this_call().queue()) + "/" + std::string(this_call().method()); }
+std::string who() {
+  return std::string(this_call().queue()) + "/" + std::string(this_call().method());
+}
 inline constexpr Task<&who> who_task{"who"};
 
 class ThreadedExecutorTest : public ExecutorTest {

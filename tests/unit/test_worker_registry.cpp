@@ -76,9 +76,9 @@ inline constexpr Task<&resize> resize_task{"resize"};
 int shrink(std::string, int) { return 0; }
 inline constexpr Task<&shrink> shrink_task{"resize"};
 inline constexpr std::string_view kLong =
-    "a name that is so long that nobody would want to read it in a log, and so long that a limit is "
-    "needed, because names travel with every worker's hello and stand in keys, where two hundred "
-    "bytes are more than enough";
+    "a name that is so long that nobody would want to read it in a log, and so long that a limit "
+    "is needed, because names travel with every worker's hello and stand in keys, where two "
+    "hundred bytes are more than enough";
 inline constexpr Task<&resize> long_task{kLong};
 
 template <class... A>
@@ -137,7 +137,9 @@ class RegistryTest : public ::testing::Test {
 TEST_F(RegistryTest, DescriptionBecomesNamesSignaturesAndGroups) {
   EXPECT_EQ(shelf().constructor_signature, "nil(str, optional<int>)");
   std::vector<std::string> methods;
-  for (const Method& method : shelf().methods) methods.push_back(method.name + " " + method.signature);
+  for (const Method& method : shelf().methods) {
+    methods.push_back(method.name + " " + method.signature);
+  }
   EXPECT_THAT(methods,
               ElementsAre("inherited int()", "name str()", "label str()", "at_int int(int)",
                           "at_float float(float)", "size int(optional<int>)",

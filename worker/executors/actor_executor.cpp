@@ -79,8 +79,10 @@ ActorExecutor::ActorExecutor(const Environment& environment, const ClassEntry& e
 }
 
 ActorExecutor::~ActorExecutor() {
-  if (!stopping_) stop(true);
-  if (started_ && !broken_) gone_.acquire();
+  if (started_) {
+    if (!stopping_) stop(true);
+    if (!broken_) gone_.acquire();
+  }
   // All of them first: a thread that ends last may still be telling the other lanes.
   for (const auto& lane : lanes_) lane->join();
 }

@@ -178,7 +178,7 @@ void AsyncLane::run(const std::function<void()>& first) {
   while (!loop_->context.stopped()) {
     try {
       loop_->context.run();
-    } catch (...) {  // from a handler that a method left behind; there is no call that it could fail
+    } catch (...) {  // from a handler that a method left behind; no call can fail with it
       host().stray_error(incarnation().spec.slot, describe_exception());
     }
   }
@@ -212,7 +212,8 @@ void AsyncLane::take_changes() {
   }
   for (const std::uint64_t lease : cancels) {
     const auto found = running_.find(lease);
-    if (found != running_.end()) coroutine_of(*found->second).stop.emit(asio::cancellation_type::all);
+    if (found == running_.end()) continue;
+    coroutine_of(*found->second).stop.emit(asio::cancellation_type::all);
   }
 }
 
@@ -248,6 +249,7 @@ bool AsyncLane::begin_next(std::int64_t now) {
     case Admission::run:
       break;
   }
+  call.running.blocking_allowed = false;
   if (call.method->kind == MethodKind::coroutine) {
     spawn(call);
   } else {

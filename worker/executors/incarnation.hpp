@@ -1,7 +1,7 @@
 // One life of one actor: its class, its object, and who it is. For tasks there is no object.
 //
-// Thread safety: construct() and destroy() belong to the first thread of the actor's first lane; the
-// rest is constant in between, which Lane::open() makes visible to the other lanes.
+// Thread safety: construct() and destroy() belong to the first thread of the actor's first lane;
+// the rest is constant in between, which Lane::open() makes visible to the other lanes.
 #pragma once
 
 #include "worker/executor.hpp"

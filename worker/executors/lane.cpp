@@ -52,7 +52,8 @@ void Lane::go_on(bool hand_back) {
 void Lane::stop(bool now) {
   stopping_.store(true, std::memory_order_seq_cst);
   if (now) {
-    halted_.store(true, std::memory_order_seq_cst);  // before taking back: an unclaimed call sees it
+    // First, so that a call which is unclaimed just now sees it when it is claimed again.
+    halted_.store(true, std::memory_order_seq_cst);
     take_back_all();
     std::vector<ActiveCall*> running;
     pool().for_each([&](ActiveCall& call) {

@@ -1,0 +1,145 @@
+// Event loops as a resource: who blocks one is named, who has one of its own is not held up, and
+// what is left on one when its actor stops goes with it.
+
+#include "tests/unit/worker_lounge.hpp"
+
+namespace callboard::worker {
+
+namespace {
+
+Async<int> later(int n) {
+  co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+  co_return n;
+}
+inline constexpr Task<&later> later_task{"later"};
+void hold() { scene->gate.pass(); }
+inline constexpr Task<&hold> hold_task{"hold"};
+
+using EventLoopTest = LoungeTest;
+
+TEST_F(EventLoopTest, MethodThatBlocksTheLoopIsNamedWhileItBlocksAndAfterwards) {
+  environment_.loop_warn_ms = 5;
+  Executor& lounge = actor<Lounge>({});
+  const std::uint64_t lease = call(lounge, "block");
+  ASSERT_TRUE(host_.wait([&] { return !host_.stalls.empty(); }));
+  {
+    const std::lock_guard lock(host_.mutex);
+    EXPECT_EQ(host_.stalls[0].method, "Lounge.block");
+    EXPECT_FALSE(host_.stalls[0].over);
+    EXPECT_GE(host_.stalls[0].ms, 5);
+    EXPECT_FALSE(host_.outcomes.contains(lease)) << "it still blocks";
+  }
+  scene_.gate.open();
+  ASSERT_TRUE(host_.wait([&] { return host_.stalls.size() >= 2; }));
+  const std::lock_guard lock(host_.mutex);
+  EXPECT_TRUE(host_.stalls[1].over);
+  EXPECT_EQ(host_.stalls[1].method, "Lounge.block");
+  EXPECT_GE(host_.stalls[1].ms, host_.stalls[0].ms);
+}
+
+TEST_F(EventLoopTest, PlainMethodThatBlocksTheLoopIsNamedToo) {
+  environment_.loop_warn_ms = 5;
+  Executor& lounge = actor<Lounge>({});
+  call(lounge, "block_plain");
+  ASSERT_TRUE(host_.wait([&] { return !host_.stalls.empty(); }));
+  const std::lock_guard lock(host_.mutex);
+  EXPECT_EQ(host_.stalls[0].method, "Lounge.block_plain");
+}
+
+TEST_F(EventLoopTest, WaitingCoroutineIsNoStall) {
+  environment_.loop_warn_ms = 5;
+  Executor& lounge = actor<Lounge>({});
+  const std::uint64_t lease = call(lounge, "wait", 1);
+  ASSERT_TRUE(scene_.wait_for_lines(1));
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  lounge.revoke(lease, true);
+  outcome(lease);
+  const std::lock_guard lock(host_.mutex);
+  for (const NotingHost::Stall& stall : host_.stalls) {
+    EXPECT_LT(stall.ms, 50) << "a slow machine may stall a little, the wait does not";
+  }
+}
+
+TEST_F(EventLoopTest, GroupHasALoopOfItsOwnSoThatABlockedOneHoldsUpNobodyElse) {
+  wire::ActorOptions options;
+  options.groups = {{"blocking", 2}};
+  Executor& lounge = actor<Lounge>(options);
+  call(lounge, "block");
+  ASSERT_TRUE(scene_.gate.wait_inside(1));
+  EXPECT_EQ(result<int>(call(lounge, "quick", 1)), 2);
+}
+
+TEST_F(EventLoopTest, TwoActorsNeverBlockEachOther) {
+  Executor& stuck = actor<Lounge>({});
+  Executor& free = actor<Lounge>({});
+  call(stuck, "block");
+  ASSERT_TRUE(scene_.gate.wait_inside(1));
+  EXPECT_EQ(result<int>(call(free, "quick", 1)), 2);
+}
+
+TEST_F(EventLoopTest, RunningCallOfABlockedLoopSeesThatItIsAskedToStop) {
+  Executor& lounge = actor<Lounge>({});
+  const std::uint64_t blocked = call(lounge, "block");
+  ASSERT_TRUE(scene_.gate.wait_inside(1));
+  const std::uint64_t queued = call(lounge, "quick", 1);
+  EXPECT_EQ(lounge.revoke(queued, true), Revoked::returned) << "the loop need not turn for that";
+  EXPECT_EQ(outcome(queued).fate, Outcome::Fate::returned);
+  EXPECT_EQ(lounge.revoke(blocked, true), Revoked::stopping);
+  scene_.gate.open();
+  EXPECT_EQ(outcome(blocked).status, Errc::ok);
+}
+
+TEST_F(EventLoopTest, StopWaitsForRunningCoroutines) {
+  Executor& lounge = actor<Lounge>({});
+  const std::uint64_t waiting = call(lounge, "wait", 7);
+  ASSERT_TRUE(scene_.wait_for_lines(1));
+  const std::uint64_t released = call(lounge, "release", true);
+  lounge.stop(false);
+  EXPECT_EQ(result<int>(released), 1);
+  EXPECT_EQ(result<int>(waiting), 7);
+  ASSERT_TRUE(host_.wait([&] { return host_.stops == 1; }));
+  EXPECT_EQ(scene_.alive, 0);
+}
+
+TEST_F(EventLoopTest, StopNowCancelsRunningCoroutinesAndReturnsTheRest) {
+  Executor& lounge = actor<Lounge>(limit(10));
+  for (int i = 0; i < 20; ++i) call(lounge, "sleep");
+  ASSERT_TRUE(host_.wait_for_begun(10));
+  stop(lounge, true);
+  for (std::uint64_t lease = 1; lease <= 10; ++lease) {
+    EXPECT_EQ(outcome(lease).status, Errc::cancelled);
+  }
+  for (std::uint64_t lease = 11; lease <= 20; ++lease) {
+    EXPECT_EQ(outcome(lease).fate, Outcome::Fate::returned);
+  }
+  EXPECT_EQ(scene_.alive, 0);
+}
+
+TEST_F(EventLoopTest, WhatAMethodLeftBehindIsDestroyedWithTheActor) {
+  Executor& lounge = actor<Lounge>({});
+  outcome(call(lounge, "leave_behind"));
+  stop(lounge);
+  EXPECT_EQ(scene_.alive, 0);
+}
+
+TEST_F(EventLoopTest, StrayExceptionOfAHandlerIsReportedAndTheLoopGoesOn) {
+  Executor& lounge = actor<Lounge>({});
+  outcome(call(lounge, "leave_thrower"));
+  ASSERT_TRUE(host_.wait([&] { return !host_.strays.empty(); }));
+  EXPECT_EQ(host_.strays[0].message, "stray");
+  EXPECT_EQ(result<int>(call(lounge, "quick", 1)), 2);
+}
+
+TEST_F(EventLoopTest, TasksThatAreCoroutinesHaveALoopBesideTheThreads) {
+  registry_.add<later_task>().add<hold_task>();
+  Executor& pool = tasks(1);
+  call(pool, "hold");
+  ASSERT_TRUE(scene_.gate.wait_inside(1));
+  EXPECT_EQ(result<int>(call(pool, "later", 5)), 5);
+  scene_.gate.open();
+  stop(pool);
+}
+
+}  // namespace
+
+}  // namespace callboard::worker
