@@ -290,10 +290,7 @@ void ClientProcess::submit(CallSpec& spec, std::unique_ptr<client::CallExtra> ex
   }
   session_.submit(process_.now(), std::move(call));
   session_.keep(std::move(args));
-  if (recent_.size() > kRecentMax) {
-    answers_.erase(recent_.front());
-    recent_.pop_front();
-  }
+  if (recent_.size() > kRecentMax) recent_.pop_front();
 }
 
 void ClientProcess::cancel_something() {

@@ -96,7 +96,7 @@ class ClientProcess final : public LinkProcess, private client::SessionSink {
   std::map<std::uint32_t, Use> uses_;                        ///< by target
   std::map<std::uint32_t, std::uint32_t> target_of_handle_;
   std::deque<Event> events_;
-  std::map<client::Token, std::shared_ptr<Answer>> answers_; ///< of calls that others may take
+  std::map<client::Token, std::shared_ptr<Answer>> answers_;
   std::deque<client::Token> recent_;                         ///< calls made lately
   std::map<client::Token, client::Token> cancels_;           ///< request -> call
   client::Token next_request_ = 1;
