@@ -8,9 +8,12 @@
 
 #include <callboard/embedded.hpp>
 
+#include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <system_error>
 
 namespace callboard::cli {
 
@@ -64,15 +67,37 @@ void show_figures(const Context& context, const Json& figures) {
               rows));
 }
 
+/// A directory of its own for the store of one measurement: a durable call is only as dear as it is
+/// in earnest when Redis writes its log of changes.
+class TemporaryData {
+ public:
+  TemporaryData() : path_((std::filesystem::temp_directory_path() / "callboard-bench-XXXXXX")) {
+    if (::mkdtemp(path_.data()) == nullptr) path_.clear();
+  }
+  ~TemporaryData() {
+    std::error_code error;
+    if (!path_.empty()) std::filesystem::remove_all(path_, error);
+  }
+  TemporaryData(const TemporaryData&) = delete;
+  TemporaryData& operator=(const TemporaryData&) = delete;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
 int run_measure(const Context& context, const BenchOptions& options, const Measure& measure) {
+  const TemporaryData data;
   std::optional<EmbeddedSystem> system;
   std::string endpoint = context.settings().client.broker;
   if (options.embedded) {
     EmbeddedOptions embedded;
     embedded.workers = options.workers;
+    embedded.data_dir = data.path();
     embedded.callboard_program = this_program();
-    embedded.broker_flags = {"--log-level", "warning"};
-    embedded.worker_flags = {"--log-level", "warning"};
+    embedded.broker_flags = {"--log-level", "error"};
+    embedded.worker_flags = {"--log-level", "error"};
     system.emplace(embedded);
     endpoint = system->endpoint();
   }

@@ -92,11 +92,9 @@ Command& Command::duration(const std::string& name, std::int64_t& milliseconds,
 }
 
 Command& Command::json_arguments(std::vector<std::string>& texts) {
-  constexpr int kArgumentsMax = 10'000;
   app_->add_option("arguments", texts, "The arguments, each one JSON value")
       ->type_name("JSON")
-      ->expected(0, kArgumentsMax)
-      ->allow_extra_args(false);  // or CLI11 would take [1,2] apart
+      ->expected(-1);
   return *this;
 }
 

@@ -12,6 +12,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -44,17 +47,37 @@ void add_everything(CLI::App& app, Context& context) {
   }
 }
 
+/// The command line in the form in which CLI11 takes it, last argument first. CLI11 would take
+/// [1,2] apart; a space in front, which means nothing in JSON, hides it.
+std::vector<std::string> arguments_of(int argc, char** argv) {
+  std::vector<std::string> out;
+  for (int i = argc - 1; i > 0; --i) {
+    out.emplace_back(argv[i]);
+    if (out.back().starts_with('[')) out.back().insert(0, " ");
+  }
+  return out;
+}
+
+/// What is wrong with a command line, where CLI11's words are not the best.
+std::string problem_of(const CLI::ParseError& error, const CLI::App& app) {
+  const auto left = app.remaining(true);
+  const bool no_command = error.get_name() == "RequiredError" && !left.empty() &&
+                          std::string_view(error.what()) == "A subcommand is required";
+  return no_command ? "no such command: " + left.front() : error.what();
+}
+
 int run(int argc, char** argv) {
   Context context;
   CLI::App app("Durable actors and tasks", "callboard");
   add_everything(app, context);
   try {
-    app.parse(argc, argv);
+    auto arguments = arguments_of(argc, argv);
+    app.parse(arguments);
     context.load_settings();
     return context.action();
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    return complain(ExitCode::usage, std::string(error.what()) + " (--help says more)");
+    return complain(ExitCode::usage, problem_of(error, app) + " (--help says more)");
   } catch (const Failure& failure) {
     return complain(failure.code(), failure.what());
   } catch (const Error& error) {

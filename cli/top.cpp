@@ -86,8 +86,8 @@ std::string as_text(const Sample& before, const Sample& now, std::size_t lines) 
          per_second(rate(before, now, "ended_error")) + "  commits " +
          per_second(rate(before, now, "commits")) + "\n";
   out += "calls " + print_count(stats.at("calls").get<std::uint64_t>()) + "  queues " +
-         cell(stats.at("queues")) + "  workers " + cell(stats.at("workers")) + "  clients " +
-         cell(stats.at("sessions")) + "\n\n";
+         cell(stats.at("queues")) + "  workers " + cell(stats.at("workers")) + "  connections " +
+         cell(stats.at("connections")) + "\n\n";
   const std::size_t workers = std::min<std::size_t>(now.workers.size(), 8);
   const std::size_t room = lines > workers + 8 ? lines - workers - 8 : 5;
   out += table({{"queue", "QUEUE"},

@@ -54,6 +54,7 @@ AdminResult stats(Core& core, const AdminRequest&) {
       .number("queues", core.queues_.size())
       .number("workers", core.workers_.size())
       .number("sessions", core.sessions_.size())
+      .number("connections", core.peers_.size())
       .number("submitted", counters.submitted)
       .number("accepted", counters.accepted)
       .number("refused", counters.refused)
