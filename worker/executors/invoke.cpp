@@ -73,7 +73,6 @@ bool says_cancelled() {
 Invocation prepare(const ActiveCall& call) {
   Invocation invocation;
   invocation.args = call.job.args.view();
-  invocation.separate = call.options && !call.options->refs.empty();
   invocation.core = call.incarnation->environment.core;
   return invocation;
 }

@@ -95,6 +95,7 @@ class Call:
         self.write = write        # appends the message to a FrameBuilder
         self.acknowledged = False
         self.parked = False
+        self.was_parked = False   # then only `again` or a result says that it is accepted
         self.status = None        # an error code once it has ended
         self.value = None
         self.repeats = 0          # results that came after the first
@@ -226,6 +227,7 @@ class Client:
                    if seq > accepted_through or seq in refused}
         for seq, call in self.calls.items():
             call.parked = False
+            call.was_parked = seq in refused
             call.acknowledged = seq not in pending
         creating = {call.handle.number for call in pending.values() if call.handle.target is None}
         for handle in self.handles.values():
@@ -308,7 +310,7 @@ class Client:
 
         call = self.new_call(handle, write)
         if handle.parked:
-            call.parked = True  # it would be parked; it leaves when there is room
+            call.parked = call.was_parked = True  # it would be; it leaves when there is room
         else:
             write(self)
         return call
@@ -458,7 +460,7 @@ class Client:
                 self.calls[seq].acknowledged = True
         for seq in range(self.accepted_through + 1, through + 1):
             call = self.calls.get(seq)
-            if call is not None and not call.parked:
+            if call is not None and not call.was_parked:
                 call.acknowledged = True
         self.accepted_through = max(self.accepted_through, through)
 
@@ -480,7 +482,7 @@ class Client:
         handle.parked = True
         for seq, call in self.calls.items():
             if call.handle is handle and seq >= first and not call.acknowledged:
-                call.parked = True
+                call.parked = call.was_parked = True
 
     def on_room(self, handle, room):
         """The parked calls, in their order, as many as there is room for."""
