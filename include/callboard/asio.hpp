@@ -15,13 +15,18 @@
 #include <callboard/future.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 
+#include <atomic>
 #include <coroutine>
 #include <exception>
 #include <memory>
@@ -32,7 +37,8 @@ namespace callboard {
 
 namespace detail {
 
-/// A handler that waits for a future, with its executor kept busy for it.
+/// A handler that waits for a future, with its executor kept busy for it. Cancelling the handler ends
+/// the wait, not the call.
 template <class T, class Handler>
 class FutureWait {
  public:
@@ -40,24 +46,41 @@ class FutureWait {
       : future_(std::move(future)), handler_(std::move(handler)),
         work_(boost::asio::get_associated_executor(handler_)) {}
 
-  /// Runs in the client's thread: only passes on to the handler's own executor.
   static void start(std::shared_ptr<FutureWait> wait) {
-    const auto& state = wait->future_.state();
-    notify_when_ready(state, [wait = std::move(wait)]() mutable {
-      const auto executor = wait->work_.get_executor();
-      boost::asio::post(executor, [wait = std::move(wait)] { wait->complete(); });
-    });
+    auto slot = boost::asio::get_associated_cancellation_slot(wait->handler_);
+    if (slot.is_connected()) {
+      slot.assign([weak = std::weak_ptr(wait)](boost::asio::cancellation_type type) {
+        if (type == boost::asio::cancellation_type::none) return;
+        if (auto waiting = weak.lock()) end(std::move(waiting), true);
+      });
+    }
+    const auto state = wait->future_.state();
+    notify_when_ready(state, [wait = std::move(wait)]() mutable { end(std::move(wait), false); });
   }
 
  private:
-  void complete() {
+  /// In whatever thread: only passes on to the handler's own executor. The first end counts.
+  static void end(std::shared_ptr<FutureWait> wait, bool cancelled) {
+    if (wait->ended_.exchange(true)) return;
+    const auto executor = wait->work_.get_executor();
+    boost::asio::post(executor,
+                      [wait = std::move(wait), cancelled] { wait->complete(cancelled); });
+  }
+
+  /// Throws what the call failed with, or that nobody waits for it any more.
+  static T value_of(const Future<T>& future, bool cancelled) {
+    if (cancelled) throw boost::system::system_error(boost::asio::error::operation_aborted);
+    return future.get();
+  }
+
+  void complete(bool cancelled) {
     const Future<T> future = std::move(future_);
     Handler handler = std::move(handler_);
     work_.reset();
     std::exception_ptr error;
     if constexpr (std::is_void_v<T>) {
       try {
-        future.get();
+        value_of(future, cancelled);
       } catch (...) {
         error = std::current_exception();
       }
@@ -65,7 +88,7 @@ class FutureWait {
     } else {
       T value{};
       try {
-        value = future.get();
+        value = value_of(future, cancelled);
       } catch (...) {
         error = std::current_exception();
       }
@@ -77,6 +100,7 @@ class FutureWait {
   Future<T> future_;
   Handler handler_;
   boost::asio::executor_work_guard<Executor> work_;
+  std::atomic<bool> ended_{false};
 };
 
 template <class T>
@@ -91,7 +115,8 @@ struct WaitSignature<void> {
 }  // namespace detail
 
 /// Waits for a future in the manner of any Asio completion token, with the signature
-/// void(std::exception_ptr, T), or void(std::exception_ptr) for Future<void>.
+/// void(std::exception_ptr, T), or void(std::exception_ptr) for Future<void>. When it is cancelled in
+/// the manner of Asio, the wait ends with operation_aborted; the call goes on.
 template <class T, class Token>
 auto async_get(const Future<T>& future, Token&& token) {
   return boost::asio::async_initiate<Token, typename detail::WaitSignature<T>::Type>(

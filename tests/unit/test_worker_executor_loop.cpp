@@ -1,7 +1,10 @@
 // Event loops as a resource: who blocks one is named, who has one of its own is not held up, and
 // what is left on one when its actor stops goes with it.
 
+#include "client/future_state.hpp"
 #include "tests/unit/worker_lounge.hpp"
+
+#include <callboard/future.hpp>
 
 namespace callboard::worker {
 
@@ -15,7 +18,73 @@ inline constexpr Task<&later> later_task{"later"};
 void hold() { scene->gate.pass(); }
 inline constexpr Task<&hold> hold_task{"hold"};
 
+/// What readers wait for.
+client::StatePtr pending;
+
+class Reader {
+ public:
+  Async<int> read() {
+    const Future<int> future(pending);
+    scene->note("reads");
+    const std::uint64_t mine = this_call().id().seq;
+    const int n = co_await future;
+    co_return this_call().id().seq == mine ? n : -1;
+  }
+  Async<void> leave_reading() {
+    asio::co_spawn(co_await asio::this_coro::executor, read(), asio::detached);
+  }
+
+ private:
+  friend consteval auto describe(Class<Reader> c) {
+    return c.name("Reader").method<&Reader::read>("read")
+        .method<&Reader::leave_reading>("leave_reading");
+  }
+};
+
 using EventLoopTest = LoungeTest;
+
+class AwaitedFutureTest : public LoungeTest {
+ protected:
+  AwaitedFutureTest() { pending = std::make_shared<client::FutureState>(nullptr, false); }
+  ~AwaitedFutureTest() override {
+    executors_.clear();
+    pending.reset();
+  }
+  static void answer(int n) {
+    const std::string bytes = encode(n);
+    pending->finish(Errc::ok, wire::Body{bytes, {}});
+    pending->run_followers();
+  }
+};
+
+TEST_F(AwaitedFutureTest, ValueComesToTheCoroutineOnItsOwnLoop) {
+  Executor& reader = actor<Reader>({});
+  const std::uint64_t first = call(reader, "read");
+  const std::uint64_t second = call(reader, "read");
+  ASSERT_TRUE(scene_.wait_for_lines(2));
+  answer(17);
+  EXPECT_EQ(result<int>(first), 17);
+  EXPECT_EQ(result<int>(second), 17);
+}
+
+TEST_F(AwaitedFutureTest, CancellingTheCallEndsTheWaitAndALateAnswerIsForNobody) {
+  Executor& reader = actor<Reader>({});
+  const std::uint64_t lease = call(reader, "read");
+  ASSERT_TRUE(scene_.wait_for_lines(1));
+  EXPECT_EQ(reader.revoke(lease, true), Revoked::stopping);
+  EXPECT_EQ(outcome(lease).status, Errc::cancelled);
+  answer(17);
+  EXPECT_EQ(result<int>(call(reader, "read")), 17);
+}
+
+TEST_F(AwaitedFutureTest, AnswerThatComesAfterTheActorIsGoneHarmsNobody) {
+  Executor& reader = actor<Reader>({});
+  outcome(call(reader, "leave_reading"));
+  ASSERT_TRUE(scene_.wait_for_lines(1));
+  stop(reader);
+  executors_.clear();
+  answer(17);
+}
 
 TEST_F(EventLoopTest, MethodThatBlocksTheLoopIsNamedWhileItBlocksAndAfterwards) {
   environment_.loop_warn_ms = 5;

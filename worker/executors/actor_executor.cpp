@@ -265,6 +265,10 @@ void ActorExecutor::stats(std::vector<GroupStats>& out) const {
   out.clear();
   const std::size_t groups = lanes_.size() - (coroutines_apart_ ? 1 : 0);
   for (std::size_t i = 0; i < groups; ++i) out.push_back(lanes_[i]->stats());
+  if (!coroutines_apart_) return;
+  const GroupStats apart = lanes_.back()->stats();
+  out.front().queued += apart.queued;
+  out.front().running += apart.running;
 }
 
 std::unique_ptr<Executor> make_actor_executor(const Environment& environment,

@@ -48,33 +48,45 @@ namespace asio = boost::asio;
 constexpr int kTurnCalls = 64;
 constexpr std::int64_t kTurnUs = 1000;
 
+/// A loop lives as long as any executor that leads to it.
+struct Loop {
+  struct Context : asio::io_context {
+    using asio::io_context::io_context;
+    /// Destroys whatever still waits on it.
+    void end() { shutdown(); }
+  };
+
+  explicit Loop(const Incarnation& incarnation)
+      : state{.meter{incarnation.environment, incarnation.spec.slot}} {}
+
+  LoopState state;
+  Context context{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+  asio::steady_timer deadline{context};
+};
+
 /// What a coroutine needs beside its call.
 struct Coroutine final : CallExtension {
+  explicit Coroutine(std::shared_ptr<Loop> its_loop) : loop(std::move(its_loop)) {}
+
+  const std::shared_ptr<Loop> loop;
   asio::cancellation_signal stop;
   Invocation invocation;
   bool past_deadline = false;
-};
-
-/// What has a loop beneath it and goes away with it.
-struct Loop {
-  asio::io_context context{1};
-  asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
-  asio::steady_timer deadline{context};
 };
 
 class AsyncLane final : public Lane {
  public:
   explicit AsyncLane(const LaneSettings& settings)
       : Lane(settings),
-        loop_(std::make_unique<Loop>()),
-        meter_(incarnation().environment, incarnation().spec.slot),
+        loop_(std::make_shared<Loop>(incarnation())),
         watch_(LoopWatch::shared()) {
-    watch_->add(meter_);
+    watch_->add(loop_->state.meter);
   }
   ~AsyncLane() override {
     join();
     close();
-    watch_->remove(meter_);
+    watch_->remove(loop_->state.meter);
   }
 
   void start(std::function<void()> first) override {
@@ -90,9 +102,11 @@ class AsyncLane final : public Lane {
     if (thread_.joinable()) thread_.join();
   }
   void close() override {
-    std::unique_ptr<Loop> loop;  // destroyed after the lock is gone
-    const std::lock_guard lock(mutex_);
-    loop_.swap(loop);
+    {
+      const std::lock_guard lock(mutex_);
+      if (loop_->state.closed.exchange(true)) return;
+    }
+    loop_->context.end();
   }
 
  protected:
@@ -121,7 +135,7 @@ class AsyncLane final : public Lane {
   void change(Change make) {
     const std::lock_guard lock(mutex_);
     make();
-    if (loop_) schedule_pump();
+    if (!loop_->state.closed.load(std::memory_order_relaxed)) schedule_pump();
   }
   /// Lane, or under the lock.
   void schedule_pump() {
@@ -164,11 +178,10 @@ class AsyncLane final : public Lane {
   bool open_ = false;
   bool finishing_ = false;
   bool retired_ = false;
-  std::unique_ptr<Loop> loop_;  ///< null after close()
 
   std::atomic<bool> pump_posted_{false};
-  LoopMeter meter_;
-  std::shared_ptr<LoopWatch> watch_;
+  const std::shared_ptr<Loop> loop_;
+  const std::shared_ptr<LoopWatch> watch_;
   std::thread thread_;
 };
 
@@ -255,7 +268,7 @@ bool AsyncLane::begin_next(std::int64_t now) {
   } else {
     Invocation invocation;
     {
-      const LoopMeter::Scope busy(meter_, call.method);
+      const LoopMeter::Scope busy(loop_->state.meter, call.method);
       invoke(call, invocation);
     }
     finish(call, invocation);
@@ -265,7 +278,7 @@ bool AsyncLane::begin_next(std::int64_t now) {
 }
 
 void AsyncLane::spawn(ActiveCall& call) {
-  if (!call.extension) call.extension = std::make_unique<Coroutine>();
+  if (!call.extension) call.extension = std::make_unique<Coroutine>(loop_);
   Coroutine& coroutine = coroutine_of(call);
   coroutine.invocation = prepare(call);
   coroutine.past_deadline = false;
@@ -274,7 +287,7 @@ void AsyncLane::spawn(ActiveCall& call) {
     deadlines_.emplace(call.job.deadline_us, &call);
     arm_deadline();
   }
-  const CallExecutor executor(loop_->context.get_executor(), CallReference(call), meter_);
+  const CallExecutor executor(loop_->context.get_executor(), CallReference(call), loop_->state);
   asio::co_spawn(asio::any_io_executor(executor),
                  call.method->coroutine(incarnation().object, coroutine.invocation),
                  asio::bind_cancellation_slot(

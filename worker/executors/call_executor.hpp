@@ -4,8 +4,9 @@
 // starts with this_coro::executor inherits it. So this_call(), the crash handler and the stall
 // meter are right in every piece of it, however many coroutines take turns on the loop.
 //
-// It is small enough that any_io_executor keeps it without allocating. It refers to its call, so
-// that a socket which an actor keeps may keep its executor too.
+// It is small enough that any_io_executor keeps it without allocating. It refers to its call, and
+// the call to its loop, so whoever keeps an executor beyond the end of its actor does no harm: what
+// is posted to it then is destroyed instead of run.
 //
 // Thread safety: like the executor inside.
 #pragma once
@@ -17,16 +18,22 @@
 #include <boost/asio/query.hpp>
 #include <boost/asio/require.hpp>
 
-#include <type_traits>
+#include <atomic>
 #include <utility>
 
 namespace callboard::worker {
 
+/// What an executor needs of its loop.
+struct LoopState {
+  LoopMeter meter;
+  std::atomic<bool> closed{false};
+};
+
 template <class Inner>
 class CallExecutor {
  public:
-  CallExecutor(Inner inner, CallReference call, LoopMeter& meter) noexcept
-      : inner_(std::move(inner)), call_(std::move(call)), meter_(&meter) {}
+  CallExecutor(Inner inner, CallReference call, LoopState& loop) noexcept
+      : inner_(std::move(inner)), call_(std::move(call)), loop_(&loop) {}
 
   template <class Property>
     requires boost::asio::can_query_v<const Inner&, Property>
@@ -39,14 +46,14 @@ class CallExecutor {
     requires boost::asio::can_require_v<const Inner&, Property>
   auto require(const Property& property) const {
     auto inner = boost::asio::require(inner_, property);
-    return CallExecutor<decltype(inner)>(std::move(inner), call_, *meter_);
+    return CallExecutor<decltype(inner)>(std::move(inner), call_, *loop_);
   }
 
   template <class Function>
   void execute(Function&& function) const {
-    inner_.execute([call = call_, meter = meter_,
-                    run = std::forward<Function>(function)]() mutable {
-      const LoopMeter::Scope busy(*meter, call->method);
+    if (loop_->closed.load(std::memory_order_acquire)) return;
+    inner_.execute([call = call_, loop = loop_, run = std::forward<Function>(function)]() mutable {
+      const LoopMeter::Scope busy(loop->meter, call->method);
       const RunningScope scope(*call.get());
       std::move(run)();
     });
@@ -62,7 +69,7 @@ class CallExecutor {
  private:
   Inner inner_;
   CallReference call_;
-  LoopMeter* meter_;
+  LoopState* loop_;
 };
 
 }  // namespace callboard::worker

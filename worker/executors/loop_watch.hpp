@@ -24,6 +24,7 @@ struct Method;
 /// What one loop is doing now.
 class LoopMeter {
  public:
+  /// `environment` outlives every Scope, and the time between LoopWatch::add() and remove().
   LoopMeter(const Environment& environment, std::uint32_t slot)
       : environment_(environment), slot_(slot) {}
 
