@@ -37,8 +37,8 @@ namespace callboard {
 
 namespace detail {
 
-/// A handler that waits for a future, with its executor kept busy for it. Cancelling the handler ends
-/// the wait, not the call.
+/// A handler that waits for a future, with its executor kept busy for it. Cancelling the handler
+/// ends the wait, not the call.
 template <class T, class Handler>
 class FutureWait {
  public:
@@ -115,8 +115,8 @@ struct WaitSignature<void> {
 }  // namespace detail
 
 /// Waits for a future in the manner of any Asio completion token, with the signature
-/// void(std::exception_ptr, T), or void(std::exception_ptr) for Future<void>. When it is cancelled in
-/// the manner of Asio, the wait ends with operation_aborted; the call goes on.
+/// void(std::exception_ptr, T), or void(std::exception_ptr) for Future<void>. When it is cancelled
+/// in the manner of Asio, the wait ends with operation_aborted; the call goes on.
 template <class T, class Token>
 auto async_get(const Future<T>& future, Token&& token) {
   return boost::asio::async_initiate<Token, typename detail::WaitSignature<T>::Type>(
