@@ -7,9 +7,6 @@ namespace callboard::client {
 
 namespace {
 
-/// How many parked calls are offered at once when it is not known how much room there is.
-constexpr std::uint64_t kProbeCalls = 64;
-
 /// Whether the broker refuses what follows until it hears `resume`. It does not where the queue
 /// itself is not there: then every call is refused for that reason.
 bool holds_back(Errc code) {
@@ -32,7 +29,7 @@ bool Session::on_message(Instant now, std::uint64_t type, std::uint32_t fields,
                          wire::FrameReader& in, wire::LinkOut& out) {
   switch (static_cast<wire::Type>(type)) {
     case wire::Type::result: return on_result(now, fields, in);
-    case wire::Type::accepted: return on_accepted(now, fields, in, out);
+    case wire::Type::accepted: return on_accepted(fields, in);
     case wire::Type::refused: return on_refused(fields, in);
     case wire::Type::opened: return on_opened(fields, in);
     case wire::Type::parked: return on_parked(fields, in);
@@ -80,8 +77,7 @@ bool Session::on_opened(std::uint32_t fields, wire::FrameReader& in) {
   return true;
 }
 
-bool Session::on_accepted(Instant now, std::uint32_t fields, wire::FrameReader& in,
-                          wire::LinkOut& out) {
+bool Session::on_accepted(std::uint32_t fields, wire::FrameReader& in) {
   wire::Accepted message;
   if (!read(in, fields, message)) return false;
   const std::uint64_t through = std::min(message.through, sent_through_);
@@ -100,7 +96,6 @@ bool Session::on_accepted(Instant now, std::uint32_t fields, wire::FrameReader& 
       if (record != nullptr && record->state == CallState::resent) accept(seq, *record);
     }
   }
-  offer_parked(now, out);
   return true;
 }
 
@@ -187,7 +182,6 @@ void Session::park(std::uint64_t seq, CallRecord& record, Handle& to) {
   record.state = CallState::parked;
   to.resent_calls.erase(seq);
   to.parked_calls.insert(seq);
-  parking_.insert(record.handle);
   limbo_.insert(seq);
 }
 
@@ -198,16 +192,20 @@ bool Session::on_room(Instant now, std::uint32_t fields, wire::FrameReader& in,
   if (message.handle >= handles_.size() || !handle(message.handle).open) return true;
   Handle& to = handle(message.handle);
   to.parked = false;
-  // One more than there is room for: it is parked again and keeps our place in the line.
-  const std::uint64_t count = message.calls < kUnbounded ? message.calls + 1 : message.calls;
-  const std::uint64_t offered = resend_parked(now, to, count, out);
-  if (offered < message.calls && to.held.empty()) {
-    // Nothing is left that needs it: the room is for others.
-    markers_.push_back({.after = sent_through_, .what = Marker::What::resume,
-                        .handle = message.handle});
-  }
-  if (to.parked_calls.empty() && to.held.empty()) tell_parked(message.handle, to, false);
+  const std::uint64_t offered = resend_parked(now, to, message.calls, out);
+  to.room_left = offered < message.calls;
+  if (to.parked_calls.empty()) parking_done(message.handle, to);
   return true;
+}
+
+void Session::parking_done(std::uint32_t number, Handle& to) {
+  if (!to.held.empty()) return;  // release_held() comes back here
+  if (to.room_left) {
+    // What nobody needs is for others.
+    to.room_left = false;
+    markers_.push_back({.after = last_seq_, .what = Marker::What::resume, .handle = number});
+  }
+  tell_parked(number, to, false);
 }
 
 std::uint64_t Session::resend_parked(Instant now, Handle& to, std::uint64_t count,
@@ -226,17 +224,6 @@ std::uint64_t Session::resend_parked(Instant now, Handle& to, std::uint64_t coun
     ++offered;
   }
   return offered;
-}
-
-void Session::offer_parked(Instant now, wire::LinkOut& out) {
-  // Handles whose offered calls were all accepted, and whose queue is not known to be full: the
-  // rest is offered too.
-  for (auto at = parking_.begin(); at != parking_.end();) {
-    Handle& to = handle(*at);
-    if (!to.parked && to.resent_calls.empty()) resend_parked(now, to, kProbeCalls, out);
-    if (to.parked_calls.empty() && to.held.empty()) tell_parked(*at, to, false);
-    at = to.parked_calls.empty() ? parking_.erase(at) : std::next(at);
-  }
 }
 
 void Session::tell_parked(std::uint32_t number, Handle& to, bool parked) {

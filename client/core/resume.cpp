@@ -61,7 +61,6 @@ void Session::settle_sent(const wire::Welcome& welcome, bool new_epoch) {
   }
   accepted_through_ = through;
   limbo_.clear();
-  parking_.clear();
   drop_kept();
 }
 
@@ -100,7 +99,7 @@ void Session::reopen_handles() {
     Handle& to = *handles_[number];
     if (!to.open) continue;
     to.answers_due = 0;
-    to.parked = false;
+    to.parked = to.room_left = false;
     to.parked_calls.clear();
     to.resent_calls.clear();
     if (to.held.empty()) tell_parked(number, to, false);
@@ -191,7 +190,6 @@ void Session::on_session_unknown(Instant) {
   }
   resends_.clear();
   limbo_.clear();
-  parking_.clear();
   closed_.clear();
   accepted_through_ = sent_through_;
   drop_kept();
@@ -241,7 +239,6 @@ void Session::end(Errc code, const std::string& text) {
     sink_.on_opened(number, opened);
   }
   holding_.clear();
-  parking_.clear();
   closing_.clear();
   limbo_.clear();
   resends_.clear();

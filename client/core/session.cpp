@@ -297,7 +297,7 @@ void Session::release_held() {
       ++at;
       continue;
     }
-    if (to.parked_calls.empty() && !to.parked) tell_parked(*at, to, false);
+    if (to.parked_calls.empty() && !to.parked) parking_done(*at, to);
     at = holding_.erase(at);
   }
 }

@@ -210,7 +210,7 @@ class Session final : public wire::LinkMember {
 
   // answers.cpp: what arrives
   bool on_opened(std::uint32_t fields, wire::FrameReader& in);
-  bool on_accepted(Instant now, std::uint32_t fields, wire::FrameReader& in, wire::LinkOut& out);
+  bool on_accepted(std::uint32_t fields, wire::FrameReader& in);
   bool on_refused(std::uint32_t fields, wire::FrameReader& in);
   bool on_result(Instant now, std::uint32_t fields, wire::FrameReader& in);
   bool on_parked(std::uint32_t fields, wire::FrameReader& in);
@@ -219,7 +219,7 @@ class Session final : public wire::LinkMember {
   bool on_admin_answer(std::uint32_t fields, wire::FrameReader& in);
   void park(std::uint64_t seq, CallRecord& record, Handle& to);
   std::uint64_t resend_parked(Instant now, Handle& to, std::uint64_t count, wire::LinkOut& out);
-  void offer_parked(Instant now, wire::LinkOut& out);
+  void parking_done(std::uint32_t number, Handle& to);
   void tell_parked(std::uint32_t number, Handle& to, bool parked);
   void accept(std::uint64_t seq, CallRecord& record);
   void forget(std::uint64_t seq, CallRecord& record);
@@ -255,7 +255,6 @@ class Session final : public wire::LinkMember {
   std::set<std::uint64_t> limbo_;      ///< numbers of parked and resent calls
   std::deque<std::uint64_t> resends_;  ///< below sent_through_, to leave before anything else
   std::set<std::uint32_t> holding_;    ///< handles with held calls
-  std::set<std::uint32_t> parking_;    ///< handles with parked calls
   std::uint64_t with_deadline_ = 0;    ///< unsent or held calls that have one
 
   std::deque<Kept> kept_;

@@ -227,6 +227,8 @@ template <>
 struct Codec<const char*> : Codec<std::string_view> {};
 template <>
 struct Codec<char*> : Codec<std::string_view> {};
+template <std::size_t N>
+struct Codec<char[N]> : Codec<std::string_view> {};
 
 template <>
 struct Codec<Bytes> {
