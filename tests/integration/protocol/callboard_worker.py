@@ -26,7 +26,7 @@ CLIENT, WORKER, SUPERVISOR = 0, 1, 2  # roles
 SERIAL = 1                            # mode
 
 OK, TASK_ERROR, EXPIRED, UNKNOWN_METHOD, BAD_ARGUMENTS = 0, 1, 5, 10, 13
-CONSTRUCTOR_FAILED, CANCELLED, UNKNOWN_CLASS = 18, 6, 9
+CONSTRUCTOR_FAILED, UNKNOWN_SESSION = 18, 23
 CANCELLED_BEFORE_START, TOO_LATE, UNKNOWN_LEASE = 0, 3, 5
 
 
@@ -119,7 +119,7 @@ class Connection:
                 self.heartbeat = fields[3]["heartbeat_ms"] / 1000
                 self.builder = None
                 self.on_welcome()
-            elif kind == GOODBYE:
+            elif kind == GOODBYE and not self.begin_anew(fields[0]):
                 self.goodbye = fields[:2]
             elif kind == WHO and self.welcome is not None:
                 self.say_hello()
@@ -128,6 +128,10 @@ class Connection:
 
     def put_big_value_in(self, kind, fields, big):
         pass
+
+    def begin_anew(self, code):
+        """Whether this goodbye only meant that a session is not known."""
+        return False
 
     def on_welcome(self):
         pass
@@ -200,6 +204,15 @@ class Worker(Connection):
         if self.known:
             info["resume"] = True
         return info
+
+    def begin_anew(self, code):
+        """The session, which this worker never used, is gone; actors and calls are not."""
+        if code != UNKNOWN_SESSION:
+            return False
+        self.session = random.getrandbits(55) | 2
+        self.known = False
+        self.say_hello()
+        return True
 
     def on_welcome(self):
         self.known = True
