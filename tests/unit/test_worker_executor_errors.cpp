@@ -5,6 +5,7 @@
 #include <callboard/context.hpp>
 
 #include <exception>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -199,12 +200,15 @@ TEST_P(EveryExecutorTest, RevokingWhileCallsRunNeverLosesOrDoublesAnOutcome) {
   Executor& p = printer();
   constexpr std::uint64_t kCalls = 20'000;
   std::size_t returned = 0;
+  std::set<std::uint64_t> asked;
   for (std::uint64_t sent = 0; sent < kCalls; sent += 20) {
     std::vector<Job> jobs;
     for (int i = 0; i < 20; ++i) jobs.push_back(job("print", i));
     p.submit(jobs);
     for (std::uint64_t lease = sent + 20; lease > sent; lease -= 4) {
-      if (p.revoke(lease, lease % 8 == 0) == Revoked::returned) ++returned;
+      const Revoked answer = p.revoke(lease, lease % 8 == 0);
+      if (answer == Revoked::returned) ++returned;
+      if (answer == Revoked::stopping) asked.insert(lease);
     }
   }
   ASSERT_TRUE(host_.wait_for_outcomes(kCalls));
@@ -213,7 +217,9 @@ TEST_P(EveryExecutorTest, RevokingWhileCallsRunNeverLosesOrDoublesAnOutcome) {
   std::size_t refused = 0;  // asked to stop between its claim and its beginning
   for (const auto& [lease, ended] : host_.outcomes) {
     if (ended.fate == Outcome::Fate::returned) ++not_begun;
-    if (ended.fate == Outcome::Fate::refused) ++refused;
+    if (ended.fate != Outcome::Fate::refused) continue;
+    ++refused;
+    EXPECT_TRUE(asked.contains(lease)) << "another call's request to stop";
   }
   EXPECT_EQ(not_begun, returned);
   EXPECT_EQ(host_.begun.size(), kCalls - returned - refused);

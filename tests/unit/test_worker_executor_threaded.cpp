@@ -40,6 +40,8 @@ class Hall {
 
 int twice(int n) { return 2 * n; }
 inline constexpr Task<&twice> twice_task{"twice"};
+int fail() { throw std::runtime_error("on purpose"); }
+inline constexpr Task<&fail> fail_task{"fail"};
 void hold() { scene->gate.pass(); }
 inline constexpr Task<&hold> hold_task{"hold"};
 std::string who() {
@@ -216,6 +218,20 @@ TEST_F(ThreadedExecutorTest, TasksRunOnAsManyThreadsAsThereAreSlots) {
   EXPECT_EQ(result<std::string>(call(pool, "who")), "who/who");
   EXPECT_EQ(scene_.gate.most_inside(), 3);
   stop(pool);
+}
+
+TEST_F(ThreadedExecutorTest, TaskThatMayBeRetriedHoldsNothingEvenOnASingleSlot) {
+  registry_.add<fail_task>().add<twice_task>();
+  Executor& pool = tasks(1);
+  Job failing = job("fail");
+  wire::CallOptions options;
+  options.max_retries = 3;
+  options.retry_on.emplace().which = wire::RetryOn::Which::all;
+  failing.options = encoded(options);
+  const std::uint64_t failed = submit(pool, std::move(failing));
+  EXPECT_EQ(result<int>(call(pool, "twice", 4)), 8);
+  EXPECT_EQ(outcome(failed).status, Errc::task_error);
+  EXPECT_FALSE(outcome(failed).held);
 }
 
 TEST_F(ThreadedExecutorTest, UnknownTaskIsAnErrorThatNamesIt) {

@@ -36,6 +36,8 @@ ActiveCall& CallPool::acquire() {
   }
   ActiveCall& call = *spare_.pop_front();
   call.references.store(1, std::memory_order_relaxed);
+  // Here and not when it was freed: I/O may have asked it to stop in the moment in which it ended.
+  call.running.cancel_requested.store(false, std::memory_order_relaxed);
   return call;
 }
 
@@ -87,14 +89,17 @@ void CallPool::close() {
   if (last) delete this;
 }
 
+void CallPool::drop_arguments(ActiveCall& call) {
+  call.job.args.part = Blob();
+  trim(call.job.args.text, kSpareBytesMax);
+}
+
 // Leaves Job::lease alone: the I/O thread may be looking for one.
 void CallPool::clear(ActiveCall& call) {
   call.job.ticket = 0;
-  call.job.args.part = Blob();
-  trim(call.job.args.text, kSpareBytesMax);
+  drop_arguments(call);
   trim(call.job.options, kSpareBytesMax);
   call.options.reset();
-  call.running.cancel_requested.store(false, std::memory_order_relaxed);
   call.lingers = false;
   call.state.store(ActiveCall::State::free, std::memory_order_release);
 }

@@ -154,6 +154,9 @@ class CallPool {
 
   /// I/O. A free call with one reference, for the executor.
   ActiveCall& acquire();
+  /// Frees the arguments of a call that has ended; a short buffer stays for the next one. REQUIRES:
+  /// the caller has claimed the call.
+  static void drop_arguments(ActiveCall& call);
   /// Any thread. Gives up the executor's reference of each; empties the queue.
   void release(CallQueue& ended);
 

@@ -153,9 +153,9 @@ void Lane::conclude(ActiveCall& call, const ErrorInfo* error, bool may_hold, std
   const std::int64_t average = service_us_.load(std::memory_order_relaxed);
   service_us_.store(average + (now_us - call.began_us - average) / kServiceWeight,
                     std::memory_order_relaxed);
-  // A queue may keep the call's memory for long; its bytes can go now. Nothing that a coroutine
-  // left behind may be blamed on whoever gets its slot of the recorder next.
-  call.job.args.part = Blob();
+  // It may be a while until the call's memory is used again.
+  CallPool::drop_arguments(call);
+  // Nothing that a coroutine left behind is blamed on whoever gets its slot of the recorder next.
   call.job.ticket = 0;
   call.state.store(ActiveCall::State::ended, std::memory_order_release);
   count_one(ended_);
@@ -171,7 +171,8 @@ void Lane::report(Outcome& outcome, bool more_soon) {
 }
 
 bool Lane::is_retried(const ActiveCall& call, const ErrorInfo& error) const {
-  if (error.code != Errc::task_error) return false;
+  const bool task = incarnation().entry.construct == nullptr;
+  if (task || error.code != Errc::task_error) return false;  // tasks keep no order
   const wire::ActorOptions& actor = incarnation().spec.options;
   std::int32_t retries = actor.max_retries;
   const wire::RetryOn* retry_on = actor.retry_on ? &*actor.retry_on : nullptr;
