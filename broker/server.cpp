@@ -24,6 +24,7 @@ namespace {
 
 /// Frames of one turn. More would keep answers waiting that could go out.
 constexpr std::size_t kFramesPerTurn = 1024;
+constexpr std::size_t kFramesAtOnce = 16;
 /// Effects may lose peers, which has effects; what remains after this waits for the next turn.
 constexpr int kFlushRounds = 4;
 /// How long the end of a broker may take for what Redis has not answered yet.
@@ -86,6 +87,7 @@ class BrokerServer::Loop : private StoreReader {
   void wait(long wait_ms);
   long wait_ms() const;
   void step(const Event& event) { broker_->step(now_, event, effects_); }
+  bool wants_frames() const { return serving_ && !broker_->congested(); }
   void take_frames();
   void take_news();
   void begin_serving();
@@ -154,12 +156,13 @@ long BrokerServer::Loop::wait_ms() const {
 }
 
 void BrokerServer::Loop::wait(long wait_ms) {
+  // Once asked to stop these stay readable, and would end every wait at once.
   std::array<WatchedFd, 3> watched = {{
-      {stop_fd_, true, false, false},
-      {options_.stop_fd, true, false, false},
+      {stopping_ ? -1 : stop_fd_, true, false, false},
+      {stopping_ ? -1 : options_.stop_fd, true, false, false},
       {store_->fd(), store_->wants_read(), store_->wants_write(), false},
   }};
-  router_->wait(watched, wait_ms, serving_);
+  router_->wait(watched, wait_ms, wants_frames());
   stopping_ = stopping_ || watched[0].ready || watched[1].ready;
   store_ready_ = watched[2].ready;
 }
@@ -179,12 +182,20 @@ void BrokerServer::Loop::turn(long wait_ms) {
 }
 
 void BrokerServer::Loop::take_frames() {
-  router_->receive(
-      serving_ ? kFramesPerTurn : 0,
-      [this](PeerId peer, const wire::FrameView& frame) { step(FrameArrived{peer, frame}); },
-      [this](PeerId peer) {
-        if (serving_) step(PeerLost{peer});
-      });
+  const auto on_lost = [this](PeerId peer) {
+    if (serving_) step(PeerLost{peer});
+  };
+  const auto on_frame = [this](PeerId peer, const wire::FrameView& frame) {
+    step(FrameArrived{peer, frame});
+  };
+  if (!wants_frames()) {
+    router_->receive(0, on_frame, on_lost);
+    return;
+  }
+  // A frame may hold thousands of calls: in small portions the batch stays near its bound.
+  for (std::size_t taken = 0; taken < kFramesPerTurn && wants_frames(); taken += kFramesAtOnce) {
+    if (router_->receive(kFramesAtOnce, on_frame, on_lost) < kFramesAtOnce) break;
+  }
 }
 
 void BrokerServer::Loop::take_news() {

@@ -49,7 +49,8 @@ SessionOptions Core::session_options(const ClientOptions& options) {
 }
 
 Core::Core(ClientOptions options, Connection* connection)
-    : options_(std::move(options)), session_(session_options(options_), *this),
+    : options_(std::move(options)),
+      session_(session_options(options_), *this),
       connection_(connection) {
   if (connection_ == nullptr) {
     ConnectionOptions made;
@@ -230,7 +231,8 @@ void Core::tell_refusals(Instant now) {
       if (refusal.token == 0) continue;
       FutureState& state = FutureState::of(refusal.token);
       finished.push_back(state.release());
-      if (state.finish(refusal.status, {refusal.error, Blob()})) sleepers_.push_back(finished.back());
+      if (state.finish(refusal.status, {refusal.error, Blob()}))
+        sleepers_.push_back(finished.back());
     }
   }
   take(now, taking_);

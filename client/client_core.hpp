@@ -1,8 +1,8 @@
 // What a Client is made of: the way from any thread into the session and back to the futures.
 //
-// Threads: API functions are called by any thread and only append to buffers under a short lock; the
-// connection's thread takes what gathered once a turn, steps the session, and answers futures, all
-// of one turn before it wakes anyone. Sink and LinkMember functions run in that thread only.
+// Threads: API functions are called by any thread and only append to buffers under a short lock;
+// the connection's thread takes what gathered once a turn, steps the session, and answers futures,
+// all of one turn before it wakes anyone. Sink and LinkMember functions run in that thread only.
 //
 // Life: the connection's thread refers to the core, so the core keeps itself alive until close(),
 // which ends the session and (where the core made the connection) joins the thread. After close()
@@ -98,11 +98,11 @@ class Core final : public wire::LinkMember,
     FutureState* state = nullptr;
     std::uint32_t slot = 0;
     std::uint32_t method = 0;
-    std::uint32_t at = 0;             ///< of the arguments in `bytes`, then the options
+    std::uint32_t at = 0;  ///< of the arguments in `bytes`, then the options
     std::uint32_t args_bytes = 0;
     std::uint32_t options_bytes = 0;
-    std::uint32_t extra = kNone;      ///< in `extras`
-    std::uint32_t command = kNone;    ///< in `commands`: not a call
+    std::uint32_t extra = kNone;    ///< in `extras`
+    std::uint32_t command = kNone;  ///< in `commands`: not a call
     std::uint8_t flags = 0;
   };
   using Command = std::function<void(Instant now)>;
@@ -181,19 +181,19 @@ class Core final : public wire::LinkMember,
   const ClientOptions options_;
   Session session_;
   std::unique_ptr<Connection> own_connection_;
-  Connection* connection_;             ///< null once closed
+  Connection* connection_;  ///< null once closed
   Callbacks callbacks_;
-  std::shared_ptr<Core> keep_alive_;   ///< guarded by mutex_
+  std::shared_ptr<Core> keep_alive_;  ///< guarded by mutex_
   std::atomic<std::thread::id> in_thread_{};
   std::atomic<std::uint64_t> unanswered_{0};
 
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;  ///< room, connected, ended
-  Gathered gathered_;                  ///< guarded by mutex_, as is all below
+  Gathered gathered_;                        ///< guarded by mutex_, as is all below
   std::vector<std::string> spare_bytes_;
   std::uint64_t unaccepted_calls_ = 0;
   std::uint64_t unaccepted_bytes_ = 0;
-  std::uint32_t waiting_ = 0;          ///< threads that wait for `changed_`
+  std::uint32_t waiting_ = 0;  ///< threads that wait for `changed_`
   std::vector<std::uint32_t> free_slots_;
   std::uint32_t slots_made_ = 0;
   bool connected_ = false;
@@ -209,8 +209,8 @@ class Core final : public wire::LinkMember,
   std::vector<std::uint32_t> slot_of_handle_;
   std::map<Token, StatePtr> requests_;
   Token last_request_ = 0;
-  std::vector<StatePtr> sleepers_;     ///< to be woken at the end of the turn
-  bool answered_ = false;              ///< something became ready in this turn
+  std::vector<StatePtr> sleepers_;  ///< to be woken at the end of the turn
+  bool answered_ = false;           ///< something became ready in this turn
   struct Refusal {
     Token token = 0;
     std::uint32_t handle = 0;

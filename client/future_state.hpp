@@ -1,9 +1,9 @@
 // What all copies of a future share: the answer, who sleeps for it, and what follows from it.
 //
-// Thread safety: finish() and number() are called by one thread (the client's own, or whoever made a
-// state that needs no broker) and finish() once; the rest from any thread.
-// Invariant: the answer never changes after ready() is true. A state that waits for an answer keeps
-// itself alive, so its address is its Token.
+// Thread safety: finish() and number() are called by one thread (the client's own, or whoever made
+// a state that needs no broker) and finish() once; the rest from any thread. Invariant: the answer
+// never changes after ready() is true. A state that waits for an answer keeps itself alive, so its
+// address is its Token.
 #pragma once
 
 #include "client/core/call_table.hpp"

@@ -25,9 +25,9 @@ static_assert(same<int>(CancelAnswer::needs_consent) ==
 
 wire::RetryOn retry_on_of(const RetryOn& retry_on) {
   wire::RetryOn made;
-  made.which = retry_on.all               ? wire::RetryOn::Which::all
-               : retry_on.types.empty()   ? wire::RetryOn::Which::none
-                                          : wire::RetryOn::Which::listed;
+  made.which = retry_on.all             ? wire::RetryOn::Which::all
+               : retry_on.types.empty() ? wire::RetryOn::Which::none
+                                        : wire::RetryOn::Which::listed;
   if (!retry_on.all) made.types = retry_on.types;
   return made;
 }
@@ -127,7 +127,8 @@ wire::ActorOptions prepare_options(const ActorOptions& options) {
   made.max_retries = attempts(options.max_retries, "max_retries");
   made.dedicated = options.dedicated;
   made.max_batch_size = options.max_batch_size;
-  if (options.batch_wait.count() < 0) raise(Errc::invalid_option, "batch_wait must not be negative");
+  if (options.batch_wait.count() < 0)
+    raise(Errc::invalid_option, "batch_wait must not be negative");
   made.batch_wait_us = options.batch_wait.count();
   made.durability = same<wire::Durability>(options.durability);
   made.resources.assign(options.resources.begin(), options.resources.end());

@@ -8,5 +8,6 @@ namespace callboard {
 
 }  // namespace callboard
 
-#define CALLBOARD_CHECK(condition) \
-  (static_cast<bool>(condition) ? void(0) : ::callboard::check_failed(#condition, __FILE__, __LINE__))
+#define CALLBOARD_CHECK(condition)        \
+  (static_cast<bool>(condition) ? void(0) \
+                                : ::callboard::check_failed(#condition, __FILE__, __LINE__))

@@ -22,14 +22,46 @@ namespace callboard::wire {
 /// Message types. 1-31 connection, 32-47 client to broker, 48-63 broker to client,
 /// 64-79 broker to worker, 80-95 worker to broker. Never renumbered.
 enum class Type : std::uint8_t {
-  hello = 1, welcome = 2, goodbye = 3, who = 4, ping = 5, pong = 6,
-  open = 32, methods = 33, close = 34, create = 35, submit = 36, taken = 37, cancel = 38,
-  resume = 39, kill = 40, waiting = 41, admin = 42,
-  opened = 48, accepted = 49, refused = 50, result = 51, cancel_answer = 52, parked = 53,
-  room = 54, admin_answer = 55,
-  start = 64, stop = 65, method_table = 66, run = 67, forget = 68, revoke = 69, go_on = 70,
-  started = 80, done = 81, window = 82, returned = 83, revoke_answer = 84, status = 86,
-  child_died = 87, stopped = 88,
+  hello = 1,
+  welcome = 2,
+  goodbye = 3,
+  who = 4,
+  ping = 5,
+  pong = 6,
+  open = 32,
+  methods = 33,
+  close = 34,
+  create = 35,
+  submit = 36,
+  taken = 37,
+  cancel = 38,
+  resume = 39,
+  kill = 40,
+  waiting = 41,
+  admin = 42,
+  opened = 48,
+  accepted = 49,
+  refused = 50,
+  result = 51,
+  cancel_answer = 52,
+  parked = 53,
+  room = 54,
+  admin_answer = 55,
+  start = 64,
+  stop = 65,
+  method_table = 66,
+  run = 67,
+  forget = 68,
+  revoke = 69,
+  go_on = 70,
+  started = 80,
+  done = 81,
+  window = 82,
+  returned = 83,
+  revoke_answer = 84,
+  status = 86,
+  child_died = 87,
+  stopped = 88,
 };
 
 /// Feature bits of hello and welcome.
@@ -53,8 +85,8 @@ struct HeldActor {
 };
 
 /// A call that a worker has begun and the broker has not confirmed. Whatever a worker was sent and
-/// does not list here when it says hello, it has not begun and never will at that attempt: before it
-/// writes a hello it drops every call that it has not begun, for good.
+/// does not list here when it says hello, it has not begun and never will at that attempt: before
+/// it writes a hello it drops every call that it has not begun, for good.
 struct HeldCall {
   std::uint64_t lease = 0;  ///< as RUN gave it; stays its name for DONE and FORGET, also later
   CallId call;
@@ -68,22 +100,22 @@ struct HeldCall {
 struct Hello {
   std::uint64_t version_min = limits::kProtocolVersionMin;
   std::uint64_t version_max = limits::kProtocolVersionMax;
-  std::uint64_t features = 0;           ///< bits that the peer requires
+  std::uint64_t features = 0;  ///< bits that the peer requires
   Role role = Role::client;
-  std::string name;                     ///< for people; of a worker: unique
+  std::string name;  ///< for people; of a worker: unique
   std::string host;
   std::uint64_t pid = 0;
   // session (every client and worker has one; a supervisor has none: 0)
   std::uint64_t session = 0;
-  bool resume = false;                  ///< the broker must know the session
-  std::uint64_t acked_through = 0;      ///< refused numbers up to here may be forgotten
-  std::uint64_t timeline = 0;           ///< highest (timeline, commit_no) that the peer has seen
+  bool resume = false;              ///< the broker must know the session
+  std::uint64_t acked_through = 0;  ///< refused numbers up to here may be forgotten
+  std::uint64_t timeline = 0;       ///< highest (timeline, commit_no) that the peer has seen
   std::uint64_t commit_no = 0;
   std::uint64_t epoch_seen = 0;
   // worker
-  std::uint64_t instance = 0;           ///< random number of this worker process
-  std::string supervisor;               ///< name of its supervisor, empty when none
-  std::uint32_t task_slots = 0;         ///< tasks that it runs at once
+  std::uint64_t instance = 0;    ///< random number of this worker process
+  std::string supervisor;        ///< name of its supervisor, empty when none
+  std::uint32_t task_slots = 0;  ///< tasks that it runs at once
   std::vector<ClassOffer> classes;
   std::vector<std::string> tasks;
   std::vector<HeldActor> held_actors;
@@ -105,11 +137,14 @@ struct Welcome {
   std::int64_t heartbeat_ms = limits::kHeartbeatMs;
   std::int64_t lease_ms = limits::kWorkerLeaseMs;
   std::vector<Shard> shards;
-  std::uint64_t accepted_through = 0;   ///< the client resends only what lies above ...
-  std::vector<std::uint64_t> refused;   ///< ... or is named here (refused or parked, below it)
+  std::uint64_t accepted_through = 0;  ///< the client resends only what lies above ...
+  std::vector<std::uint64_t> refused;  ///< ... or is named here (refused or parked, below it)
 };
 
-struct Goodbye { Errc code = Errc::ok; std::string text; };
+struct Goodbye {
+  Errc code = Errc::ok;
+  std::string text;
+};
 
 enum class TargetKind : std::uint8_t { actor = 0, name = 1, task = 2 };
 
@@ -117,12 +152,17 @@ enum class TargetKind : std::uint8_t { actor = 0, name = 1, task = 2 };
 struct Open {
   std::uint32_t handle = 0;
   TargetKind kind = TargetKind::name;
-  ActorId actor;          ///< kind actor
-  std::string name;       ///< kind name: "name" or "namespace/name"; kind task: the function
+  ActorId actor;     ///< kind actor
+  std::string name;  ///< kind name: "name" or "namespace/name"; kind task: the function
   std::vector<std::string> methods;
 };
-struct Methods { std::uint32_t handle = 0; std::vector<std::string> names; };  ///< appends
-struct Close { std::uint32_t handle = 0; };
+struct Methods {
+  std::uint32_t handle = 0;
+  std::vector<std::string> names;
+};  ///< appends
+struct Close {
+  std::uint32_t handle = 0;
+};
 
 /// Client: creates an actor or deployment and opens `handle` for it.
 struct Create {
@@ -138,9 +178,9 @@ struct Create {
 struct Submit {
   std::uint64_t seq = 0;
   std::uint32_t handle = 0;
-  std::uint32_t method = 0;   ///< index into the handle's method list; 0 for a task
-  Body args;                  ///< encoded array of the arguments; see CallOptions::refs
-  std::string_view options;   ///< encoded map, or empty (nil on the wire)
+  std::uint32_t method = 0;  ///< index into the handle's method list; 0 for a task
+  Body args;                 ///< encoded array of the arguments; see CallOptions::refs
+  std::string_view options;  ///< encoded map, or empty (nil on the wire)
 };
 
 /// Ranges [first, first + count).
@@ -148,13 +188,32 @@ using Ranges = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
 /// Sorts the numbers and names them as few ranges.
 Ranges ranges_of(std::vector<std::uint64_t>& numbers);
 
-struct Taken { Ranges seqs; };
-struct Cancel { CallId call; bool force = false; };
-struct Resume { std::uint32_t handle = 0; };  ///< the client has seen the refusal on this queue
-struct Kill { std::uint64_t request = 0; std::uint32_t handle = 0; bool restart = false; };
+struct Taken {
+  Ranges seqs;
+};
+struct Cancel {
+  CallId call;
+  bool force = false;
+};
+struct Resume {
+  std::uint32_t handle = 0;
+};  ///< the client has seen the refusal on this queue
+struct Kill {
+  std::uint64_t request = 0;
+  std::uint32_t handle = 0;
+  bool restart = false;
+};
 /// A blocking wait inside `self` for `other` begins or ends.
-struct Waiting { CallId self; CallId other; bool begins = true; };
-struct Admin { std::uint64_t request = 0; std::string_view verb; std::string_view info; };
+struct Waiting {
+  CallId self;
+  CallId other;
+  bool begins = true;
+};
+struct Admin {
+  std::uint64_t request = 0;
+  std::string_view verb;
+  std::string_view info;
+};
 
 struct Opened {
   std::uint32_t handle = 0;
@@ -168,7 +227,10 @@ struct Opened {
 };
 /// All numbers up to `through` but those refused or parked before; and of those parked `again`,
 /// which were offered again and have been accepted since the last acknowledgement.
-struct Accepted { std::uint64_t through = 0; Ranges again; };
+struct Accepted {
+  std::uint64_t through = 0;
+  Ranges again;
+};
 struct Refused {
   std::uint64_t seq = 0;
   Errc code = Errc::ok;
@@ -176,17 +238,35 @@ struct Refused {
   std::uint64_t retry_after_ms = 0;
 };
 /// To the owner. status ok: value is the encoded result; else an encoded ErrorInfo.
-struct CallResult { std::uint64_t seq = 0; Errc status = Errc::ok; Body value; };
+struct CallResult {
+  std::uint64_t seq = 0;
+  Errc status = Errc::ok;
+  Body value;
+};
 
 enum class CancelAnswer : std::uint8_t {
-  cancelled_before_start = 0, cancelled_between_attempts = 1, stopping = 2, too_late = 3,
-  killed = 4, unknown = 5, needs_consent = 6,
+  cancelled_before_start = 0,
+  cancelled_between_attempts = 1,
+  stopping = 2,
+  too_late = 3,
+  killed = 4,
+  unknown = 5,
+  needs_consent = 6,
 };
 std::string_view name_of(CancelAnswer answer);
-struct CancelAnswered { CallId call; CancelAnswer answer = CancelAnswer::unknown; };
+struct CancelAnswered {
+  CallId call;
+  CancelAnswer answer = CancelAnswer::unknown;
+};
 /// Submits to this handle from `seq` on were not accepted; resend them when there is room.
-struct Parked { std::uint32_t handle = 0; std::uint64_t seq = 0; };
-struct Room { std::uint32_t handle = 0; std::uint64_t calls = 0; };
+struct Parked {
+  std::uint32_t handle = 0;
+  std::uint64_t seq = 0;
+};
+struct Room {
+  std::uint32_t handle = 0;
+  std::uint64_t calls = 0;
+};
 struct AdminAnswer {
   std::uint64_t request = 0;
   Errc code = Errc::ok;
@@ -199,41 +279,70 @@ struct Start {
   ActorId actor;
   std::uint64_t incarnation = 0;
   std::string_view class_name;
-  std::string_view name;        ///< queue name, for people
+  std::string_view name;  ///< queue name, for people
   Body args;
   ActorOptions options;
 };
-struct Stop { std::uint32_t slot = 0; bool now = false; };
-struct MethodTable { std::uint32_t slot = 0; std::vector<std::string> names; };  ///< appends
+struct Stop {
+  std::uint32_t slot = 0;
+  bool now = false;
+};
+struct MethodTable {
+  std::uint32_t slot = 0;
+  std::vector<std::string> names;
+};  ///< appends
 /// Broker: run this. Same order of fields as Submit after the first three.
 struct Run {
   std::uint64_t lease = 0;
   std::uint32_t slot = 0;
   std::uint32_t method = 0;
   CallId call;
-  std::uint32_t attempt = 0;    ///< from 1
-  std::int64_t deadline_ms = 0; ///< remaining budget; 0 none
-  Body args;                    ///< refs already spliced in
-  std::string_view options;     ///< the encoded options of the submit, or empty
+  std::uint32_t attempt = 0;     ///< from 1
+  std::int64_t deadline_ms = 0;  ///< remaining budget; 0 none
+  Body args;                     ///< refs already spliced in
+  std::string_view options;      ///< the encoded options of the submit, or empty
 };
-struct Forget { Ranges leases; };
-struct Revoke { std::uint64_t lease = 0; bool running_too = false; };
+struct Forget {
+  Ranges leases;
+};
+struct Revoke {
+  std::uint64_t lease = 0;
+  bool running_too = false;
+};
 /// After an error that is retried in a serial lane: may the slot begin what was sent ahead?
-struct GoOn { std::uint32_t slot = 0; bool hand_back = false; };
+struct GoOn {
+  std::uint32_t slot = 0;
+  bool hand_back = false;
+};
 
 /// `error` is an encoded ErrorInfo (empty when code is ok); on the wire a bin.
-struct Started { std::uint32_t slot = 0; Errc code = Errc::ok; std::string_view error; };
+struct Started {
+  std::uint32_t slot = 0;
+  Errc code = Errc::ok;
+  std::string_view error;
+};
 struct Done {
   std::uint64_t lease = 0;
   Errc status = Errc::ok;
-  Body value;                  ///< encoded result, or encoded ErrorInfo
-  bool held = false;           ///< the slot begins nothing more until go_on
+  Body value;         ///< encoded result, or encoded ErrorInfo
+  bool held = false;  ///< the slot begins nothing more until go_on
 };
 /// Calls that the broker may have out at this slot and concurrency group (0: the default group).
-struct Window { std::uint32_t slot = 0; std::uint32_t group = 0; std::uint32_t calls = 0; };
-struct Returned { std::uint64_t lease = 0; };  ///< not begun, and never will be at this attempt
-struct RevokeAnswer { std::uint64_t lease = 0; CancelAnswer answer = CancelAnswer::stopping; };
-struct Status { std::string_view info; };      ///< encoded map, see docs/protocol.md
+struct Window {
+  std::uint32_t slot = 0;
+  std::uint32_t group = 0;
+  std::uint32_t calls = 0;
+};
+struct Returned {
+  std::uint64_t lease = 0;
+};  ///< not begun, and never will be at this attempt
+struct RevokeAnswer {
+  std::uint64_t lease = 0;
+  CancelAnswer answer = CancelAnswer::stopping;
+};
+struct Status {
+  std::string_view info;
+};  ///< encoded map, see docs/protocol.md
 struct ChildDied {
   std::string worker;
   std::uint64_t instance = 0;
@@ -242,9 +351,11 @@ struct ChildDied {
   std::int32_t exit_status = 0;
   std::string stderr_tail;
   std::vector<HeldCall> begun;
-  CallId blamed;               ///< what the crash handler named; none when unknown
+  CallId blamed;  ///< what the crash handler named; none when unknown
 };
-struct Stopped { std::uint32_t slot = 0; };
+struct Stopped {
+  std::uint32_t slot = 0;
+};
 
 // --- writing ---------------------------------------------------------------------------------
 void write(FrameWriter& out, const Hello& m);

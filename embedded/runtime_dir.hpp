@@ -19,7 +19,8 @@ class RuntimeDir {
   ~RuntimeDir();
 
   /// Makes and locks a new directory under $XDG_RUNTIME_DIR, $TMPDIR, /dev/shm or /tmp: the first
-  /// that takes it and in which a socket's path is short enough. Leftovers of dead owners there are removed first.
+  /// that takes it and in which a socket's path is short enough. Leftovers of dead owners there are
+  /// removed first.
   static Result<RuntimeDir> make();
 
   const std::string& path() const { return path_; }

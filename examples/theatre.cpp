@@ -63,6 +63,8 @@ Theatre::Theatre(const TheatreOptions& options) : description_("deployment at " 
     callboard::EmbeddedOptions embedded;
     embedded.load = {options.library.empty() ? library() : options.library};
     embedded.workers = options.workers;
+    embedded.broker_flags = {"--log-level", "error"};
+    embedded.worker_flags = {"--log-level", "error"};
     embedded.callboard_program = callboard_program();
     system_ = std::make_unique<callboard::EmbeddedSystem>(embedded);
     broker = system_->endpoint();

@@ -6,6 +6,13 @@
 
 namespace callboard::worker {
 
+namespace {
+
+/// How long a method may take to notice that its actor is to stop at once.
+constexpr std::int64_t kOverstayUs = 200'000;
+
+}  // namespace
+
 Actors::Actors(const Environment& environment, Host& host, const Registry& registry,
                std::uint32_t task_slots)
     : environment_(environment), host_(host), registry_(registry), task_slots_(task_slots) {}
@@ -53,6 +60,7 @@ void Actors::start(const wire::Start& start) {
   spec.name = start.name;
   spec.options = start.options;
   slot.executor = make_actor_executor(*slot.environment, *entry, std::move(spec));
+  slot.dedicated = start.options.dedicated;
   slot.constructor = {.call = {start.actor.session, start.actor.seq},
                       .attempt = 0,
                       .actor = start.actor,
@@ -104,6 +112,10 @@ void Actors::stop(std::uint32_t number, bool now) {
   slot->stopping = true;
   // A constructor that waits for the recorder is not run any more.
   if (slot->waits) return host_.stopped(number);
+  if (now && slot->dedicated && overstay_us_ == kNever) {
+    overstaying_ = number;
+    overstay_us_ = clock_now().mono_us + kOverstayUs;
+  }
   slot->executor->stop(now);
 }
 
@@ -149,6 +161,7 @@ void Actors::destroy(std::uint32_t number) {
   if (found == slots_.end()) return;
   const std::uint32_t ticket = found->second.ticket;
   slots_.erase(found);
+  if (number == overstaying_) overstay_us_ = kNever;
   if (ticket != kNoSlot) release({&ticket, 1});
 }
 

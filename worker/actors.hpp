@@ -41,6 +41,10 @@ class Actors final : public Executors {
   void destroy(std::uint32_t slot);
   /// Stops every actor and the tasks; destroy() follows for each.
   void stop_all();
+  /// When an actor with a process of its own will have overstayed the order to stop at once; the
+  /// process must then be replaced, since nothing else ends a method that does not want to. kNever
+  /// when there is none.
+  std::int64_t overstay_us() const { return overstay_us_; }
   /// Slots that have an executor.
   std::size_t size() const { return slots_.size(); }
   /// Calls that were submitted and have not begun.
@@ -58,6 +62,7 @@ class Actors final : public Executors {
     Payload args;                        ///< of a constructor that waits for the recorder
     bool waits = false;
     bool stopping = false;
+    bool dedicated = false;
   };
 
   Slot* find(std::uint32_t number);
@@ -73,6 +78,8 @@ class Actors final : public Executors {
   std::vector<std::string> task_names_;
   std::map<std::uint32_t, Slot> slots_;
   std::deque<std::uint32_t> constructors_waiting_;
+  std::uint32_t overstaying_ = 0;      ///< the slot that overstay_us_ is about
+  std::int64_t overstay_us_ = kNever;
 };
 
 }  // namespace callboard::worker

@@ -141,6 +141,10 @@ class Child::Impl final : public wire::LinkMember {
     session_.on_tick(now, ready, out);
     due_us_ = std::min(session_.next_deadline_us(), ready ? status_due_us_ : kNever);
     if (more_soon) due_us_ = std::min(due_us_, now.mono_us + kOutcomeDelayUs);
+    if (events_.on_overstay) {
+      if (now.mono_us >= actors_.overstay_us()) events_.on_overstay();
+      due_us_ = std::min(due_us_, actors_.overstay_us());
+    }
     if (session_.drained() && !std::exchange(drained_, true) && events_.on_drained) {
       events_.on_drained();
     }

@@ -36,6 +36,9 @@ struct ChildEvents {
   std::function<void()> on_welcome = {};  ///< the first one
   std::function<void()> on_drained = {};
   std::function<void()> on_refused = {};  ///< Child::refusal() says why
+  /// An actor with a process of its own was to stop at once, and its method goes on: the process
+  /// should end now, and be replaced.
+  std::function<void()> on_overstay = {};
 };
 
 class Child {

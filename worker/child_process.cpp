@@ -104,6 +104,10 @@ int serve(const ChildParams& params, const Registry& registry) {
     refused = true;
     wake_main();
   };
+  events.on_overstay = [] {
+    log::warning("the method of a dedicated actor was killed, and its process with it");
+    std::_Exit(kChildReplaced);
+  };
   Child child(std::move(options), registry, recorder, std::move(events));
   child.start();
   while (!terminated && !refused) wait_main(-1);

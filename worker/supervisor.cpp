@@ -3,6 +3,7 @@
 #include "client/connection.hpp"
 #include "common/clock.hpp"
 #include "common/log.hpp"
+#include "worker/child_process.hpp"
 #include "worker/reports.hpp"
 
 #include <fcntl.h>
@@ -283,7 +284,8 @@ void Supervisor::died(ChildState& child, int wait_status) {
     return stop_all(SIGTERM);
   }
   const std::int64_t now_us = clock_now().mono_us;
-  child.failures = now_us - child.began_us >= kWellUs ? 1 : child.failures + 1;
+  const bool well = now_us - child.began_us >= kWellUs || status == kChildReplaced;
+  child.failures = well ? 1 : child.failures + 1;
   child.due_us = now_us + restart_pause_ms(child.failures) * kMicrosPerMilli;
 }
 

@@ -10,7 +10,7 @@ namespace callboard::broker {
 std::string_view name_of(InstanceState state) {
   switch (state) {
     case InstanceState::unplaced:
-      return "waiting for a worker";
+      return "unplaced";
     case InstanceState::starting:
       return "starting";
     case InstanceState::alive:
@@ -168,6 +168,7 @@ void Core::on_started(Worker& worker, const wire::Started& message) {
   detach(instance);
   ++instance.failures;
   instance.state = InstanceState::unplaced;
+  instance.incarnation = (options_.epoch << 32) | ++incarnations_;
   const bool ever_lived = instance.restarts > 0;
   if (queue->kind == QueueKind::deployment && ever_lived) {
     instance.not_before_us =
@@ -206,7 +207,8 @@ void Core::on_stopped(Worker& worker, const wire::Stopped& message) {
     place_waiting();
     return;
   }
-  instance_lost(instance, "its worker stopped it");
+  // The worker ends on purpose: the actor moves, and no restart is charged.
+  start_again(instance);
 }
 
 void Core::on_child_died(Peer& peer, const wire::ChildDied& message) {
@@ -355,6 +357,17 @@ void Core::instance_lost(Instance& instance, std::string_view why) {
   place(instance);
 }
 
+/// Begins a new incarnation elsewhere without charging a restart: the last one never lived (its
+/// START was lost), or its worker ends on purpose.
+void Core::start_again(Instance& instance) {
+  detach(instance);
+  instance.incarnation = (options_.epoch << 32) | ++incarnations_;
+  instance.state = InstanceState::unplaced;
+  instance.since_us = now_.mono_us;
+  store_actor(*instance.queue);
+  place(instance);
+}
+
 void Core::stop_instance(Instance& instance, bool now) {
   if (instance.worker == nullptr) {
     instance.state = InstanceState::dead;
@@ -419,7 +432,16 @@ void Core::kill_queue(Queue& queue, Errc code, std::string text) {
   for (Call* call : unfinished) refs.push_back(CallSlab::ref(*call));
   for (const CallSlab::Ref& ref : refs) {
     Call* call = ref.get();
-    if (call != nullptr && call->state != CallState::ended) end_with(*call, code, text);
+    if (call == nullptr || call->state == CallState::ended) continue;
+    if (call->state != CallState::leased) {
+      end_with(*call, code, text);
+    } else if (call->instance != nullptr && call->instance->worker != nullptr) {
+      // Only its worker knows whether it has begun: it says so, or hands it back.
+      call->more().killed = true;
+      revoke(*call, true);
+    } else {
+      end_with(*call, call->max_retries == 0 ? Errc::maybe_executed : code, text);
+    }
   }
   while (!queue.parked.empty()) {
     const ParkedSession parked = queue.parked.front();

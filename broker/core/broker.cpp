@@ -14,6 +14,7 @@ void Broker::step(Instant now, const Event& event, Effects& effects) {
   core_->step(now, event, effects);
 }
 std::int64_t Broker::next_deadline_us() const { return core_->next_deadline_us(); }
+bool Broker::congested() const { return core_->congested(); }
 bool Broker::has_batch() const { return core_->has_batch(); }
 const StoreBatch& Broker::take_batch(std::uint64_t& commit_no) {
   return core_->take_batch(commit_no);

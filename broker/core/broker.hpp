@@ -64,6 +64,10 @@ class Broker {
   /// When step() is next due with a Tick (microseconds of the steady clock); kNever if never.
   std::int64_t next_deadline_us() const;
 
+  /// True while Redis is there and the batch is large already: frames should stay with the
+  /// transport until it is taken, so that peers slow down instead of being refused.
+  bool congested() const;
+
   /// True when a batch waits and none is in flight.
   bool has_batch() const;
   /// The batch to commit, with its number. It stays valid and unchanged until Committed.

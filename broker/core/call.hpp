@@ -44,6 +44,7 @@ struct CallExtra {
   std::uint16_t redeliveries = 0;
   bool deadlock = false;           ///< end with deadlock when it comes back unbegun
   bool expire = false;             ///< its deadline passed while it was out
+  bool killed = false;             ///< its actor was killed while it was out
   std::vector<SessionId> cancels;  ///< sessions that wait for the answer to a cancel
   std::string last_error;          ///< of the attempt before, encoded
 };

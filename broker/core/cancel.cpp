@@ -82,6 +82,11 @@ void Core::on_revoke_answer(Worker& worker, const wire::RevokeAnswer& message) {
   if (call.state == CallState::ended || !call.extra) return;
   // Not begun: RETURNED follows and settles it; nothing may be told before that is committed.
   if (message.answer == CancelAnswer::cancelled_before_start) return;
+  if (call.extra->killed && message.answer != CancelAnswer::too_late) {
+    // It runs, and nobody can say how far it got.
+    if (call.max_retries != 0) return end_with(call, call.queue->reason, call.queue->reason_text);
+    return end_with(call, Errc::maybe_executed, call.queue->reason_text + " while it ran");
+  }
   if (call.extra->expire) {
     if (message.answer == CancelAnswer::too_late) return;  // DONE follows
     // It began and its time is over: the owner need not wait; the lane stays held until it ends.

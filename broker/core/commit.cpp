@@ -35,6 +35,10 @@ wire::FrameWriter Core::to(const Peer& peer, std::uint64_t batch) {
   return {path(batch).frame_for(peer.id), options_.epoch};
 }
 
+bool Core::congested() const {
+  return store_up_ && open_->bytes() > options_.store_batch_bytes_max / 4;
+}
+
 bool Core::has_batch() const {
   return !in_flight_ && (!open_->empty() || !dirty_queues_.empty() || !dirty_sessions_.empty());
 }

@@ -37,6 +37,9 @@ void Core::on_hello(PeerId id, const wire::Hello& hello) {
   }
   Peer& peer = *place;
   peer.heard_us = now_.mono_us;
+  // What still waits for a commit was meant for what this hello has given up.
+  open_effects_.forget(id);
+  flight_effects_.forget(id);
   wire::Welcome welcome;
   if (hello.role == wire::Role::supervisor) peer.supervisor = hello.name.empty() ? "?" : hello.name;
   if (hello.role == wire::Role::worker && !hello_worker(peer, hello)) return forget_peer(peer);
@@ -239,7 +242,9 @@ void Core::settle_held(Worker& worker, const wire::Hello& hello) {
   for (const auto& key : missing) {
     const auto found = instances_.find(key);
     if (found == instances_.end() || found->second->worker != &worker) continue;
-    instance_lost(*found->second, "its worker no longer holds it");
+    Instance& instance = *found->second;
+    if (instance.state == InstanceState::starting) start_again(instance);
+    else instance_lost(instance, "its worker no longer holds it");
   }
   for (const auto& [actor, slot] : held) {
     wire::FrameWriter out = to(*worker.peer, 0);
@@ -257,6 +262,11 @@ void Core::settle_held(Worker& worker, const wire::Hello& hello) {
   for (const auto& [no, lease] : leases) {
     if (listed.contains(no)) {
       listed.erase(no);
+      // It is not known whether an earlier REVOKE arrived.
+      const CallExtra* extra = lease.call->extra.get();
+      const bool unwanted =
+          extra != nullptr && (extra->killed || extra->expire || !extra->cancels.empty());
+      if (unwanted && lease.call->state == CallState::leased) revoke(*lease.call, true);
       continue;
     }
     on_returned(worker, wire::Returned{no});

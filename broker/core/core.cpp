@@ -57,12 +57,19 @@ void Core::on_frame(PeerId id, const wire::FrameView& frame) {
   FrameReader in(frame);
   std::uint64_t version = 0;
   std::uint64_t epoch = 0;
+  const auto found = peers_.find(static_cast<std::uint64_t>(id));
+  Peer* peer = found == peers_.end() ? nullptr : found->second.get();
+  if (frame.head.size() > limits::kFrameBytesMax) {
+    ++counters_.bad_frames;
+    if (peer != nullptr) forget_peer(*peer);
+    return reject(id, Errc::too_large,
+                  "the first part of a frame takes more than " +
+                      std::to_string(limits::kFrameBytesMax) + " bytes");
+  }
   if (!in.header(version, epoch)) {
     ++counters_.bad_frames;
     return reject(id, Errc::protocol_error, "not a frame of this protocol");
   }
-  const auto found = peers_.find(static_cast<std::uint64_t>(id));
-  Peer* peer = found == peers_.end() ? nullptr : found->second.get();
   if (peer != nullptr) {
     peer->heard_us = now_.mono_us;
     if (peer->worker != nullptr) peer->worker->heard_us = now_.mono_us;
@@ -192,7 +199,8 @@ void Core::on_committed(std::uint64_t commit_no) {
   flight_->clear();
   ++counters_.commits;
   for (auto& [peer, frames] : flight_effects_.frames) {
-    if (!peers_.contains(static_cast<std::uint64_t>(peer))) continue;
+    std::erase_if(frames, [](const wire::Frame& frame) { return frame.empty(); });
+    if (frames.empty() || !peers_.contains(static_cast<std::uint64_t>(peer))) continue;
     auto found = effects_->index.find(static_cast<std::uint64_t>(peer));
     if (found == effects_->index.end()) {
       effects_->index.emplace(static_cast<std::uint64_t>(peer), effects_->frames.size());

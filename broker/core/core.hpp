@@ -72,6 +72,7 @@ class Core {
   void loaded(Instant now, Effects& effects);
   void step(Instant now, const Event& event, Effects& effects);
   std::int64_t next_deadline_us() const;
+  bool congested() const;
   bool has_batch() const;
   const StoreBatch& take_batch(std::uint64_t& commit_no);
 
@@ -175,6 +176,7 @@ class Core {
   void worker_lost(Worker& worker, const wire::ChildDied* report, std::string_view why);
   void lease_lost(Call& call, bool begun, bool known, bool blamed, std::string_view why);
   void instance_lost(Instance& instance, std::string_view why);
+  void start_again(Instance& instance);
   void stop_instance(Instance& instance, bool now);
   void detach(Instance& instance);
   void kill_queue(Queue& queue, Errc code, std::string text);

@@ -4,7 +4,6 @@
 #include "common/check.hpp"
 
 #include <algorithm>
-#include <random>
 
 namespace callboard::broker {
 
@@ -322,6 +321,9 @@ std::int64_t Core::backoff_ms(const Call& call, int failures) {
 }
 
 void Core::retry(Call& call, std::int64_t backoff) {
+  if (call.queue->state == QueueState::dead) {
+    return end_with(call, call.queue->reason, call.queue->reason_text);
+  }
   call.lease = 0;
   call.state = CallState::waiting;
   call.since_us = now_.mono_us;

@@ -24,6 +24,11 @@ wire::Frame& Effects::frame_for(PeerId peer) {
   return full(of_peer.back()) ? of_peer.emplace_back() : of_peer.back();
 }
 
+void Effects::forget(PeerId peer) {
+  const auto found = index.find(static_cast<std::uint64_t>(peer));
+  if (found != index.end()) frames[found->second].second.assign(1, wire::Frame());
+}
+
 void Effects::clear() {
   frames.clear();
   index.clear();

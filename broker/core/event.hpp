@@ -64,6 +64,8 @@ struct Effects {
 
   /// The last frame for `peer`, a new one when that is full.
   wire::Frame& frame_for(PeerId peer);
+  /// Takes back what was to leave for `peer`. REQUIRES: nothing of it has left.
+  void forget(PeerId peer);
   void clear();
 };
 

@@ -26,7 +26,9 @@ void show_backpressure(const Stage& stage, Report& report, const BackpressurePla
   const auto begin = steady_us();
   std::vector<callboard::Future<int>> futures;
   futures.reserve(static_cast<std::size_t>(plan.calls));
-  for (int i = 0; i < plan.calls; ++i) futures.push_back(gate.call<&Gate::pass>(load, plan.inside_ms));
+  for (int i = 0; i < plan.calls; ++i) {
+    futures.push_back(gate.call<&Gate::pass>(load, plan.inside_ms));
+  }
   int returned = 0;
   for (auto& future : futures) returned += future.get() == static_cast<int>(load.size());
   const double took = static_cast<double>(steady_us() - begin) / 1e6;

@@ -68,8 +68,7 @@ bool decode_handle(Decoder& in, std::string_view class_name, std::vector<std::st
                    QueuePtr& queue);
 
 template <class... A>
-inline constexpr bool kAnyFuture =
-    (ArgumentValue<std::remove_cvref_t<A>>::kFuture || ...);
+inline constexpr bool kAnyFuture = (ArgumentValue<std::remove_cvref_t<A>>::kFuture || ...);
 
 /// Parameters that take whatever is given.
 template <class... A>
@@ -148,8 +147,8 @@ class ActorBase {
   std::string name() const { return detail::queue_name(queue_); }
   /// The class's name; empty until the broker has answered where it was not said here.
   std::string class_name() const { return detail::class_name(queue_); }
-  /// Ready once the broker knows the actor; fails with name_taken, unknown_class, unknown_actor, ...
-  /// Nobody needs to wait for it: calls may be made at once, and then fail for the same reason.
+  /// Ready once the broker knows the actor; fails with name_taken, unknown_class, unknown_actor,
+  /// ... Nobody needs to wait for it: calls may be made at once, and then fail for the same reason.
   Future<void> opened() const { return detail::opened(queue_); }
   /// Ends the actor now; its unfinished calls fail with ActorDied. `restart`: a new incarnation
   /// follows, if max_restarts allows.
@@ -180,8 +179,8 @@ class Actor : public ActorBase {
   Future<typename MethodCall<C, F>::Result> call(A&&... arguments) const {
     using Call = MethodCall<C, F>;
     detail::check_arguments<typename Call::Params, A...>();
-    return Future<typename Call::Result>(detail::submit_as<typename Call::Params>(
-        queue_, Call::kIndex, options_, arguments...));
+    return Future<typename Call::Result>(
+        detail::submit_as<typename Call::Params>(queue_, Call::kIndex, options_, arguments...));
   }
   /// Submits a call whose result nobody wants.
   template <auto F, class... A>

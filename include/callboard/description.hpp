@@ -35,8 +35,8 @@ class awaitable;
 namespace callboard {
 
 /// Result type of a method that is a coroutine: a boost::asio::awaitable<T> in which futures can be
-/// awaited too. Declaring such a method needs no Asio header; defining one, or waiting for it, needs
-/// <callboard/asio.hpp>.
+/// awaited too. Declaring such a method needs no Asio header; defining one, or waiting for it,
+/// needs <callboard/asio.hpp>.
 template <class T>
 class Async;
 
@@ -70,7 +70,7 @@ struct Awaited<boost::asio::awaitable<R, E>> {
 
 template <class R, class... A>
 struct Signature {
-  using Result = std::decay_t<typename Awaited<R>::Type>;      ///< void stays void
+  using Result = std::decay_t<typename Awaited<R>::Type>;  ///< void stays void
   using Params = std::tuple<std::remove_cvref_t<A>...>;
   static constexpr bool kAsync = Awaited<R>::kAsync;
   static constexpr bool kReceivable =
@@ -84,10 +84,10 @@ struct FunctionTraits<R (*)(A...)> : Signature<R, A...> {};
 template <class R, class... A>
 struct FunctionTraits<R (*)(A...) noexcept> : Signature<R, A...> {};
 
-#define CALLBOARD_METHOD_TRAITS(QUALIFIERS)                                     \
-  template <class R, class C, class... A>                                       \
-  struct FunctionTraits<R (C::*)(A...) QUALIFIERS> : Signature<R, A...> {       \
-    using Class = C;                                                            \
+#define CALLBOARD_METHOD_TRAITS(QUALIFIERS)                               \
+  template <class R, class C, class... A>                                 \
+  struct FunctionTraits<R (C::*)(A...) QUALIFIERS> : Signature<R, A...> { \
+    using Class = C;                                                      \
   };
 CALLBOARD_METHOD_TRAITS()
 CALLBOARD_METHOD_TRAITS(const)
@@ -95,7 +95,7 @@ CALLBOARD_METHOD_TRAITS(noexcept)
 CALLBOARD_METHOD_TRAITS(const noexcept)
 CALLBOARD_METHOD_TRAITS(&)
 CALLBOARD_METHOD_TRAITS(const&)
-CALLBOARD_METHOD_TRAITS(& noexcept)
+CALLBOARD_METHOD_TRAITS(&noexcept)
 CALLBOARD_METHOD_TRAITS(const& noexcept)
 #undef CALLBOARD_METHOD_TRAITS
 
@@ -206,9 +206,8 @@ class Description {
   /// Calls visit.template operator()<F, index>() for each method.
   template <class Visitor>
   static constexpr void for_each(Visitor&& visit) {
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-      (visit.template operator()<F, I>(), ...);
-    }(std::make_index_sequence<kMethods>{});
+    [&]<std::size_t... I>(std::index_sequence<I...>) { (visit.template operator()<F, I>(), ...); }
+    (std::make_index_sequence<kMethods>{});
   }
 
   consteval Description() = default;
@@ -244,7 +243,9 @@ using Class = Description<C, std::tuple<>>;
 
 /// A class with a describe() that can be found.
 template <class C>
-concept Described = requires { describe(Class<C>{}); };
+concept Described = requires {
+  describe(Class<C>{});
+};
 
 /// The description of C.
 template <class C>

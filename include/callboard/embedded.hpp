@@ -8,8 +8,8 @@
 // All processes are private: Redis listens on a unix socket only, everything else on loopback and
 // in a runtime directory that only this user can enter. A small keeper process starts them,
 // watches this one, and ends all of them in order when stop() is called or this process is gone,
-// however it went. Thread safety: none; one thread at a time. Errors are thrown as callboard::Error with
-// one sentence.
+// however it went. Thread safety: none; one thread at a time. Errors are thrown as callboard::Error
+// with one sentence.
 #pragma once
 
 #include <chrono>

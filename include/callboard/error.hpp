@@ -15,27 +15,27 @@ namespace callboard {
 /// What went wrong. docs/errors.md says for each what it means and what to do.
 enum class Errc : std::uint8_t {
   ok = 0,
-  task_error = 1,            ///< the method threw; the error carries the remote type, message, place
-  actor_died = 2,            ///< the actor is dead (killed, crashed without restarts, owner gone)
-  maybe_executed = 3,        ///< at most once: it may have run, nobody can know
-  deadline_exceeded = 4,     ///< it began, and its deadline passed before a result came
-  expired = 5,               ///< its deadline passed before it began; it will never begin
-  cancelled = 6,             ///< cancelled before it had a result
-  dependency_failed = 7,     ///< a call whose result it takes failed; the causes are attached
-  queue_full = 8,            ///< max_pending or max_pending_bytes of the queue is reached
-  unknown_class = 9,         ///< no worker has ever offered this class
-  unknown_method = 10,       ///< the class has no such method
-  unknown_actor = 11,        ///< no actor or deployment of that name or id
-  unknown_task = 12,         ///< no worker has ever offered this task function
-  bad_arguments = 13,        ///< the arguments do not fit; the message names both types
-  too_large = 14,            ///< a frame, payload, name or count beyond its limit
-  deadlock = 15,             ///< a blocking wait for an actor of one's own call chain
-  result_expired = 16,       ///< the result was released or its result_ttl passed
-  poisoned = 17,             ///< it took down poison_limit workers and went to the dead set
-  constructor_failed = 18,   ///< the actor's constructor threw
-  name_taken = 19,           ///< the name belongs to another class, or to another live worker
-  refused_before = 20,       ///< an earlier call of this lane was refused; order would break
-  protocol_error = 21,       ///< the peer sent what is not our protocol
+  task_error = 1,           ///< the method threw; the error carries the remote type, message, place
+  actor_died = 2,           ///< the actor is dead (killed, crashed without restarts, owner gone)
+  maybe_executed = 3,       ///< at most once: it may have run, nobody can know
+  deadline_exceeded = 4,    ///< it began, and its deadline passed before a result came
+  expired = 5,              ///< its deadline passed before it began; it will never begin
+  cancelled = 6,            ///< cancelled before it had a result
+  dependency_failed = 7,    ///< a call whose result it takes failed; the causes are attached
+  queue_full = 8,           ///< max_pending or max_pending_bytes of the queue is reached
+  unknown_class = 9,        ///< no worker has ever offered this class
+  unknown_method = 10,      ///< the class has no such method
+  unknown_actor = 11,       ///< no actor or deployment of that name or id
+  unknown_task = 12,        ///< no worker has ever offered this task function
+  bad_arguments = 13,       ///< the arguments do not fit; the message names both types
+  too_large = 14,           ///< a frame, payload, name or count beyond its limit
+  deadlock = 15,            ///< a blocking wait for an actor of one's own call chain
+  result_expired = 16,      ///< the result was released or its result_ttl passed
+  poisoned = 17,            ///< it took down poison_limit workers and went to the dead set
+  constructor_failed = 18,  ///< the actor's constructor threw
+  name_taken = 19,          ///< the name belongs to another class, or to another live worker
+  refused_before = 20,      ///< an earlier call of this lane was refused; order would break
+  protocol_error = 21,      ///< the peer sent what is not our protocol
   version_unsupported = 22,  ///< no common protocol version or a required feature is missing
   unknown_session = 23,      ///< resuming a session that the broker does not know
   not_permitted = 24,        ///< the peer may not do that
@@ -83,17 +83,39 @@ class TaskError : public Error {
   const std::string& remote_type() const noexcept { return info().type; }
 };
 
-class ActorDied : public Error { using Error::Error; };
-class MaybeExecuted : public Error { using Error::Error; };
-class DeadlineExceeded : public Error { using Error::Error; };  ///< also for expired
-class Cancelled : public Error { using Error::Error; };
-class DependencyFailed : public Error { using Error::Error; };
-class Deadlock : public Error { using Error::Error; };
-class ResultExpired : public Error { using Error::Error; };
-class Refused : public Error { using Error::Error; };           ///< nothing was stored
-class QueueFull : public Refused { using Refused::Refused; };
-class Timeout : public Error { using Error::Error; };           ///< a local wait ended
-class Disconnected : public Error { using Error::Error; };
+class ActorDied : public Error {
+  using Error::Error;
+};
+class MaybeExecuted : public Error {
+  using Error::Error;
+};
+class DeadlineExceeded : public Error {
+  using Error::Error;
+};  ///< also for expired
+class Cancelled : public Error {
+  using Error::Error;
+};
+class DependencyFailed : public Error {
+  using Error::Error;
+};
+class Deadlock : public Error {
+  using Error::Error;
+};
+class ResultExpired : public Error {
+  using Error::Error;
+};
+class Refused : public Error {
+  using Error::Error;
+};  ///< nothing was stored
+class QueueFull : public Refused {
+  using Refused::Refused;
+};
+class Timeout : public Error {
+  using Error::Error;
+};  ///< a local wait ended
+class Disconnected : public Error {
+  using Error::Error;
+};
 
 /// Throws the exception class that belongs to `info.code`.
 [[noreturn]] void throw_error(ErrorInfo info);

@@ -6,7 +6,8 @@
 //   };
 //
 // Include it where the type is used in a description or a call. Types that <callboard/value.hpp>
-// knows, and those with a Codec of their own, are not touched; their name in signatures is "msgpack".
+// knows, and those with a Codec of their own, are not touched; their name in signatures is
+// "msgpack".
 #pragma once
 
 #include <callboard/value.hpp>
@@ -56,8 +57,8 @@ struct Codec<T> {
       handle.get().convert(value);
       return true;
     } catch (const std::exception&) {
-      return in.fail("expected a type of the application, got " +
-                     std::string(wire::name_of(kind)) + " that msgpack-c cannot convert to it");
+      return in.fail("expected a type of the application, got " + std::string(wire::name_of(kind)) +
+                     " that msgpack-c cannot convert to it");
     }
   }
 };

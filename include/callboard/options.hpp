@@ -1,4 +1,5 @@
-// What can be said of a client, an actor and a call. Everything has a default; name what you change:
+// What can be said of a client, an actor and a call. Everything has a default; name what you
+// change:
 //
 //   client.actor<Counter>({.name = "hits", .max_restarts = -1}, 10);
 //   hits.with({.deadline = 2s, .priority = 5}).call<&Counter::add>(1);

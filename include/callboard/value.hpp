@@ -18,8 +18,8 @@
 //   Encoded                                    as it is              any
 //
 // A number that does not fit, or a value of another kind, is an error that names both types;
-// nothing is converted silently except an int where a float is wanted. The names are portable: the same in
-// every language. Other types: specialise Codec, or include <callboard/msgpack.hpp>.
+// nothing is converted silently except an int where a float is wanted. The names are portable: the
+// same in every language. Other types: specialise Codec, or include <callboard/msgpack.hpp>.
 // Containers are in <callboard/containers.hpp>, which this header includes.
 #pragma once
 
@@ -134,12 +134,15 @@ inline constexpr bool kDuration<std::chrono::duration<Rep, Period>> = true;
 
 /// A type that can be sent.
 template <class T>
-concept Encodable = requires(wire::Writer& out, const T& value) { Codec<T>::encode(out, value); };
+concept Encodable = requires(wire::Writer& out, const T& value) {
+  Codec<T>::encode(out, value);
+};
 
 /// A type that can be received: it needs a default constructor too.
 template <class T>
-concept Decodable = std::is_default_constructible_v<T> &&
-                    requires(Decoder& in, T& value) { Codec<T>::decode(in, value); };
+concept Decodable = std::is_default_constructible_v<T> && requires(Decoder& in, T& value) {
+  Codec<T>::decode(in, value);
+};
 
 template <>
 struct Codec<bool> {
@@ -154,8 +157,10 @@ template <detail::Integer T>
 struct Codec<T> {
   static std::string name() { return "int"; }
   static void encode(wire::Writer& out, T value) {
-    if constexpr (std::is_signed_v<T>) out.integer(value);
-    else out.uint(value);
+    if constexpr (std::is_signed_v<T>)
+      out.integer(value);
+    else
+      out.uint(value);
   }
   static bool decode(Decoder& in, T& value) {
     using Limits = std::numeric_limits<T>;
@@ -173,13 +178,10 @@ struct Codec<T> {
 };
 
 template <class T>
-  requires std::is_enum_v<T> && (!std::is_same_v<T, std::byte>)
-struct Codec<T> {
+requires std::is_enum_v<T> &&(!std::is_same_v<T, std::byte>)struct Codec<T> {
   using Number = std::underlying_type_t<T>;
   static std::string name() { return "int"; }
-  static void encode(wire::Writer& out, T value) {
-    out.integer(static_cast<std::int64_t>(value));
-  }
+  static void encode(wire::Writer& out, T value) { out.integer(static_cast<std::int64_t>(value)); }
   static bool decode(Decoder& in, T& value) {
     using Limits = std::numeric_limits<Number>;
     std::int64_t wide = 0;
@@ -191,12 +193,13 @@ struct Codec<T> {
 };
 
 template <class T>
-  requires std::is_floating_point_v<T> && (sizeof(T) <= sizeof(double))
-struct Codec<T> {
+requires std::is_floating_point_v<T> &&(sizeof(T) <= sizeof(double)) struct Codec<T> {
   static std::string name() { return "float"; }
   static void encode(wire::Writer& out, T value) {
-    if constexpr (sizeof(T) == sizeof(float)) out.f32(value);
-    else out.f64(value);
+    if constexpr (sizeof(T) == sizeof(float))
+      out.f32(value);
+    else
+      out.f64(value);
   }
   static bool decode(Decoder& in, T& value) {
     double wide = 0;
@@ -262,7 +265,7 @@ struct Codec<Unit> {
 };
 
 template <class T>
-  requires detail::kDuration<T>
+requires detail::kDuration<T>
 struct Codec<T> {
   static std::string name() { return "duration"; }
   static void encode(wire::Writer& out, T value) {

@@ -6,17 +6,19 @@ namespace callboard::sim {
 
 namespace {
 
-constexpr std::int64_t kTurnUs = 5;          // a turn of the loop takes at least this
+constexpr std::int64_t kTurnUs = 5;  // a turn of the loop takes at least this
 constexpr std::int64_t kTurnUsMax = 60;
 constexpr std::int64_t kConnectUs = 1'000;
 
 }  // namespace
 
 BrokerProcess::BrokerProcess(Context& context, Observer& observer, const BrokerSetup& setup)
-    : context_(context), observer_(observer),
+    : context_(context),
+      observer_(observer),
       process_(context.schedule, context.new_process(), "broker-" + std::to_string(setup.epoch),
                context.random_clocks()),
-      random_(context.random.fork()), setup_(setup) {
+      random_(context.random.fork()),
+      setup_(setup) {
   Record record;
   record.what = What::broker_born;
   record.process = process_.id();
@@ -28,8 +30,8 @@ BrokerProcess::BrokerProcess(Context& context, Observer& observer, const BrokerS
 BrokerProcess::~BrokerProcess() = default;
 
 std::int64_t BrokerProcess::store_latency() {
-  const std::int64_t stall = std::max<std::int64_t>(
-      store_stalled_until_us_ - context_.schedule.now(), 0);
+  const std::int64_t stall =
+      std::max<std::int64_t>(store_stalled_until_us_ - context_.schedule.now(), 0);
   return stall + random_.between(setup_.store.latency_us_min, setup_.store.latency_us_max);
 }
 
@@ -73,7 +75,8 @@ void BrokerProcess::load() {
     const std::string problem = broker_->load(entry);
     if (!problem.empty()) {
       context_.verdict.fail("recovery", "an entry of the store cannot be read: " + problem + " (" +
-                                            std::string(entry.key) + " " + std::string(entry.field) + ")");
+                                            std::string(entry.key) + " " +
+                                            std::string(entry.field) + ")");
       return;
     }
   }
@@ -100,9 +103,8 @@ void BrokerProcess::send_commit() {
   Context& context = context_;
   const std::int64_t back = store_latency();
   context_.schedule.after(
-      store_latency(),
-      [this, &context, back, commit = in_flight_, token = token_, connection = connection_,
-       life = process_.life()] {
+      store_latency(), [this, &context, back, commit = in_flight_, token = token_,
+                        connection = connection_, life = process_.life()] {
         const auto answer =
             context.store.commit(context.schedule.now(), token, commit->number, commit->batch);
         if (answer == StoreModel::Answer::fenced) {
@@ -118,9 +120,8 @@ void BrokerProcess::send_commit() {
           context.coverage.hit("store: commit of a dead broker was applied");
           return;
         }
-        process_.later(back, [this, connection, number = commit->number] {
-          on_answer(connection, number);
-        });
+        process_.later(
+            back, [this, connection, number = commit->number] { on_answer(connection, number); });
       });
 }
 
@@ -163,8 +164,7 @@ void BrokerProcess::lose_store(std::int64_t away_us) {
 
 void BrokerProcess::stall_store(std::int64_t for_us) {
   context_.fault("store stalled", process_.name());
-  store_stalled_until_us_ =
-      std::max(store_stalled_until_us_, context_.schedule.now() + for_us);
+  store_stalled_until_us_ = std::max(store_stalled_until_us_, context_.schedule.now() + for_us);
 }
 
 void BrokerProcess::fill_store(std::int64_t for_us) {

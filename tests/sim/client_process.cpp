@@ -52,8 +52,11 @@ class ClientProcess::Answer final : public client::Dependency {
 
 ClientProcess::ClientProcess(Context& context, Observer& observer, const Scenario& scenario,
                              ClientPlan plan, const std::string& name)
-    : LinkProcess(context, observer, name), scenario_(scenario), plan_(std::move(plan)),
-      session_(session_options(random_, name), *this), calls_left_(plan_.calls) {
+    : LinkProcess(context, observer, name),
+      scenario_(scenario),
+      plan_(std::move(plan)),
+      session_(session_options(random_, name), *this),
+      calls_left_(plan_.calls) {
   link_.add(session_, wire::Side::client);
   start();
   process_.later(random_.between(0, 20'000), [this] { open_targets(); });
@@ -88,8 +91,10 @@ ClientPlan ClientProcess::successor() const {
   plan.opens = plan_.opens;
   for (const std::uint32_t index : plan_.creates) {
     const TargetSpec& target = context_.specs.targets[index];
-    if (target.options.get_if_exists) plan.creates.push_back(index);
-    else if (!target.name.empty()) plan.opens.push_back(index);
+    if (target.options.get_if_exists)
+      plan.creates.push_back(index);
+    else if (!target.name.empty())
+      plan.opens.push_back(index);
   }
   return plan;
 }
@@ -108,8 +113,7 @@ void ClientProcess::open_targets() {
   for (const std::uint32_t index : plan_.creates) {
     TargetSpec& target = context_.specs.targets[index];
     client::Creation creation;
-    creation.class_name =
-        target.options.mode == wire::Mode::async ? kAsyncClass : kSerialClass;
+    creation.class_name = target.options.mode == wire::Mode::async ? kAsyncClass : kSerialClass;
     wire::Writer out(creation.args);
     out.array(1);
     out.uint(index);
@@ -120,8 +124,8 @@ void ClientProcess::open_targets() {
   for (const std::uint32_t index : plan_.opens) {
     const TargetSpec& target = context_.specs.targets[index];
     client::Target what;
-    what.kind = target.kind == TargetSpec::Kind::task ? wire::TargetKind::task
-                                                      : wire::TargetKind::name;
+    what.kind =
+        target.kind == TargetSpec::Kind::task ? wire::TargetKind::task : wire::TargetKind::name;
     what.name = target.name;
     uses_[index].handle = session_.open(what, kMethods);
   }
@@ -145,11 +149,12 @@ void ClientProcess::burst() {
   if (made_some && scenario_.features.kills && random_.chance(0.01)) kill_something();
   turn_soon();
   // Spread over the active time, whatever the size of the bursts.
-  const std::int64_t left_us = std::max<std::int64_t>(
-      scenario_.active_us - context_.schedule.now(), 1'000);
-  const std::int64_t bursts = std::max<std::int64_t>(2 * calls_left_ / (scenario_.burst_max + 1), 1);
-  const std::int64_t gap = made_some ? random_.between(0, 2 * left_us / bursts + 1)
-                                     : random_.between(2'000, 20'000);
+  const std::int64_t left_us =
+      std::max<std::int64_t>(scenario_.active_us - context_.schedule.now(), 1'000);
+  const std::int64_t bursts =
+      std::max<std::int64_t>(2 * calls_left_ / (scenario_.burst_max + 1), 1);
+  const std::int64_t gap =
+      made_some ? random_.between(0, 2 * left_us / bursts + 1) : random_.between(2'000, 20'000);
   process_.later(gap, [this] { this->burst(); });
 }
 
@@ -207,8 +212,8 @@ void ClientProcess::choose_options(CallSpec& spec, const TargetSpec& target) {
 
 void ClientProcess::choose_plan(CallSpec& spec) {
   const Features& features = scenario_.features;
-  spec.plan.service_us = random_.long_tailed(1, features.long_calls && random_.chance(0.02)
-                                                    ? 4'000'000 : 15'000);
+  spec.plan.service_us =
+      random_.long_tailed(1, features.long_calls && random_.chance(0.02) ? 4'000'000 : 15'000);
   if (features.errors && random_.chance(0.25)) {
     spec.plan.failing_attempts = static_cast<std::uint32_t>(random_.between(1, 5));
     spec.plan.error_type = random_.chance(0.6) ? "sim::Transient" : "sim::Fatal";
@@ -243,8 +248,8 @@ void ClientProcess::settle_promises(CallSpec& spec, const TargetSpec& target) {
   spec.max_retries = spec.options.max_retries.value_or(usual);
   const auto& retry_on = spec.options.retry_on ? spec.options.retry_on : target.options.retry_on;
   spec.errors_retried = retry_on && retry_on->matches(spec.plan.error_type);
-  spec.durable = spec.options.durability.value_or(target.options.durability) ==
-                 wire::Durability::durable;
+  spec.durable =
+      spec.options.durability.value_or(target.options.durability) == wire::Durability::durable;
   spec.group = spec.options.group;
   if (!spec.group.empty()) return;
   for (const auto& [method, group] : target.options.method_groups) {
@@ -267,7 +272,8 @@ void ClientProcess::submit(CallSpec& spec, std::unique_ptr<client::CallExtra> ex
   if (options.no_result) call.flags |= client::kNoResult;
   if (options.durability == wire::Durability::memory) call.flags |= client::kMemory;
   if (options.durability == wire::Durability::durable) call.flags |= client::kDurable;
-  if (options.max_retries) call.flags |= *options.max_retries == 0 ? client::kOnce : client::kRetried;
+  if (options.max_retries)
+    call.flags |= *options.max_retries == 0 ? client::kOnce : client::kRetried;
   if (options.when_full == wire::WhenFull::reject) call.flags |= client::kReject;
   if (options.when_full == wire::WhenFull::block) call.flags |= client::kBlock;
   std::string args = encode_args(spec.token);
@@ -364,8 +370,8 @@ void ClientProcess::on_parked(std::uint32_t handle, bool parked) {
 }
 
 void ClientProcess::on_cancel_answer(client::Token request, wire::CancelAnswer answer) {
-  events_.push_back({Event::Kind::cancel_answer, request, 0, Errc::ok, {},
-                     static_cast<std::uint64_t>(answer)});
+  events_.push_back(
+      {Event::Kind::cancel_answer, request, 0, Errc::ok, {}, static_cast<std::uint64_t>(answer)});
 }
 
 void ClientProcess::before_tick() {
@@ -378,17 +384,20 @@ void ClientProcess::before_tick() {
 
 void ClientProcess::see(const Event& event) {
   switch (event.kind) {
-    case Event::Kind::answer: return see_answer(event, spec_of(event.token));
-    case Event::Kind::refused: return see_refusal(event, spec_of(event.token), true);
+    case Event::Kind::answer:
+      return see_answer(event, spec_of(event.token));
+    case Event::Kind::refused:
+      return see_refusal(event, spec_of(event.token), true);
     case Event::Kind::cancel_answer: {
       Record record = record_of(What::cancel_answered, spec_of(cancels_[event.token]));
       record.value = event.value;
-      context_.coverage.hit("cancel: " + std::string(wire::name_of(
-                                             static_cast<wire::CancelAnswer>(event.value))));
+      context_.coverage.hit(
+          "cancel: " + std::string(wire::name_of(static_cast<wire::CancelAnswer>(event.value))));
       return context_.note(process_.name(), std::move(record));
     }
     case Event::Kind::parked:
-      if (const auto found = target_of_handle_.find(event.handle); found != target_of_handle_.end()) {
+      if (const auto found = target_of_handle_.find(event.handle);
+          found != target_of_handle_.end()) {
         uses_[found->second].parked = event.value != 0;
         context_.coverage.hit(event.value != 0 ? "situation: parked" : "situation: unparked");
       }
@@ -433,7 +442,8 @@ void ClientProcess::see_answer(const Event& event, CallSpec& spec) {
   } else {
     const ErrorInfo error = wire::decode_error(event.bytes, event.status);
     record.text = error.message;
-    if (error.message.starts_with("execution ")) record.value = std::stoull(error.message.substr(10));
+    if (error.message.starts_with("execution "))
+      record.value = std::stoull(error.message.substr(10));
   }
   context_.coverage.hit("outcome: " + std::string(callboard::name_of(event.status)));
   if (const auto found = answers_.find(event.token); found != answers_.end()) {

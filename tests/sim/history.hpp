@@ -14,38 +14,38 @@ namespace callboard::sim {
 
 enum class What : std::uint8_t {
   // at a client
-  submitted,         ///< the application asked for `call`
-  renumbered,        ///< `call` is its new id; it has not left before
-  accepted,          ///< the broker's word for it arrived
-  refused,           ///< `code`; the client saw it
-  resumed,           ///< it said that it saw a refusal; attempt: client, value: target << 32 | calls
-  resolved,          ///< the application got `code` and, when ok, execution number `value`
-  released,          ///< the application dropped its future
-  cancel_asked,      ///< value: force
-  cancel_answered,   ///< value: CancelAnswer
-  kill_asked,        ///< of `actor`
+  submitted,        ///< the application asked for `call`
+  renumbered,       ///< `call` is its new id; it has not left before
+  accepted,         ///< the broker's word for it arrived
+  refused,          ///< `code`; the client saw it
+  resumed,          ///< it said that it saw a refusal; attempt: client, value: target << 32 | calls
+  resolved,         ///< the application got `code` and, when ok, execution number `value`
+  released,         ///< the application dropped its future
+  cancel_asked,     ///< value: force
+  cancel_answered,  ///< value: CancelAnswer
+  kill_asked,       ///< of `actor`
   client_left,
   // at a worker
-  constructing,      ///< incarnation of `actor` begins its constructor
-  constructed,       ///< `code`
-  destroyed,         ///< the incarnation is gone, in an orderly way
-  run_arrived,       ///< value: when its deadline is, in virtual time
+  constructing,  ///< incarnation of `actor` begins its constructor
+  constructed,   ///< `code`
+  destroyed,     ///< the incarnation is gone, in an orderly way
+  run_arrived,   ///< value: when its deadline is, in virtual time
   begun,
-  spliced,           ///< the result of `call` arrived as an argument; value: execution number
-  ended,             ///< `code`, value: execution number
-  returned,          ///< this attempt will never begin
+  spliced,   ///< the result of `call` arrived as an argument; value: execution number
+  ended,     ///< `code`, value: execution number
+  returned,  ///< this attempt will never begin
   worker_born,
-  worker_died,       ///< killed: what it held is gone
+  worker_died,  ///< killed: what it held is gone
   // at the broker
-  told_result,       ///< a result left the broker; `code`, value: digest of status and bytes
+  told_result,  ///< a result left the broker; `code`, value: digest of status and bytes
   broker_born,
   broker_died,
-  arrived,           ///< the submit of `call` came to the broker for the first time
-  committed,         ///< value: commit number
-  queue_length,      ///< in the store, after a commit that changed it; text: queue, value: calls
+  arrived,       ///< the submit of `call` came to the broker for the first time
+  committed,     ///< value: commit number
+  queue_length,  ///< in the store, after a commit that changed it; text: queue, value: calls
   // around them
-  fault,             ///< text
-  healed,            ///< no fault from here on
+  fault,   ///< text
+  healed,  ///< no fault from here on
 };
 
 /// One observation. Fields that its kind does not mention are unset.

@@ -37,7 +37,8 @@ struct Totals {
 
 std::string format(std::int64_t at_us, const std::string& who, const std::string& line) {
   char stamp[48];
-  std::snprintf(stamp, sizeof stamp, "%11.6f  %-12s ", static_cast<double>(at_us) / 1e6, who.c_str());
+  std::snprintf(stamp, sizeof stamp, "%11.6f  %-12s ", static_cast<double>(at_us) / 1e6,
+                who.c_str());
   return stamp + line;
 }
 
@@ -85,7 +86,8 @@ bool run_seed(std::uint64_t seed, const Settings& settings, Totals& totals) {
   if (result.failed && !settings.verbose) replay(seed, settings, result);
   if (settings.verbose) {
     std::printf("seed %llu: %llu calls, %llu records, digest %016llx\n",
-                static_cast<unsigned long long>(seed), static_cast<unsigned long long>(result.calls),
+                static_cast<unsigned long long>(seed),
+                static_cast<unsigned long long>(result.calls),
                 static_cast<unsigned long long>(result.records),
                 static_cast<unsigned long long>(result.digest));
   }

@@ -182,8 +182,8 @@ void Network::deliver(DealerId id, Direction direction, std::uint64_t life) {
   Pipe& pipe = dealer.pipes[static_cast<int>(direction)];
   pipe.waking = false;
   // Receiving may end this very connection, so every round asks again.
-  while (dealer.life == life && !pipe.items.empty() && pipe.items.front().due_us <= schedule_.now() &&
-         pipe.blocked_until_us <= schedule_.now()) {
+  while (dealer.life == life && !pipe.items.empty() &&
+         pipe.items.front().due_us <= schedule_.now() && pipe.blocked_until_us <= schedule_.now()) {
     wire::Frame frame = std::move(pipe.items.front().frame);
     pipe.items.pop_front();
     if (direction == Direction::to_broker) {

@@ -11,53 +11,96 @@ using wire::Type;
 
 std::string_view name_of(std::uint64_t type) {
   switch (static_cast<Type>(type)) {
-    case Type::hello: return "hello";
-    case Type::welcome: return "welcome";
-    case Type::goodbye: return "goodbye";
-    case Type::who: return "who";
-    case Type::ping: return "ping";
-    case Type::pong: return "pong";
-    case Type::open: return "open";
-    case Type::methods: return "methods";
-    case Type::close: return "close";
-    case Type::create: return "create";
-    case Type::submit: return "submit";
-    case Type::taken: return "taken";
-    case Type::cancel: return "cancel";
-    case Type::resume: return "resume";
-    case Type::kill: return "kill";
-    case Type::waiting: return "waiting";
-    case Type::admin: return "admin";
-    case Type::opened: return "opened";
-    case Type::accepted: return "accepted";
-    case Type::refused: return "refused";
-    case Type::result: return "result";
-    case Type::cancel_answer: return "cancel_answer";
-    case Type::parked: return "parked";
-    case Type::room: return "room";
-    case Type::admin_answer: return "admin_answer";
-    case Type::start: return "start";
-    case Type::stop: return "stop";
-    case Type::method_table: return "method_table";
-    case Type::run: return "run";
-    case Type::forget: return "forget";
-    case Type::revoke: return "revoke";
-    case Type::go_on: return "go_on";
-    case Type::started: return "started";
-    case Type::done: return "done";
-    case Type::window: return "window";
-    case Type::returned: return "returned";
-    case Type::revoke_answer: return "revoke_answer";
-    case Type::status: return "status";
-    case Type::child_died: return "child_died";
-    case Type::stopped: return "stopped";
+    case Type::hello:
+      return "hello";
+    case Type::welcome:
+      return "welcome";
+    case Type::goodbye:
+      return "goodbye";
+    case Type::who:
+      return "who";
+    case Type::ping:
+      return "ping";
+    case Type::pong:
+      return "pong";
+    case Type::open:
+      return "open";
+    case Type::methods:
+      return "methods";
+    case Type::close:
+      return "close";
+    case Type::create:
+      return "create";
+    case Type::submit:
+      return "submit";
+    case Type::taken:
+      return "taken";
+    case Type::cancel:
+      return "cancel";
+    case Type::resume:
+      return "resume";
+    case Type::kill:
+      return "kill";
+    case Type::waiting:
+      return "waiting";
+    case Type::admin:
+      return "admin";
+    case Type::opened:
+      return "opened";
+    case Type::accepted:
+      return "accepted";
+    case Type::refused:
+      return "refused";
+    case Type::result:
+      return "result";
+    case Type::cancel_answer:
+      return "cancel_answer";
+    case Type::parked:
+      return "parked";
+    case Type::room:
+      return "room";
+    case Type::admin_answer:
+      return "admin_answer";
+    case Type::start:
+      return "start";
+    case Type::stop:
+      return "stop";
+    case Type::method_table:
+      return "method_table";
+    case Type::run:
+      return "run";
+    case Type::forget:
+      return "forget";
+    case Type::revoke:
+      return "revoke";
+    case Type::go_on:
+      return "go_on";
+    case Type::started:
+      return "started";
+    case Type::done:
+      return "done";
+    case Type::window:
+      return "window";
+    case Type::returned:
+      return "returned";
+    case Type::revoke_answer:
+      return "revoke_answer";
+    case Type::status:
+      return "status";
+    case Type::child_died:
+      return "child_died";
+    case Type::stopped:
+      return "stopped";
   }
   return "message";
 }
 
 void describe_value(wire::Reader& in, std::string& text) {
   switch (in.peek()) {
-    case wire::Kind::nil: in.nil(); text += "nil"; break;
+    case wire::Kind::nil:
+      in.nil();
+      text += "nil";
+      break;
     case wire::Kind::boolean: {
       bool value = false;
       in.boolean(value);
@@ -105,13 +148,17 @@ void describe_value(wire::Reader& in, std::string& text) {
       text += is_map ? "}" : "]";
       break;
     }
-    default: text += "?"; in.skip(); break;
+    default:
+      text += "?";
+      in.skip();
+      break;
   }
 }
 
 std::uint64_t digest_of(Errc status, std::string_view bytes) {
   std::uint64_t hash = 0xCBF2'9CE4'8422'2325ull ^ static_cast<std::uint64_t>(status);
-  for (const char byte : bytes) hash = (hash ^ static_cast<std::uint8_t>(byte)) * 0x100'0000'01B3ull;
+  for (const char byte : bytes)
+    hash = (hash ^ static_cast<std::uint8_t>(byte)) * 0x100'0000'01B3ull;
   return hash;
 }
 

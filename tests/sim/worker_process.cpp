@@ -33,7 +33,8 @@ WorkerProcess::WorkerProcess(Context& context, Observer& observer, const std::st
                              std::uint32_t recorder_slots, std::function<void(CallId)> on_poison)
     : LinkProcess(context, observer, name),
       offer_(offer(name, supervisor, task_slots, recorder_slots, random_)),
-      on_poison_(std::move(on_poison)), client_(session_options(random_, name), *this),
+      on_poison_(std::move(on_poison)),
+      client_(session_options(random_, name), *this),
       session_(offer_, *this, link_) {
   worker::ActorSpec tasks;
   tasks.options.max_concurrency = task_slots;
@@ -82,7 +83,8 @@ Record WorkerProcess::record_of(What what, const worker::ActorSpec& spec) const 
   return record;
 }
 
-// --- commanded by the session ----------------------------------------------------------------------
+// --- commanded by the session
+// ----------------------------------------------------------------------
 
 void WorkerProcess::start(const wire::Start& start) {
   worker::ActorSpec spec;
@@ -91,8 +93,9 @@ void WorkerProcess::start(const wire::Start& start) {
   spec.incarnation = start.incarnation;
   spec.name = start.name;
   spec.options = start.options;
-  const auto known = std::find_if(offer_.classes.begin(), offer_.classes.end(),
-                                  [&](const auto& offer) { return offer.name == start.class_name; });
+  const auto known =
+      std::find_if(offer_.classes.begin(), offer_.classes.end(),
+                   [&](const auto& offer) { return offer.name == start.class_name; });
   if (known == offer_.classes.end()) {
     ErrorInfo error;
     error.code = Errc::unknown_class;
@@ -167,7 +170,8 @@ void WorkerProcess::try_again_soon() {
   });
 }
 
-// --- asked and told by the executors -----------------------------------------------------------------
+// --- asked and told by the executors
+// -----------------------------------------------------------------
 
 Begin WorkerProcess::begin(Job& job, std::int64_t now_us) {
   if (!process_.alive()) return Begin::wait;  // the call before this one took it down
@@ -192,11 +196,12 @@ Begin WorkerProcess::begin(Job& job, std::int64_t now_us) {
   return Begin::run;
 }
 
-bool WorkerProcess::entered(const Job& job, const worker::ActorSpec& spec,
-                            std::uint64_t& execution, const Plan*& plan) {
+bool WorkerProcess::entered(const Job& job, const worker::ActorSpec& spec, std::uint64_t& execution,
+                            const Plan*& plan) {
   const CallSpec* call = context_.specs.find(job.call);
   if (call == nullptr) {
-    context_.verdict.fail("arguments", "a call that nobody submitted began: " + to_string(job.call));
+    context_.verdict.fail("arguments",
+                          "a call that nobody submitted began: " + to_string(job.call));
     return false;
   }
   check_arguments(job, *call);
@@ -220,7 +225,8 @@ void WorkerProcess::check_arguments(const Job& job, const CallSpec& spec) {
   std::string_view token;
   const std::size_t wanted = 1 + spec.arguments.size();
   if (!in.array(n) || n != wanted || !in.bin(token) || token != spec.token) {
-    return context_.verdict.fail("arguments", "other bytes arrived than were sent: " + describe(spec));
+    return context_.verdict.fail("arguments",
+                                 "other bytes arrived than were sent: " + describe(spec));
   }
   for (const CallSpec* other : spec.arguments) {
     std::string_view value;

@@ -20,8 +20,11 @@ Scenario draw_scenario(std::uint64_t seed, FaultClasses faults) {
 }  // namespace
 
 World::World(std::uint64_t seed, FaultClasses faults)
-    : context_(seed, draw_scenario(seed, faults).network), random_(context_.random.fork()),
-      scenario_(draw_scenario(seed, faults)), observer_(context_), checkers_(make_all_checkers()) {
+    : context_(seed, draw_scenario(seed, faults).network),
+      random_(context_.random.fork()),
+      scenario_(draw_scenario(seed, faults)),
+      observer_(context_),
+      checkers_(make_all_checkers()) {
   context_.history.listen([this](const Record& record) {
     context_.ledger.on(record);
     for (const auto& checker : checkers_) checker->on(record, context_.ledger, context_.verdict);
@@ -38,7 +41,8 @@ void World::trace(TraceFunction function) {
   };
 }
 
-// --- who is there ----------------------------------------------------------------------------------
+// --- who is there
+// ----------------------------------------------------------------------------------
 
 void World::make_actor(std::uint32_t index) {
   const Features& features = scenario_.features;
@@ -60,8 +64,10 @@ void World::make_actor(std::uint32_t index) {
     options.groups = {{"g0", 1}, {"g1", static_cast<std::uint32_t>(random_.between(1, 3))}};
     options.method_groups = {{"m0", "g0"}, {"m1", "g1"}};
   }
-  if (features.keys && random_.chance(0.4)) options.ordering = wire::Ordering::key;
-  else if (features.unordered && random_.chance(0.4)) options.ordering = wire::Ordering::none;
+  if (features.keys && random_.chance(0.4))
+    options.ordering = wire::Ordering::key;
+  else if (features.unordered && random_.chance(0.4))
+    options.ordering = wire::Ordering::none;
   if (features.bounded_reject && random_.chance(0.4)) {
     options.max_pending = static_cast<std::uint64_t>(random_.between(1, 12));
   } else if (features.bounded_block && random_.chance(0.4)) {
@@ -112,8 +118,10 @@ void World::make_clients() {
     target.owner = static_cast<std::uint32_t>(random_.below(plans.size()));
     for (std::uint32_t i = 0; i < plans.size(); ++i) {
       // With get_if_exists any of its users may be the one that makes it.
-      if (i == target.owner) plans[i].creates.push_back(target.index);
-      else if (target.options.get_if_exists) plans[i].creates.push_back(target.index);
+      if (i == target.owner)
+        plans[i].creates.push_back(target.index);
+      else if (target.options.get_if_exists)
+        plans[i].creates.push_back(target.index);
     }
   }
   for (ClientPlan& plan : plans) {
@@ -146,7 +154,8 @@ void World::start_broker() {
   broker_ = std::make_unique<BrokerProcess>(context_, observer_, setup);
 }
 
-// --- the run ---------------------------------------------------------------------------------------
+// --- the run
+// ---------------------------------------------------------------------------------------
 
 RunResult World::run() {
   make_targets();

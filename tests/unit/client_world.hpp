@@ -65,8 +65,7 @@ struct Told final : SessionSink {
   void on_answer(Token token, Errc status, const wire::Body& value) override {
     answers.push_back({token, status, std::string(value.bytes)});
   }
-  void on_refused(Token token, std::uint32_t handle, Errc status,
-                  std::string_view error) override {
+  void on_refused(Token token, std::uint32_t handle, Errc status, std::string_view error) override {
     refusals.push_back({token, status, std::string(error)});
     refused_handles.push_back(handle);
   }
@@ -168,9 +167,7 @@ class ClientWorld : public ::testing::Test {
   void accepted(std::uint64_t through, wire::Ranges again = {}) {
     receive_message(wire::Accepted{through, std::move(again)});
   }
-  void refused(std::uint64_t seq, Errc code) {
-    receive_message(wire::Refused{seq, code, "no", 0});
-  }
+  void refused(std::uint64_t seq, Errc code) { receive_message(wire::Refused{seq, code, "no", 0}); }
   void result(std::uint64_t seq, std::string_view bytes = "\x07") {
     receive_message(wire::CallResult{seq, Errc::ok, {bytes, Blob()}});
   }
@@ -232,7 +229,8 @@ class ClientWorld : public ::testing::Test {
     tick();
   }
 
-  // --- what was written ----------------------------------------------------------------------------
+  // --- what was written
+  // ----------------------------------------------------------------------------
   std::vector<std::uint64_t> submitted() const {
     std::vector<std::uint64_t> seqs;
     for (const Sent& message : sent_) {
@@ -289,9 +287,15 @@ class ClientWorld : public ::testing::Test {
     message.type = type;
     bool good = true;
     switch (type) {
-      case Type::hello: good = read(in, fields, message.hello); break;
-      case Type::submit: good = decode_submit(fields, in, message); break;
-      case Type::create: good = decode_create(fields, in, message); break;
+      case Type::hello:
+        good = read(in, fields, message.hello);
+        break;
+      case Type::submit:
+        good = decode_submit(fields, in, message);
+        break;
+      case Type::create:
+        good = decode_create(fields, in, message);
+        break;
       case Type::open:
         good = read(in, fields, message.open);
         message.handle = message.open.handle;
@@ -321,7 +325,9 @@ class ClientWorld : public ::testing::Test {
         message.handle = m.handle;
         break;
       }
-      default: good = decode_request(type, fields, in, message); break;
+      default:
+        good = decode_request(type, fields, in, message);
+        break;
     }
     ASSERT_TRUE(good) << "message of type " << static_cast<int>(type);
     sent_.push_back(std::move(message));

@@ -85,7 +85,8 @@ static_assert(CounterCall<&Counter::hello>::kIndex == 6, "a method of a base cla
 static_assert(std::is_same_v<CounterCall<&Counter::name>::Result, std::string>);
 static_assert(std::is_same_v<CounterCall<&Counter::fetch>::Result, std::string>);
 static_assert(CounterCall<&Counter::fetch>::kAsync && !CounterCall<&Counter::add>::kAsync);
-static_assert(std::is_same_v<CounterCall<&Counter::classify>::Params, std::tuple<int, std::string>>);
+static_assert(
+    std::is_same_v<CounterCall<&Counter::classify>::Params, std::tuple<int, std::string>>);
 static_assert(std::is_same_v<CounterCall<&Counter::classify>::Result, int>);
 static_assert(std::is_same_v<CounterCall<&Counter::rank>::Params, std::tuple<double>>);
 static_assert(std::is_same_v<MethodCall<app::Box<int>, &app::Box<int>::get>::Result, int>);

@@ -1,4 +1,5 @@
-// The link: hello and its answers, silence, goodbyes, other broker runs, frames that cannot be read.
+// The link: hello and its answers, silence, goodbyes, other broker runs, frames that cannot be
+// read.
 
 #include "tests/unit/client_world.hpp"
 

@@ -233,7 +233,8 @@ TEST_F(ClientSession, NumberOfAClosedHandleIsUsedAgainOnceItsAnswerCame) {
   EXPECT_EQ(open("third"), first);
 }
 
-// --- dependencies ----------------------------------------------------------------------------------
+// --- dependencies
+// ----------------------------------------------------------------------------------
 
 std::unique_ptr<CallExtra> takes(std::shared_ptr<TestDependency> dependency) {
   auto extra = std::make_unique<CallExtra>();
@@ -332,7 +333,8 @@ TEST_F(ClientSession, HeldCallKeepsItsPlaceAmongTheCallsOfItsQueue) {
   EXPECT_EQ(sent[3].seq, told_.ids[4].seq);
 }
 
-// --- requests --------------------------------------------------------------------------------------
+// --- requests
+// --------------------------------------------------------------------------------------
 
 TEST_F(ClientSession, CallThatHasNotLeftIsCancelledHere) {
   const std::uint32_t handle = open("hits");

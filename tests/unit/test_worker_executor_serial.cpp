@@ -378,21 +378,6 @@ TEST_F(SerialExecutorTest, ArgumentsMayComeAsAMessagePart) {
   EXPECT_EQ(result<std::string>(submit(desk, std::move(made))), "aaa");
 }
 
-TEST_F(SerialExecutorTest, ResultsOfOthersAmongTheArgumentsAreReadOneByOne) {
-  Executor& desk = actor<Desk>({}, 0);
-  Job made = job("repeat", encode(std::string("ab")), encode(2));
-  std::string list;
-  wire::Writer out(list);
-  out.array(2);
-  out.bin(encode(std::string("ab")));
-  out.bin(encode(2));
-  made.args = Payload(std::move(list));
-  wire::CallOptions options;
-  options.refs.push_back({1, CallId{SessionId{9}, 77}});
-  made.options = encoded(options);
-  EXPECT_EQ(result<std::string>(submit(desk, std::move(made))), "abab");
-}
-
 TEST_F(SerialExecutorTest, ServiceTimeAndTimesOfACallAreMeasured) {
   Executor& desk = actor<Desk>({}, 0);
   const std::int64_t before = steady_now_us();

@@ -248,6 +248,23 @@ TEST_F(WorkerSessionTest, CallsSentAheadToAnActorStayWithItWhateverItDoes) {
   }
 }
 
+TEST_F(WorkerSessionTest, TheProcessOfADedicatedActorRunsNoTasks) {
+  connect();
+  ASSERT_TRUE(run(1, 0));
+  turn();
+  wire::Start start = start_message(4);
+  start.options.dedicated = true;
+  ASSERT_TRUE(receive(start));
+  Told told = turn();
+  EXPECT_EQ(told.window(0), 0);
+  EXPECT_THAT(told.returned, ElementsAre(1u)) << "what kills the actor must not hit it";
+  EXPECT_EQ(hello().task_slots, 0u);
+  EXPECT_EQ(welcome().window(0), 0);
+  ASSERT_TRUE(receive(wire::Stop{4, true}));
+  session().stopped(4);
+  EXPECT_EQ(turn().window(0), 2);
+}
+
 // --- the lease ---------------------------------------------------------------------------------
 
 TEST_F(WorkerSessionTest, CallsMayBeginUntilTheLeaseEndsThatTheBrokerGranted) {

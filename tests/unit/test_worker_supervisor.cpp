@@ -163,7 +163,8 @@ TEST_F(StderrTailTest, ALineWithoutEndDoesNotGrowForEver) {
 
 class WorkerReportsTest : public ::testing::Test {
  protected:
-  WorkerReportsTest() : link_(wire::LinkOptions{}), reports_("worker", link_, [this] { ++heard_; }) {
+  WorkerReportsTest()
+      : link_(wire::LinkOptions{}), reports_("worker", link_, [this] { ++heard_; }) {
     std::string name = (std::filesystem::temp_directory_path() / "reports.XXXXXX").string();
     directory_ = ::mkdtemp(name.data());
     link_.add(reports_, wire::Side::worker);
@@ -253,9 +254,9 @@ TEST_F(WorkerReportsTest, AnAnswerToAnEarlierPingConfirmsNothing) {
   welcome();
   tick(600);  // the first ping leaves ...
   add(5);
-  tick(1);    // ... then the report ...
+  tick(1);  // ... then the report ...
   receive([](wire::FrameWriter& out) { wire::write_pong(out, 1); });
-  tick(1);    // ... then the answer to the ping
+  tick(1);  // ... then the answer to the ping
   EXPECT_EQ(reports_.pending(), 1u);
   EXPECT_EQ(files(), 1u);
 }

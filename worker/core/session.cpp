@@ -31,7 +31,7 @@ void WorkerSession::fill_hello(wire::Hello& hello) {
   hello.host = offer_.host;
   hello.pid = offer_.pid;
   hello.instance = offer_.instance;
-  hello.task_slots = draining_ ? 0 : offer_.task_slots;
+  hello.task_slots = takes_tasks() ? offer_.task_slots : 0;
   hello.classes = offer_.classes;
   hello.tasks = offer_.tasks;
   for (const auto& [number, slot] : slots_) {
@@ -131,7 +131,9 @@ WorkerSession::Slot* WorkerSession::find_slot(std::uint32_t number) {
 
 void WorkerSession::erase_slot(std::uint32_t number) {
   cached_slot_ = nullptr;
-  slots_.erase(number);
+  const auto found = slots_.find(number);
+  if (found->second.dedicated && --dedicated_ == 0) windows_changed_.push_back(0);
+  slots_.erase(found);
   limits_changed_ = true;
 }
 
@@ -150,6 +152,13 @@ bool WorkerSession::on_start(std::uint32_t fields, wire::FrameReader& in) {
   slot.incarnation = start.incarnation;
   slot.name = start.name;
   slot.shared = start.options.replicas > 0;
+  if (start.options.dedicated) {
+    slot.dedicated = true;
+    ++dedicated_;
+    windows_changed_.push_back(0);
+    const std::uint32_t tasks = 0;
+    take_back(true, &tasks);  // who kills the actor's process must not hit them
+  }
   slot.groups.resize(1 + start.options.groups.size());
   slot.group_names.emplace_back();
   for (const auto& [name, limit] : start.options.groups) slot.group_names.push_back(name);

@@ -100,6 +100,7 @@ class WorkerSession final : public wire::LinkMember {
     std::uint64_t incarnation = 0;
     std::string name;
     bool shared = false;        ///< others may run its calls: a task slot or a replica
+    bool dedicated = false;     ///< it wants the process for itself
     bool starting = true;
     bool stopping = false;
     bool failed = false;        ///< its constructor
@@ -137,6 +138,7 @@ class WorkerSession final : public wire::LinkMember {
   void erase_slot(std::uint32_t number);
   void activate(std::uint32_t number, Slot& slot);
   void answer_held_lanes();
+  bool takes_tasks() const { return !draining_ && dedicated_ == 0; }
   void renew_lease();
   std::string encoded_error(Errc code, std::string message) const;
 
@@ -177,6 +179,7 @@ class WorkerSession final : public wire::LinkMember {
   LeaseSet leases_seen_;          ///< of this run of the broker
 
   std::unordered_map<std::uint32_t, Slot> slots_;  ///< always holds slot 0, the tasks
+  std::uint32_t dedicated_ = 0;                    ///< slots that want the process for themselves
   std::uint32_t cached_number_ = 0;
   Slot* cached_slot_ = nullptr;
   Calls calls_;

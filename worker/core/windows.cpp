@@ -128,7 +128,8 @@ void WorkerSession::tell_windows(wire::LinkOut& out) {
     if (slot == nullptr || slot->starting || slot->failed) continue;
     for (std::size_t i = 0; i < slot->groups.size(); ++i) {
       Group& group = slot->groups[i];
-      const std::uint32_t window = draining_ ? 0 : group.prefetch.window();
+      const bool closed = draining_ || (number == 0 && !takes_tasks());
+      const std::uint32_t window = closed ? 0 : group.prefetch.window();
       if (window == group.told) continue;
       group.told = window;
       wire::FrameWriter writer = out.message();

@@ -1,5 +1,5 @@
-"""run_demos as people run it: all demos, its verdict and exit status, Ctrl-C; and the first actor of
-the README, word for word."""
+"""run_demos as people run it: all demos, its verdict and exit status, Ctrl-C; and the first actor
+of the README, word for word."""
 
 import os
 import pathlib

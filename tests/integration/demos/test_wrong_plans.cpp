@@ -87,7 +87,7 @@ TEST_F(WrongPlan, OneWrongByteInOneFlagIsFound) {
 }
 
 TEST_F(WrongPlan, FlagsFetchedOneByOneAreNotFetchedAtOnce) {
-  show_flags(stage(), report_, {.max_concurrency = 1, .delay = 20ms});
+  show_flags(stage(), report_, {.max_concurrency = 1, .delay = 20ms, .served = {}});
   EXPECT_THAT(report_.failures(), ElementsAre(StartsWith("async"), StartsWith("threaded")));
 }
 

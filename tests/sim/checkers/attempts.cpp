@@ -27,7 +27,8 @@ class AttemptsChecker final : public Checker {
       return fail(verdict, "begun, although it was refused: " + describe(spec));
     }
     if (facts->resolved_us >= 0) {
-      return fail(verdict, "begun after its outcome (" + std::string(callboard::name_of(facts->code)) +
+      return fail(verdict, "begun after its outcome (" +
+                               std::string(callboard::name_of(facts->code)) +
                                ") was known: " + describe(spec));
     }
     for (std::size_t i = 0; i + 1 < begins; ++i) {

@@ -1,6 +1,8 @@
 // When all is done and everyone has left, nothing is left behind in the store.
 #include "tests/sim/checker.hpp"
 
+#include <callboard/codec.hpp>
+
 namespace callboard::sim {
 
 namespace {
@@ -12,15 +14,31 @@ class BaselineChecker final : public Checker {
   void on(const Record&, Ledger&, Verdict&) override {}
 
   void at_end(Ledger&, const StoreModel& store, Verdict& verdict) override {
-    for (const auto& [name, key] : store.keys()) {
-      const bool of_calls = name.ends_with(":calls") || name.ends_with(":sent");
-      const bool of_actors = name == "actors" || name == "names";
-      const bool of_clients = name == "sessions" || name.starts_with("results:");
-      if (!of_calls && !of_actors && !of_clients) continue;
-      fail(verdict, "the store still holds " + std::to_string(key.fields.size()) + " fields in " +
-                        name + ", the first is " + key.fields.begin()->first);
-      return;
+    // Causes before what follows from them.
+    for (const std::string_view kind :
+         {":calls", ":sent", "results:", "actors", "names", "sessions"}) {
+      for (const auto& [name, key] : store.keys()) {
+        if (kind.front() == ':' ? !name.ends_with(kind) : !name.starts_with(kind)) continue;
+        std::string text;
+        for (const auto& [field, value] : key.fields) text += " " + field + call_in(kind, value);
+        fail(verdict, "the store still holds " + std::to_string(key.fields.size()) + " fields in " +
+                          name + ":" + text.substr(0, 300));
+        return;
+      }
     }
+  }
+
+ private:
+  /// The call that a record of an unfinished call is about.
+  static std::string call_in(std::string_view kind, std::string_view record) {
+    wire::Reader in(record);
+    std::uint32_t n = 0;
+    std::uint64_t version = 0, session = 0, seq = 0;
+    if (kind != ":calls" || !in.array(n) || !in.uint(version) || !in.uint(session) ||
+        !in.uint(seq)) {
+      return {};
+    }
+    return " = " + to_string(CallId{SessionId{session}, seq});
   }
 };
 

@@ -21,11 +21,12 @@ class LivenessChecker final : public Checker {
     }
     if (open == 0) return;
     const CallFacts& facts = ledger.facts(*first);
-    fail(verdict, std::to_string(open) + " calls never got an answer; the first one was " +
-                      (facts.accepted_us < 0 ? "not even accepted" : "accepted") + ", begun " +
-                      std::to_string(facts.begins.size()) + " times, and " +
-                      (facts.told_us < 0 ? "no result left the broker" : "a result left the broker") +
-                      ": " + describe(*first));
+    fail(verdict,
+         std::to_string(open) + " calls never got an answer; the first one was " +
+             (facts.accepted_us < 0 ? "not even accepted" : "accepted") + ", begun " +
+             std::to_string(facts.begins.size()) + " times, and " +
+             (facts.told_us < 0 ? "no result left the broker" : "a result left the broker") + ": " +
+             describe(*first));
   }
 };
 

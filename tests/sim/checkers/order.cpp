@@ -33,7 +33,8 @@ class OrderChecker final : public Checker {
     if (!one_at_a_time && facts->begins.size() > 1) return;
     const CallSpec*& last = last_[lane];
     if (last != nullptr && spec.index < last->index) {
-      return fail(verdict, describe(spec) + " began after " + describe(*last) + " of the same lane");
+      return fail(verdict,
+                  describe(spec) + " began after " + describe(*last) + " of the same lane");
     }
     last = &spec;
   }

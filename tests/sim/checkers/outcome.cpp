@@ -33,7 +33,8 @@ class OutcomeChecker final : public Checker {
     const bool begun = !facts.begins.empty();
     const bool trouble = ledger.faults() > 0 || target.killed;
     switch (facts.code) {
-      case Errc::ok: return problem_with_execution(facts, ledger, Errc::ok);
+      case Errc::ok:
+        return problem_with_execution(facts, ledger, Errc::ok);
       case Errc::task_error: {
         const std::string problem = problem_with_execution(facts, ledger, Errc::task_error);
         if (!problem.empty()) return problem;
@@ -53,10 +54,12 @@ class OutcomeChecker final : public Checker {
         return begun || trouble ? std::string() : "it has never begun";
       case Errc::cancelled:
         return facts.cancel_asked || target.killed ? std::string() : "nobody cancelled it";
-      case Errc::dependency_failed: return problem_with_dependencies(spec, ledger, begun);
+      case Errc::dependency_failed:
+        return problem_with_dependencies(spec, ledger, begun);
       case Errc::actor_died:
         if (target.kind == TargetSpec::Kind::task) return "it is a task";
-        if (begun && spec.max_retries == 0) return "it has begun, so nobody may say that it did not";
+        if (begun && spec.max_retries == 0)
+          return "it has begun, so nobody may say that it did not";
         return trouble || target.constructor_throws ? std::string() : "nothing killed the actor";
       case Errc::constructor_failed:
         if (begun) return "it has begun";
@@ -69,10 +72,14 @@ class OutcomeChecker final : public Checker {
         return ledger.broker_deaths() > 0 ? std::string() : "no broker died";
       case Errc::unknown_actor:
       case Errc::stopping:
-        return begun ? "it has begun" : (target.killed ? std::string() : "the actor was not killed");
-      case Errc::disconnected: return {};
-      case Errc::poisoned: return trouble ? std::string() : "nothing was lost";
-      default: return "that is no outcome of a call that was accepted";
+        return begun ? "it has begun"
+                     : (target.killed ? std::string() : "the actor was not killed");
+      case Errc::disconnected:
+        return {};
+      case Errc::poisoned:
+        return trouble ? std::string() : "nothing was lost";
+      default:
+        return "that is no outcome of a call that was accepted";
     }
   }
 

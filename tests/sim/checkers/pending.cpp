@@ -37,8 +37,8 @@ class PendingChecker final : public Checker {
     for (const TargetSpec& target : ledger.specs().targets) {
       if (target.queue_name() != record.text || target.options.max_pending == 0) continue;
       if (record.value > target.options.max_pending) {
-        fail(verdict, "queue " + record.text + " holds " + std::to_string(record.value) + " calls, " +
-                          std::to_string(target.options.max_pending) + " are allowed");
+        fail(verdict, "queue " + record.text + " holds " + std::to_string(record.value) +
+                          " calls, " + std::to_string(target.options.max_pending) + " are allowed");
       }
     }
   }

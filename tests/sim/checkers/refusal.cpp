@@ -1,4 +1,5 @@
-// A refusal leaves no hole: until the client has seen it, later calls of that queue are refused too.
+// A refusal leaves no hole: until the client has seen it, later calls of that queue are refused
+// too.
 #include "tests/sim/checker.hpp"
 
 #include <map>

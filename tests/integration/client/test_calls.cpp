@@ -1,0 +1,300 @@
+// Calls of the C++ client against a real system: values, errors, futures, handles.
+
+#include "app.hpp"
+#include "system.hpp"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <numeric>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace client_app {
+namespace {
+
+using namespace std::chrono_literals;
+using callboard::Errc;
+using callboard::Future;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class ClientCalls : public WithSystem {};
+
+TEST_F(ClientCalls, TypedCallsGiveTypedResults) {
+  const auto hits = client_.actor<Counter>({}, 10);
+  EXPECT_EQ(hits.call<&Counter::add>(5).get(kPatience), 15);
+  EXPECT_EQ(hits.call<&Counter::greet>("you").get(kPatience), "hello you!");
+  EXPECT_EQ(hits.call<&Counter::greet>("you", 2).get(kPatience), "hello you!hello you!");
+  hits.call<&Counter::nap>(1).get(kPatience);
+  EXPECT_EQ(client_.call(twice_task, 21).get(kPatience), 42);
+}
+
+TEST_F(ClientCalls, ActorIsFoundByNameWithAndWithoutItsClass) {
+  const auto made = client_.actor<Counter>({.name = "found", .name_space = "calls"}, 1);
+  EXPECT_EQ(made.call<&Counter::add>(1).get(kPatience), 2);
+  EXPECT_EQ(client_.get_actor("calls/found").call<int>("add", 1).get(kPatience), 3);
+  EXPECT_EQ(client_.get_actor<Counter>("calls/found").call<&Counter::add>(1).get(kPatience), 4);
+  EXPECT_EQ(client_.get_actor<Counter>(made.id()).call<&Counter::get>().get(kPatience), 4);
+  EXPECT_EQ(client_.get_actor("calls/found").id(), made.id());
+  made.kill().get(kPatience);
+}
+
+TEST_F(ClientCalls, ExceptionOfTheMethodArrivesWithTypeMessageAndPlace) {
+  const auto hits = client_.actor<Counter>({}, 0);
+  const Future<void> failed = hits.call<&Counter::fail>("too far");
+  try {
+    failed.get(kPatience);
+    FAIL() << "it did not throw";
+  } catch (const callboard::TaskError& error) {
+    EXPECT_EQ(error.remote_type(), "std::out_of_range");
+    EXPECT_EQ(error.info().message, "too far");
+    EXPECT_THAT(error.info().place, HasSubstr("Counter.fail"));
+  }
+  ASSERT_TRUE(failed.error());
+  EXPECT_EQ(failed.error()->code, Errc::task_error);
+  EXPECT_EQ(hits.call<&Counter::get>().get(kPatience), 0) << "the actor goes on";
+}
+
+TEST_F(ClientCalls, WrongArgumentsAreNamedWithBothTypes) {
+  const auto hits = client_.actor<Counter>({.name = "typed", .lifetime = callboard::Lifetime::owned},
+                                           0);
+  const auto any = client_.get_actor("typed");
+  const auto message = [](const auto& future) {
+    try {
+      future.get(kPatience);
+    } catch (const callboard::Error& error) {
+      return std::string(name_of(error.code())) + ": " + error.info().message;
+    }
+    return std::string("no error");
+  };
+  EXPECT_THAT(message(any.call<int>("add", "one")), HasSubstr("expected int, got str"));
+  EXPECT_THAT(message(any.call<int>("add")), HasSubstr("takes 1 argument, got 0"));
+  EXPECT_THAT(message(any.call<int>("subtract", 1)), StartsWith("unknown_method"));
+  EXPECT_THAT(message(any.call<std::string>("add", 1)), HasSubstr("expected str, got int"));
+  EXPECT_EQ(hits.call<&Counter::get>().get(kPatience), 1);
+}
+
+TEST_F(ClientCalls, WhatIsNotThereFailsWithItsOwnError) {
+  const auto code = [](const auto& future) {
+    EXPECT_TRUE(future.wait(kPatience));
+    const auto error = future.error();
+    return error ? error->code : Errc::ok;
+  };
+  EXPECT_EQ(code(client_.get_actor("nobody").call<int>("add", 1)), Errc::unknown_actor);
+  EXPECT_EQ(code(client_.get_actor("nobody").opened()), Errc::unknown_actor);
+  EXPECT_EQ(code(client_.actor<Nowhere>().call<&Nowhere::run>()), Errc::unknown_class);
+  EXPECT_EQ(code(client_.actor<Broken>().call<&Broken::run>()), Errc::constructor_failed);
+  EXPECT_EQ(code(client_.call_encoded("no.such.task", "\x90")), Errc::unknown_task);
+  const auto first = client_.actor<Counter>({.name = "taken"}, 0);
+  first.opened().get(kPatience);
+  EXPECT_EQ(code(client_.actor<Counter>({.name = "taken"}, 0).call<&Counter::get>()),
+            Errc::name_taken);
+  first.kill().get(kPatience);
+  EXPECT_EQ(code(first.call<&Counter::get>()), Errc::actor_died);
+}
+
+TEST_F(ClientCalls, NameThatIsMadeLaterLeadsToItsActorThen) {
+  const auto early = client_.get_actor("later");
+  EXPECT_THROW(early.call<int>("get").get(kPatience), callboard::Error);
+  const auto made =
+      client_.actor<Counter>({.name = "later", .lifetime = callboard::Lifetime::owned}, 7);
+  made.opened().get(kPatience);
+  EXPECT_EQ(early.call<int>("get").get(kPatience), 7);
+}
+
+TEST_F(ClientCalls, BigValuesTravelUnharmed) {
+  const auto hits = client_.actor<Counter>({}, 0);
+  for (const std::size_t size : {16'383u, 16'384u, 1u << 20, 20u << 20}) {
+    callboard::Bytes bytes;
+    bytes.data.resize(size);
+    for (std::size_t i = 0; i < size; i += 97) bytes.data[i] = static_cast<char>(i);
+    EXPECT_EQ(hits.call<&Counter::echo>(bytes).get(kPatience), bytes);
+  }
+}
+
+TEST_F(ClientCalls, BigValuesAndSmallOnesMayBeMixed) {
+  const auto hits = client_.actor<Counter>({}, 0);
+  std::vector<Future<callboard::Bytes>> futures;
+  for (int i = 0; i < 200; ++i) {
+    futures.push_back(hits.call<&Counter::echo>(
+        callboard::Bytes{std::string(i % 3 == 0 ? 40'000 : 10, static_cast<char>(i))}));
+  }
+  for (int i = 0; i < 200; ++i) {
+    const auto bytes = futures[static_cast<std::size_t>(i)].get(kPatience);
+    ASSERT_EQ(bytes.data, std::string(i % 3 == 0 ? 40'000 : 10, static_cast<char>(i)));
+  }
+}
+
+// --- futures as arguments ------------------------------------------------------------------------
+
+TEST_F(ClientCalls, FutureIsAnArgumentBeforeAndAfterItIsReady) {
+  const Future<int> first = client_.call(twice_task, 1);
+  Future<int> chain = first;
+  for (int i = 0; i < 10; ++i) chain = client_.call(twice_task, chain);
+  EXPECT_EQ(chain.get(kPatience), 2048);
+  EXPECT_EQ(first.get(kPatience), 2);
+  EXPECT_EQ(client_.call(sum_task, first, 3).get(kPatience), 5);
+  EXPECT_EQ(client_.call(sum_task, chain, client_.call(twice_task, 4)).get(kPatience), 2056);
+}
+
+TEST_F(ClientCalls, ValueGoesFromActorToActorWithoutPassingHere) {
+  const auto first = client_.actor<Counter>({}, 5);
+  const auto second = client_.actor<Counter>({}, 0);
+  EXPECT_EQ(second.call<&Counter::add>(first.call<&Counter::add_slowly>(1, 50)).get(kPatience), 6);
+}
+
+TEST_F(ClientCalls, FailedDependencyFailsItsDependentsWithTheChainOfCauses) {
+  const Future<int> bad = client_.call({.max_retries = 0}, fail_task, 7);
+  const Future<int> next = client_.call(twice_task, bad);
+  const Future<int> last = client_.call(twice_task, next);
+  ASSERT_TRUE(last.wait(kPatience));
+  EXPECT_EQ(last.error()->code, Errc::dependency_failed);
+  EXPECT_THAT(last.error()->causes, HasSubstr("dependency_failed"));
+  EXPECT_THAT(last.error()->causes, HasSubstr("not 7"));
+  const Future<int> late = client_.call(twice_task, bad);  // known by now
+  ASSERT_TRUE(late.wait(kPatience));
+  EXPECT_EQ(late.error()->code, Errc::dependency_failed);
+  EXPECT_THAT(late.error()->causes, HasSubstr("not 7"));
+}
+
+TEST_F(ClientCalls, CallWaitsForThoseItIsToFollow) {
+  const auto hits = client_.actor<Counter>({}, 0);
+  const Future<int> slow = hits.call<&Counter::add_slowly>(1, 100);
+  const auto other = client_.actor<Counter>({}, 0);
+  const Future<int> after = other.with({.after = {slow}}).call<&Counter::add>(1);
+  EXPECT_EQ(after.get(kPatience), 1);
+  EXPECT_TRUE(slow.ready());
+}
+
+// --- handles as values ---------------------------------------------------------------------------
+
+TEST_F(ClientCalls, HandlesTravelAsArgumentsAndResults) {
+  const auto counter = client_.actor<Counter>({}, 100);
+  const auto caller = client_.actor<Caller>({}, counter);
+  EXPECT_EQ(caller.call<&Caller::add_through>(5).get(kPatience), 105);
+  const auto back = caller.call<&Caller::counter>().get(kPatience);
+  EXPECT_EQ(back.id(), counter.id());
+  EXPECT_EQ(back.call<&Counter::get>().get(kPatience), 105);
+}
+
+TEST_F(ClientCalls, CoroutineSeesTheFailureOfTheCallThatItAwaits) {
+  const auto counter = client_.actor<Counter>({}, 0);
+  const auto caller = client_.actor<Caller>({}, counter);
+  EXPECT_EQ(caller.call<&Caller::failure_through>().get(kPatience),
+            "std::out_of_range: from afar");
+}
+
+TEST_F(ClientCalls, DeadlineAndHeadersAreInheritedByCallsInsideCalls) {
+  const auto counter = client_.actor<Counter>({}, 0);
+  const auto caller = client_.actor<Caller>({}, counter);
+  const auto [attempt, left, colour] =
+      caller.with({.deadline = 25s, .headers = {{"colour", "green"}}})
+          .call<&Caller::context_through>()
+          .get(kPatience);
+  EXPECT_EQ(attempt, 1);
+  EXPECT_GT(left, 0);
+  EXPECT_LE(left, 25'000);
+  EXPECT_EQ(colour, "green");
+  const auto [plain_attempt, none, nothing] = counter.call<&Counter::context>().get(kPatience);
+  EXPECT_EQ(none, -1);
+  EXPECT_EQ(nothing, "");
+}
+
+TEST_F(ClientCalls, WaitForOneselfFailsAtOnce) {
+  const auto counter = client_.actor<Counter>({}, 0);
+  const auto failed = counter.call<&Counter::wait_for_myself>(counter);
+  ASSERT_TRUE(failed.wait(kPatience));
+  ASSERT_TRUE(failed.error());
+  EXPECT_THAT(failed.error()->message + failed.error()->type, HasSubstr("Deadlock"));
+  EXPECT_EQ(counter.call<&Counter::get>().get(kPatience), 0);
+}
+
+// --- waiting -------------------------------------------------------------------------------------
+
+TEST_F(ClientCalls, TimedGetGivesUpAndTheCallGoesOn) {
+  const auto hits = client_.actor<Counter>({}, 0);
+  const Future<int> slow = hits.call<&Counter::add_slowly>(1, 200);
+  EXPECT_THROW(slow.get(1ms), callboard::Timeout);
+  EXPECT_FALSE(slow.wait(1ms));
+  EXPECT_EQ(slow.get(kPatience), 1);
+}
+
+TEST_F(ClientCalls, FirstToBeReadyIsFoundAndAllComeInTheirOrder) {
+  std::vector<Future<int>> futures;
+  for (const int ms : {300, 10, 150}) {
+    futures.push_back(client_.actor<Counter>({}, 0).call<&Counter::nap>(ms));
+  }
+  EXPECT_EQ(*wait_any(futures, kPatience), 1u);
+  std::vector<int> order;
+  for (const auto& done : callboard::as_completed(futures)) order.push_back(done.get());
+  EXPECT_THAT(order, ElementsAre(10, 150, 300));
+  EXPECT_TRUE(wait_all(futures, 0ms));
+}
+
+TEST_F(ClientCalls, ContinuationRunsWithTheReadyFuture) {
+  const auto hits = client_.actor<Counter>({}, 0);
+  std::promise<int> seen;
+  hits.call<&Counter::add>(3).then([&](Future<int> ready) { seen.set_value(ready.get()); });
+  EXPECT_EQ(seen.get_future().get(), 3);
+  std::promise<std::thread::id> where;
+  const Future<int> ready = hits.call<&Counter::add>(0);
+  ready.wait();
+  ready.then([&](const Future<int>&) { where.set_value(std::this_thread::get_id()); });
+  EXPECT_NE(where.get_future().get(), std::this_thread::get_id());
+}
+
+TEST_F(ClientCalls, ContinuationMayCallAndWait) {
+  const auto hits = client_.actor<Counter>({}, 0);
+  std::promise<int> seen;
+  hits.call<&Counter::add>(1).then(
+      [&](const Future<int>&) { seen.set_value(hits.call<&Counter::add>(1).get()); });
+  EXPECT_EQ(seen.get_future().get(), 2);
+}
+
+// --- many ----------------------------------------------------------------------------------------
+
+TEST_F(ClientCalls, ThousandsFromManyThreadsKeepTheOrderOfEachThread) {
+  constexpr int kThreads = 8;
+  constexpr int kCalls = 2'000;
+  const auto hits = client_.actor<Counter>({}, 0);
+  std::vector<std::thread> threads;
+  std::vector<std::vector<int>> totals(kThreads);
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      std::vector<Future<int>> futures;
+      for (int i = 0; i < kCalls; ++i) futures.push_back(hits.call<&Counter::add>(1));
+      for (auto& future : futures) totals[static_cast<std::size_t>(t)].push_back(future.get());
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  std::set<int> seen;
+  for (const auto& mine : totals) {
+    EXPECT_TRUE(std::is_sorted(mine.begin(), mine.end()));
+    seen.insert(mine.begin(), mine.end());
+  }
+  EXPECT_EQ(seen.size(), static_cast<std::size_t>(kThreads * kCalls)) << "none ran twice";
+  EXPECT_EQ(*seen.rbegin(), kThreads * kCalls);
+  EXPECT_TRUE(eventually([&] { return client_.unanswered() == 0; }));
+}
+
+TEST_F(ClientCalls, CallsWithoutAResultRunInTheirOrderToo) {
+  const auto hits = client_.actor<Counter>({}, 0);
+  for (int i = 0; i < 1000; ++i) hits.send<&Counter::add>(1);
+  EXPECT_EQ(hits.call<&Counter::get>().get(kPatience), 1000);
+}
+
+TEST_F(ClientCalls, FuturesMayBeDroppedUnseen) {
+  const auto hits = client_.actor<Counter>({}, 0);
+  for (int i = 0; i < 1000; ++i) (void)hits.call<&Counter::add>(1);
+  EXPECT_EQ(hits.call<&Counter::get>().get(kPatience), 1000);
+}
+
+}  // namespace
+}  // namespace client_app
