@@ -306,6 +306,11 @@ void Session::flush_taken(Instant now, wire::LinkOut& out) {
   if (taken_.empty()) return;
   // It rides on a frame that leaves anyway, or follows a moment later.
   if (out.frames().empty() && taken_count_ < kTakenAtOnce && now.mono_us < taken_due_us_) return;
+  write_taken(out);
+}
+
+void Session::write_taken(wire::LinkOut& out) {
+  if (taken_.empty()) return;
   wire::FrameWriter writer = out.message();
   write(writer, wire::Taken{std::move(taken_)});
   taken_.clear();
@@ -324,6 +329,8 @@ void Session::on_tick(Instant now, bool ready, wire::LinkOut& out) {
   if (ready && connected_) {
     for (const Marker& marker : closing_) markers_.push_back(marker);
     closing_.clear();
+    // Before the calls: what was taken makes room in their queues.
+    if (!resends_.empty() || sent_through_ < last_seq_) write_taken(out);
     pump(now, out);
     write_requests(out);
     flush_taken(now, out);

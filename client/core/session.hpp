@@ -196,6 +196,7 @@ class Session final : public wire::LinkMember {
   void release_held();
   void write_requests(wire::LinkOut& out);
   void flush_taken(Instant now, wire::LinkOut& out);
+  void write_taken(wire::LinkOut& out);
   void take(Instant now, std::uint64_t seq);
 
   // write.cpp: calls and handles as messages

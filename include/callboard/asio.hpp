@@ -62,8 +62,10 @@ class FutureWait {
   /// In whatever thread: only passes on to the handler's own executor. The first end counts.
   static void end(std::shared_ptr<FutureWait> wait, bool cancelled) {
     if (wait->ended_.exchange(true)) return;
-    const auto executor = wait->work_.get_executor();
-    boost::asio::post(executor,
+    // Held until post() has returned: otherwise the handler could run, and the loop that has
+    // nothing more to do could be gone, while post() still touches it.
+    const auto work = std::move(wait->work_);
+    boost::asio::post(work.get_executor(),
                       [wait = std::move(wait), cancelled] { wait->complete(cancelled); });
   }
 
@@ -76,7 +78,6 @@ class FutureWait {
   void complete(bool cancelled) {
     const Future<T> future = std::move(future_);
     Handler handler = std::move(handler_);
-    work_.reset();
     std::exception_ptr error;
     if constexpr (std::is_void_v<T>) {
       try {

@@ -67,8 +67,8 @@ TEST_F(ClientSession, TakenIsSaidInRangesWithTheNextFrame) {
   EXPECT_THAT(sent_, IsEmpty()) << "it waits for company";
   call(handle, 6);
   tick();
-  ASSERT_THAT(sent_of(Type::taken), SizeIs(1));
-  EXPECT_THAT(sent_of(Type::taken)[0].ranges, ElementsAre(Pair(1, 3), Pair(5, 1)));
+  ASSERT_THAT(types(), ElementsAre(Type::taken, Type::submit)) << "first, for it makes room";
+  EXPECT_THAT(sent_[0].ranges, ElementsAre(Pair(1, 3), Pair(5, 1)));
 }
 
 TEST_F(ClientSession, TakenIsSaidSoonWhenNothingElseLeaves) {
