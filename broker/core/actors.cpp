@@ -55,7 +55,7 @@ Worker* Core::choose_worker(const Instance& instance) {
   if (offers == offers_.end()) return nullptr;
   Worker* best = nullptr;
   for (const auto& [name, worker] : offers->second) {
-    if (worker->peer == nullptr || worker->dedicated) continue;
+    if (worker->peer == nullptr || worker->dedicated || worker->leaving) continue;
     if (queue.options.dedicated && worker->actors > 0) continue;
     // Replicas sit in different processes: that is what they are for.
     const bool has_sibling = std::any_of(queue.instances.begin(), queue.instances.end(),
@@ -208,6 +208,7 @@ void Core::on_stopped(Worker& worker, const wire::Stopped& message) {
     return;
   }
   // The worker ends on purpose: the actor moves, and no restart is charged.
+  worker.leaving = true;
   start_again(instance);
 }
 

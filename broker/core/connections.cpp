@@ -186,6 +186,7 @@ bool Core::hello_worker(Peer& peer, const wire::Hello& hello) {
   Instance& slot = *worker.task_slot;
   slot.groups.assign(1, GroupWindow{.window = hello.task_slots, .out = slot.out});
   slot.recalling = false;
+  worker.leaving = false;
   for (const std::string& task : hello.tasks) {
     if (tasks_known_.try_emplace(task, true).second) store_class(task, nullptr);
     auto& runners = task_queue(task)->instances;

@@ -88,6 +88,7 @@ struct Worker {
   std::string status;       ///< last status report, encoded map
   std::uint32_t actors = 0;
   bool dedicated = false;  ///< holds a dedicated actor and takes no other
+  bool leaving = false;    ///< ends on purpose and takes no actor any more
 };
 
 inline bool Instance::room(std::uint8_t group) const {

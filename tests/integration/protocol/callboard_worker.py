@@ -15,7 +15,7 @@ import time
 
 import zmq
 
-from callboard_client import (GOODBYE, HELLO, PART_BYTES_MIN, PING, VERSION, WELCOME, WHO,
+from callboard_client import (GOODBYE, HELLO, PART_BYTES_MIN, PING, PONG, VERSION, WELCOME, WHO,
                               FrameBuilder, numbers_in, pack, read_head, unpack)
 
 START, STOP, METHOD_TABLE, RUN, FORGET, REVOKE, GO_ON = range(64, 71)
@@ -40,7 +40,9 @@ class Connection:
         self.welcome = None
         self.goodbye = None
         self.heartbeat = 0.5
-        self.last_sent = 0.0
+        self.pings = 0
+        self.sent = {}           # ping -> when it was sent; 0: the hello
+        self.answered = 0.0      # when the newest of them left that the broker has answered
         self.hellos = 0
         self.builder = None
 
@@ -67,6 +69,7 @@ class Connection:
         self.welcome = None
         self.hellos += 1
         self.builder = None
+        self.sent = {0: time.monotonic()}
         self.write(HELLO, VERSION, VERSION, 0, self.info())
         self.flush()
 
@@ -92,13 +95,25 @@ class Connection:
         for parts in self.builder.frames:
             self.socket.send_multipart(parts)
         self.builder = None
-        self.last_sent = time.monotonic()
+
+    @property
+    def has_lease(self):
+        """Whether calls may begin."""
+        if self.welcome is None:
+            return False
+        return time.monotonic() - self.answered < self.welcome["lease_ms"] / 1000
+
+    def ping(self):
+        self.pings += 1
+        self.sent[self.pings] = time.monotonic()
+        self.write(PING, self.pings)
 
     def pump(self, timeout=0.0):
         if self.socket is None:
             return
-        if self.welcome is not None and time.monotonic() - self.last_sent >= self.heartbeat:
-            self.write(PING, 1)
+        due = max(self.sent.values(), default=0.0) + self.heartbeat
+        if self.welcome is not None and time.monotonic() >= due:
+            self.ping()
         self.flush()
         if self.socket.poll(min(timeout, self.heartbeat) * 1000):
             while self.socket is not None and self.socket.poll(0):
@@ -117,12 +132,16 @@ class Connection:
                 self.epoch = fields[2]
                 self.welcome = fields[3]
                 self.heartbeat = fields[3]["heartbeat_ms"] / 1000
+                self.answered = self.sent[0]
                 self.builder = None
                 self.on_welcome()
             elif kind == GOODBYE and not self.begin_anew(fields[0]):
                 self.goodbye = fields[:2]
             elif kind == WHO and self.welcome is not None:
                 self.say_hello()
+            elif kind == PONG and self.welcome is not None:
+                self.answered = max(self.answered, self.sent.get(fields[0], 0.0))
+                self.sent = {number: at for number, at in self.sent.items() if number >= fields[0]}
             elif self.welcome is not None:
                 self.on_message(kind, fields)
 
@@ -224,6 +243,17 @@ class Worker(Connection):
             if call.done is not None:
                 self.tell_done(call)
 
+    def leave(self):
+        """Ends on purpose: hands back what has not begun, and lets its actors move."""
+        for number, slot in self.slots.items():
+            self.write(WINDOW, number, 0, 0)
+            while slot.queue:
+                self.give_back(slot.queue.popleft())
+        for number in [number for number in self.slots if number]:
+            del self.slots[number]
+            self.write(STOPPED, number)
+        self.close()
+
     # --- from the broker -----------------------------------------------------------------------
 
     def put_big_value_in(self, kind, fields, big):
@@ -317,6 +347,8 @@ class Worker(Connection):
     def work(self, only=None, finish=True):
         """Begins the next call of each slot, and ends it unless told otherwise. How many it was."""
         count = 0
+        if not self.has_lease:
+            return count
         for number in [only] if only is not None else list(self.slots):
             slot = self.slots.get(number)
             if slot is None or slot.held or not slot.queue:

@@ -195,6 +195,16 @@ class Losses(WorkerCase):
         self.assertEqual([self.result(call, worker, timeout=20) for call in calls],
                          list(range(7, 13)))
 
+    def test_a_worker_that_ends_on_purpose_lets_its_actors_move(self):
+        worker, client = self.new_worker(window=4), self.client()
+        counter = self.counter(client, worker, 10)  # no restarts are allowed
+        self.assertEqual(self.result(client.submit(counter, "add", [1]), worker), 11)
+        calls = [client.submit(counter, "add", [1]) for _ in range(3)]
+        self.drive(lambda: len(worker.calls) >= 3, client, worker, work=False)
+        worker.leave()
+        other = self.new_worker("py-next")
+        self.assertEqual([self.result(call, other) for call in calls], [11, 12, 13])
+
     def test_a_worker_that_falls_silent_loses_what_it_had_begun(self):
         worker, client = self.new_worker(), self.client()
         counter = self.counter(client, worker)

@@ -1,0 +1,502 @@
+// The harness itself: every checker catches a history that breaks its promise and lets the right
+// one pass; the network, the store and the schedule behave as they say.
+#include "tests/sim/checker.hpp"
+#include "tests/sim/coverage.hpp"
+#include "tests/sim/network.hpp"
+#include "tests/sim/schedule.hpp"
+#include "tests/sim/store_model.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace callboard::sim {
+namespace {
+
+/// One checker before a hand-written history.
+class Judged : public ::testing::Test {
+ protected:
+  void judge(std::unique_ptr<Checker> checker) { checker_ = std::move(checker); }
+
+  TargetSpec& target(TargetSpec::Kind kind = TargetSpec::Kind::actor) {
+    TargetSpec& target = specs_.targets.emplace_back();
+    target.kind = kind;
+    target.index = static_cast<std::uint32_t>(specs_.targets.size() - 1);
+    target.id = ActorId{SessionId{9}, specs_.targets.size()};
+    target.options.max_concurrency = 1;
+    specs_.by_actor[target.id] = &target;
+    return target;
+  }
+  CallSpec& submit(const TargetSpec& to) {
+    CallSpec& spec = specs_.calls.emplace_back();
+    spec.index = static_cast<std::uint32_t>(specs_.calls.size() - 1);
+    spec.id = CallId{SessionId{9}, 100 + specs_.calls.size()};
+    spec.target = to.index;
+    specs_.by_id[spec.id] = &spec;
+    see(What::submitted, spec);
+    return spec;
+  }
+  Record record(What what, const CallSpec& spec) {
+    Record record;
+    record.what = what;
+    record.at_us = ++now_;
+    record.call = spec.id;
+    record.process = ProcessId{1};
+    return record;
+  }
+  void add(const Record& record) {
+    ledger_.on(record);
+    checker_->on(record, ledger_, verdict_);
+  }
+  void see(What what, const CallSpec& spec, Errc code = Errc::ok, std::uint64_t value = 0) {
+    Record r = record(what, spec);
+    r.code = code;
+    r.value = value;
+    add(r);
+  }
+  std::uint64_t begin(const CallSpec& spec, std::uint32_t attempt = 1,
+                      std::uint64_t incarnation = 1) {
+    Record r = record(What::begun, spec);
+    r.attempt = attempt;
+    r.actor = specs_.targets[spec.target].id;
+    r.incarnation = incarnation;
+    r.value = ++executions_;
+    add(r);
+    return executions_;
+  }
+  void end(const CallSpec& spec, std::uint64_t execution, Errc code = Errc::ok) {
+    Record r = record(What::ended, spec);
+    r.actor = specs_.targets[spec.target].id;
+    r.incarnation = 1;
+    r.code = code;
+    r.value = execution;
+    add(r);
+  }
+  void construct(const TargetSpec& of, std::uint64_t incarnation) {
+    Record r;
+    r.what = What::constructing;
+    r.at_us = ++now_;
+    r.actor = of.id;
+    r.incarnation = incarnation;
+    add(r);
+  }
+  void note(What what, std::uint64_t value = 0, std::string text = {}, std::uint32_t attempt = 0) {
+    Record r;
+    r.what = what;
+    r.at_us = ++now_;
+    r.value = value;
+    r.text = std::move(text);
+    r.attempt = attempt;
+    add(r);
+  }
+  void finish() { checker_->at_end(ledger_, store_, verdict_); }
+  bool caught() const { return verdict_.failed(); }
+
+  Specs specs_;
+  Ledger ledger_{specs_};
+  StoreModel store_;
+  Verdict verdict_;
+  std::unique_ptr<Checker> checker_;
+  std::int64_t now_ = 0;
+  std::uint64_t executions_ = 0;
+};
+
+TEST_F(Judged, AttemptsCheckerCatchesASecondStartAtMostOnce) {
+  judge(make_attempts_checker());
+  const CallSpec& call = submit(target());
+  end(call, begin(call), Errc::task_error);
+  EXPECT_FALSE(caught());
+  begin(call, 2);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, AttemptsCheckerAllowsTheBudgetAndNoMore) {
+  judge(make_attempts_checker());
+  CallSpec& call = submit(target());
+  call.max_retries = 2;
+  for (std::uint32_t attempt = 1; attempt <= 3; ++attempt) begin(call, attempt);
+  EXPECT_FALSE(caught());
+  begin(call, 4);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, AttemptsCheckerCatchesAStartAfterTheOutcome) {
+  judge(make_attempts_checker());
+  CallSpec& call = submit(target());
+  call.max_retries = 3;
+  see(What::resolved, call, Errc::actor_died);
+  begin(call);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, AttemptsCheckerCatchesAFireAndForgetCallThatNeverRan) {
+  judge(make_attempts_checker());
+  CallSpec& call = submit(target());
+  call.options.no_result = true;
+  see(What::accepted, call);
+  finish();
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OrderCheckerCatchesOvertakingOnASerialActor) {
+  judge(make_order_checker());
+  const TargetSpec& actor = target();
+  const CallSpec& first = submit(actor);
+  const CallSpec& second = submit(actor);
+  begin(second);
+  EXPECT_FALSE(caught());  // the first may have been refused
+  begin(first);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OrderCheckerCatchesACallSentAheadThatStartsBeforeARetry) {
+  judge(make_order_checker());
+  const TargetSpec& actor = target();
+  CallSpec& first = submit(actor);
+  first.max_retries = 3;
+  const CallSpec& second = submit(actor);
+  end(first, begin(first), Errc::task_error);
+  begin(second);
+  begin(first, 2);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OrderCheckerLetsKeysAndGroupsPassEachOther) {
+  judge(make_order_checker());
+  TargetSpec& actor = target();
+  actor.options.ordering = wire::Ordering::key;
+  CallSpec& a = submit(actor);
+  CallSpec& b = submit(actor);
+  a.options.key = "a";
+  b.options.key = "b";
+  begin(b);
+  begin(a);
+  EXPECT_FALSE(caught());
+}
+
+TEST_F(Judged, ConcurrencyCheckerCatchesTwoAtOnce) {
+  judge(make_concurrency_checker());
+  const TargetSpec& actor = target();
+  const CallSpec& first = submit(actor);
+  const CallSpec& second = submit(actor);
+  const std::uint64_t execution = begin(first);
+  end(first, execution);
+  begin(second);
+  EXPECT_FALSE(caught());
+  begin(submit(actor));
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerCatchesAPhantomResult) {
+  judge(make_outcome_checker());
+  const CallSpec& call = submit(target());
+  see(What::resolved, call, Errc::ok, 17);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerCatchesTheResultOfAnotherCall) {
+  judge(make_outcome_checker());
+  const TargetSpec& actor = target();
+  const CallSpec& first = submit(actor);
+  const CallSpec& second = submit(actor);
+  const std::uint64_t execution = begin(first);
+  end(first, execution);
+  see(What::resolved, second, Errc::ok, execution);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerCatchesASecondAnswer) {
+  judge(make_outcome_checker());
+  const CallSpec& call = submit(target());
+  const std::uint64_t execution = begin(call);
+  end(call, execution);
+  see(What::resolved, call, Errc::ok, execution);
+  EXPECT_FALSE(caught());
+  see(What::resolved, call, Errc::ok, execution);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerCatchesExpiredAfterAStart) {
+  judge(make_outcome_checker());
+  CallSpec& call = submit(target());
+  call.deadline_us = 5;
+  begin(call);
+  see(What::resolved, call, Errc::expired);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerCatchesMaybeExecutedWhereNothingWasLost) {
+  judge(make_outcome_checker());
+  const CallSpec& call = submit(target());
+  see(What::resolved, call, Errc::maybe_executed);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerCatchesARetryThatWasOwed) {
+  judge(make_outcome_checker());
+  CallSpec& call = submit(target());
+  call.max_retries = 2;
+  call.errors_retried = true;
+  const std::uint64_t execution = begin(call);
+  end(call, execution, Errc::task_error);
+  see(What::resolved, call, Errc::task_error, execution);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, StabilityCheckerCatchesAResultThatChanges) {
+  judge(make_stability_checker());
+  const CallSpec& call = submit(target());
+  see(What::told_result, call, Errc::ok, 1);
+  see(What::told_result, call, Errc::ok, 1);
+  see(What::told_result, call, Errc::maybe_executed, 2);
+  EXPECT_FALSE(caught());
+  see(What::told_result, call, Errc::ok, 3);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, StabilityCheckerCatchesADependentThatGotAnotherResult) {
+  judge(make_stability_checker());
+  const CallSpec& call = submit(target());
+  const std::uint64_t first = begin(call);
+  end(call, first);
+  see(What::spliced, call, Errc::ok, first);
+  EXPECT_FALSE(caught());
+  see(What::resolved, call, Errc::ok, first + 1);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, DeadlineCheckerCatchesALateStart) {
+  judge(make_deadline_checker());
+  CallSpec& call = submit(target());
+  call.deadline_us = 100;
+  Record run = record(What::run_arrived, call);
+  run.attempt = 1;
+  run.value = static_cast<std::uint64_t>(now_ + 3);
+  add(run);
+  now_ += 5;
+  begin(call);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, DependencyCheckerCatchesAStartBeforeTheDependencyEnded) {
+  judge(make_dependency_checker());
+  const TargetSpec& actor = target();
+  CallSpec& first = submit(actor);
+  CallSpec& second = submit(actor);
+  second.takes.push_back(&first);
+  begin(first);
+  begin(second);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, IncarnationCheckerCatchesAnOlderOneThatGoesOn) {
+  judge(make_incarnation_checker());
+  const TargetSpec& actor = target();
+  construct(actor, 1);
+  construct(actor, 2);
+  begin(submit(actor), 1, 2);
+  EXPECT_FALSE(caught());
+  begin(submit(actor), 1, 1);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, IncarnationCheckerCatchesNumbersThatFall) {
+  judge(make_incarnation_checker());
+  const TargetSpec& actor = target();
+  construct(actor, 2);
+  construct(actor, 1);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, RefusalCheckerCatchesAHoleThatTheClientCouldNotSee) {
+  judge(make_refusal_checker());
+  const TargetSpec& actor = target();
+  const CallSpec& first = submit(actor);
+  const CallSpec& second = submit(actor);
+  begin(second);
+  see(What::refused, first, Errc::queue_full);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, RefusalCheckerAllowsWhatWasSubmittedAfterResume) {
+  judge(make_refusal_checker());
+  const TargetSpec& actor = target();
+  const CallSpec& first = submit(actor);
+  see(What::refused, first, Errc::queue_full);
+  note(What::resumed, std::uint64_t{actor.index} << 32 | specs_.calls.size());
+  begin(submit(actor));
+  EXPECT_FALSE(caught());
+}
+
+TEST_F(Judged, PendingCheckerCatchesAQueueBeyondItsBound) {
+  judge(make_pending_checker());
+  TargetSpec& actor = target();
+  actor.options.max_pending = 3;
+  note(What::queue_length, 3, actor.queue_name());
+  EXPECT_FALSE(caught());
+  note(What::queue_length, 4, actor.queue_name());
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, PendingCheckerCatchesARefusalWhereThereWasRoom) {
+  judge(make_pending_checker());
+  TargetSpec& actor = target();
+  actor.options.max_pending = 3;
+  const CallSpec& call = submit(actor);
+  see(What::arrived, call);
+  see(What::refused, call, Errc::queue_full);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, LivenessCheckerCatchesACallWithoutAnAnswer) {
+  judge(make_liveness_checker());
+  submit(target());
+  finish();
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, BaselineCheckerCatchesWhatIsLeftInTheStore) {
+  judge(make_baseline_checker());
+  finish();
+  EXPECT_FALSE(caught());
+  broker::StoreBatch batch;
+  batch.set(batch.key(broker::KeyKind::hash, "q:actor0:calls"), "1", "x");
+  store_.set_token(1);
+  store_.commit(0, 1, 1, batch);
+  finish();
+  EXPECT_TRUE(caught());
+}
+
+TEST(SimulatedStore, RefusesACommitUnderAnOlderToken) {
+  StoreModel store;
+  broker::StoreBatch batch;
+  batch.set(batch.key(broker::KeyKind::hash, "h"), "f", "v");
+  store.set_token(2);
+  EXPECT_EQ(store.commit(0, 1, 1, batch), StoreModel::Answer::fenced);
+  EXPECT_TRUE(store.keys().empty());
+  EXPECT_EQ(store.commit(0, 2, 1, batch), StoreModel::Answer::applied);
+  EXPECT_EQ(store.length("h"), 1u);
+}
+
+TEST(SimulatedStore, ForgetsWhatWasNotSyncedWhenPowerIsLost) {
+  StoreModel store;
+  store.keep_undo(true);
+  store.set_token(1);
+  broker::StoreBatch first, second;
+  first.set(first.key(broker::KeyKind::hash, "h"), "a", "1");
+  second.set(second.key(broker::KeyKind::hash, "h"), "b", "2");
+  second.drop(second.key(broker::KeyKind::hash, "other"));
+  store.commit(0, 1, 1, first);
+  store.sync();
+  store.commit(0, 1, 2, second);
+  EXPECT_EQ(store.lose_power(), 1u);
+  EXPECT_EQ(store.commit_no(), 1u);
+  EXPECT_EQ(store.length("h"), 1u);
+}
+
+TEST(SimulatedStore, ForgetsAKeyWhenItsTimeHasCome) {
+  StoreModel store;
+  store.set_token(1);
+  broker::StoreBatch batch;
+  const auto key = batch.key(broker::KeyKind::hash, "h");
+  batch.set(key, "f", "v");
+  batch.expire(key, 10);
+  store.commit(0, 1, 1, batch);
+  store.expire(9'999);
+  EXPECT_EQ(store.length("h"), 1u);
+  store.expire(10'000);
+  EXPECT_EQ(store.length("h"), 0u);
+}
+
+TEST(SimulatedSchedule, DoesWhatIsDueTogetherInTheOrderOfPlanning) {
+  Schedule schedule;
+  std::vector<int> done;
+  schedule.at(20, [&] { done.push_back(3); });
+  schedule.at(10, [&] { done.push_back(1); });
+  schedule.at(10, [&] { done.push_back(2); });
+  while (!schedule.empty()) schedule.run_one();
+  EXPECT_EQ(done, (std::vector<int>{1, 2, 3}));
+  EXPECT_EQ(schedule.now(), 20);
+}
+
+/// A ROUTER and one DEALER, and what each of them got.
+class SimulatedNetwork : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    network_.router_open([this](PeerId peer, DealerId, wire::Frame frame) {
+      peers_.push_back(peer);
+      at_router_.push_back(frame.head);
+    });
+    dealer_ = network_.add_dealer([this](wire::Frame frame) { at_dealer_.push_back(frame.head); });
+    run_for(100'000);
+  }
+  void send(const std::string& head) { network_.dealer_send(dealer_, wire::Frame{head, {}}); }
+  void run_for(std::int64_t us) {
+    const std::int64_t until = schedule_.now() + us;
+    schedule_.at(until, [] {});
+    while (!schedule_.empty() && schedule_.next_due() <= until) schedule_.run_one();
+  }
+
+  Schedule schedule_;
+  Network network_{schedule_, Random(1), NetworkShape{}};
+  DealerId dealer_{};
+  std::vector<PeerId> peers_;
+  std::vector<std::string> at_router_, at_dealer_;
+};
+
+TEST_F(SimulatedNetwork, KeepsTheOrderOfOneConnection) {
+  std::vector<std::string> sent;
+  for (int i = 0; i < 500; ++i) {
+    sent.push_back(std::to_string(i));
+    send(sent.back());
+    run_for(10);
+  }
+  run_for(1'000'000);
+  EXPECT_EQ(at_router_, sent);
+}
+
+TEST_F(SimulatedNetwork, ACutLosesWhatWasInFlightAndMakesAnotherPeer) {
+  send("before");
+  run_for(100'000);
+  const PeerId before = peers_.back();
+  network_.router_send(before, wire::Frame{"lost", {}});
+  network_.cut(dealer_, 1'000);
+  run_for(100'000);
+  send("after");
+  run_for(100'000);
+  EXPECT_NE(peers_.back(), before);
+  EXPECT_TRUE(at_dealer_.empty());
+  EXPECT_GT(network_.counts().frames_lost, 0u);
+}
+
+TEST_F(SimulatedNetwork, WhatWasSentWhileAwayArrivesFirst) {
+  network_.cut(dealer_, 50'000);
+  send("unsent");
+  run_for(500'000);
+  send("later");
+  run_for(100'000);
+  EXPECT_EQ(at_router_, (std::vector<std::string>{"unsent", "later"}));
+}
+
+TEST_F(SimulatedNetwork, ABlockedDirectionHoldsFramesBackUntilItHeals) {
+  network_.block(dealer_, Direction::to_broker, 10'000'000);
+  send("held");
+  run_for(1'000'000);
+  EXPECT_TRUE(at_router_.empty());
+  network_.heal();
+  run_for(100'000);
+  EXPECT_EQ(at_router_.size(), 1u);
+}
+
+TEST(SimulatedCoverage, NamesWhatNeverOccurred) {
+  Coverage coverage;
+  coverage.require("a");
+  coverage.require("b");
+  coverage.hit("b");
+  EXPECT_EQ(coverage.missing(), std::vector<std::string>{"a"});
+}
+
+}  // namespace
+}  // namespace callboard::sim

@@ -1,0 +1,46 @@
+"""The real cores keep their promises in simulated worlds, and a seed means one history."""
+
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+PROGRAM = pathlib.Path(os.environ["CALLBOARD_BINARY_DIR"]) / "tests/sim/callboard_sim"
+TIMEOUT_S = 280
+
+
+def simulate(*arguments):
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=TIMEOUT_S)
+
+
+class Simulation(unittest.TestCase):
+    def check(self, *arguments):
+        run = simulate(*arguments, "--tail", "60")
+        self.assertEqual(0, run.returncode, run.stdout[-12_000:] + run.stderr)
+        self.assertRegex(run.stdout, r"\d+ seeds, \d+ calls, 0 failed\n$")
+
+    def test_an_undisturbed_world_keeps_every_promise(self):
+        self.check("--seeds", "1..100", "--faults", "none")
+
+    def test_network_and_store_faults_break_no_promise_and_all_of_them_fire(self):
+        self.check("--seeds", "1..300", "--faults", "network,store", "--require-coverage")
+
+    def digest_of(self, seed):
+        output = simulate("--seed", str(seed), "-v").stdout
+        return re.search(r"digest ([0-9a-f]{16})", output).group(1)
+
+    def test_the_same_seed_gives_the_same_history(self):
+        self.assertEqual(self.digest_of(7), self.digest_of(7))
+        self.check("--seeds", "1..20", "--check-replay")
+
+    def test_another_seed_gives_another_history(self):
+        self.assertEqual(5, len({self.digest_of(seed) for seed in range(1, 6)}))
+
+    def test_a_bad_argument_is_a_usage_error(self):
+        self.assertEqual(2, simulate("--seeds", "9..1").returncode)
+        self.assertEqual(2, simulate("--faults", "weather").returncode)
+
+
+if __name__ == "__main__":
+    unittest.main()
