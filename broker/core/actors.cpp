@@ -281,6 +281,7 @@ void Core::worker_lost(Worker& worker, const wire::ChildDied* report, std::strin
   for (auto& [slot, instance] : worker.slots) held.push_back(instance);
   for (Instance* instance : held) instance_lost(*instance, why);
   std::erase(confirm_, &worker);
+  lease_floor_ = std::max(lease_floor_, worker.next_lease);
   workers_by_serial_.erase(worker.serial);
   workers_.erase(workers_.find(worker.name));
   place_waiting();

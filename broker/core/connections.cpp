@@ -155,6 +155,7 @@ bool Core::hello_worker(Peer& peer, const wire::Hello& hello) {
   const bool is_new = place == nullptr;
   if (is_new) {
     place = std::make_unique<Worker>();
+    place->next_lease = lease_floor_;
     place->task_slot = std::make_unique<Instance>();
     place->serial = ++worker_serials_;
     workers_by_serial_[place->serial] = place.get();

@@ -245,6 +245,7 @@ class Core {
   std::map<std::string, std::map<std::string, Worker*>, std::less<>> offers_;  ///< class -> workers
   std::map<std::string, wire::Mode, std::less<>> classes_known_;
   std::map<std::string, bool, std::less<>> tasks_known_;
+  std::uint64_t lease_floor_ = 1;     ///< a worker that comes back never sees a lease number twice
   std::vector<Instance*> unplaced_;
   std::deque<Queue*> ready_tasks_;  ///< task queues with calls that found no free slot
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
