@@ -222,7 +222,8 @@ void Core::on_child_died(Peer& peer, const wire::ChildDied& message) {
   worker_lost(*found->second, &message, why);
 }
 
-void Core::worker_lost(Worker& worker, const wire::ChildDied* report, std::string_view why) {
+void Core::worker_lost(Worker& worker, const wire::ChildDied* report, std::string_view why,
+                       bool planned) {
   log(1, "worker " + worker.name + " is gone: " + std::string(why));
   ++counters_.workers_lost;
   std::string info;
@@ -279,7 +280,15 @@ void Core::worker_lost(Worker& worker, const wire::ChildDied* report, std::strin
   // Results that it kept for us are gone with it; nothing is left to confirm.
   std::vector<Instance*> held;
   for (auto& [slot, instance] : worker.slots) held.push_back(instance);
-  for (Instance* instance : held) instance_lost(*instance, why);
+  for (Instance* instance : held) {
+    const bool moves = planned && instance->state != InstanceState::stopping &&
+                       instance->queue->state != QueueState::dead;
+    if (moves) {
+      start_again(*instance);
+    } else {
+      instance_lost(*instance, why);
+    }
+  }
   std::erase(confirm_, &worker);
   lease_floor_ = std::max(lease_floor_, worker.next_lease);
   workers_by_serial_.erase(worker.serial);

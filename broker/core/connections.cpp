@@ -344,7 +344,7 @@ void Core::on_goodbye(Peer& peer) {
   if (worker != nullptr) {
     worker->peer = nullptr;
     peer.worker = nullptr;
-    worker_lost(*worker, nullptr, "it said goodbye");
+    worker_lost(*worker, nullptr, "it said goodbye", true);
   }
   forget_peer(peer);
   if (session != nullptr) {

@@ -173,7 +173,9 @@ class Core {
   void on_started(Worker& worker, const wire::Started& message);
   void on_stopped(Worker& worker, const wire::Stopped& message);
   void on_child_died(Peer& peer, const wire::ChildDied& message);
-  void worker_lost(Worker& worker, const wire::ChildDied* report, std::string_view why);
+  /// `planned`: it ends on purpose, so its actors move and no restart is charged.
+  void worker_lost(Worker& worker, const wire::ChildDied* report, std::string_view why,
+                   bool planned = false);
   void lease_lost(Call& call, bool begun, bool known, bool blamed, std::string_view why);
   void instance_lost(Instance& instance, std::string_view why);
   void start_again(Instance& instance);

@@ -63,8 +63,8 @@ TEST_F(ClientCalls, ExceptionOfTheMethodArrivesWithTypeMessageAndPlace) {
 }
 
 TEST_F(ClientCalls, WrongArgumentsAreNamedWithBothTypes) {
-  const auto hits = client_.actor<Counter>({.name = "typed", .lifetime = callboard::Lifetime::owned},
-                                           0);
+  const auto hits =
+      client_.actor<Counter>({.name = "typed", .lifetime = callboard::Lifetime::owned}, 0);
   const auto any = client_.get_actor("typed");
   const auto message = [](const auto& future) {
     try {
@@ -187,8 +187,7 @@ TEST_F(ClientCalls, HandlesTravelAsArgumentsAndResults) {
 TEST_F(ClientCalls, CoroutineSeesTheFailureOfTheCallThatItAwaits) {
   const auto counter = client_.actor<Counter>({}, 0);
   const auto caller = client_.actor<Caller>({}, counter);
-  EXPECT_EQ(caller.call<&Caller::failure_through>().get(kPatience),
-            "std::out_of_range: from afar");
+  EXPECT_EQ(caller.call<&Caller::failure_through>().get(kPatience), "std::out_of_range: from afar");
 }
 
 TEST_F(ClientCalls, DeadlineAndHeadersAreInheritedByCallsInsideCalls) {
