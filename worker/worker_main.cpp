@@ -12,6 +12,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <malloc.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -92,6 +93,7 @@ int supervise(WorkerOptions options) {
     return complain("there is no log level " + options.log_level, kWorkerUsage);
   }
   log::set_program(options.name);
+  ::mallopt(M_ARENA_MAX, 1);  // it has little to remember, and two threads
   if (!options.load.empty()) {
     const int status = try_libraries(options.load);
     if (status != kWorkerEnded) return status;

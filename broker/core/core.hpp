@@ -122,6 +122,7 @@ class Core {
   void accept(Call& call);
   bool bind_dependencies(Call& call);
   void acknowledge(Session& session);
+  void offer_waiting(Session& session, std::uint32_t number, Handle& handle);
   void line_up(const Session& session, std::uint32_t number, Handle& handle);
   void grant_room(Queue& queue);
   std::shared_ptr<Queue> task_queue(const std::string& function);

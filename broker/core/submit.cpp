@@ -292,8 +292,9 @@ void Core::on_submit(Session& session, const wire::Submit& message) {
   }
   if (code == Errc::ok) code = submit_problem(session, *handle, message, options, text);
   if (code != Errc::ok) {
-    return refuse(session, message.seq, message.handle, code, text,
-                  code == Errc::store_unavailable || code == Errc::store_full ? kRetryAfterMs : 0);
+    refuse(session, message.seq, message.handle, code, text,
+           code == Errc::store_unavailable || code == Errc::store_full ? kRetryAfterMs : 0);
+    return offer_waiting(session, message.handle, *handle);
   }
   if (park_or_refuse(session, *handle, message, options)) return;
   Queue& queue = *handle->queue;
@@ -399,6 +400,18 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
   line_up(session, message.handle, handle);
   grant_room(queue);
   return true;
+}
+
+/// A call was refused: its parked successors are asked for at once, to be refused as well. Room
+/// would never come to them, because the refused call takes none.
+void Core::offer_waiting(Session& session, std::uint32_t number, Handle& handle) {
+  if (handle.waiting.empty()) return;
+  const std::uint64_t calls = handle.waiting.size();
+  handle.waiting.clear();
+  handle.parked = false;
+  handle.queue->granted -= std::min(handle.queue->granted, std::exchange(handle.granted, 0));
+  wire::FrameWriter out = to(*session.peer, 0);
+  wire::write(out, wire::Room{number, calls});
 }
 
 void Core::line_up(const Session& session, std::uint32_t number, Handle& handle) {

@@ -204,11 +204,12 @@ bool WorkerSession::on_revoke(std::uint32_t fields, wire::FrameReader& in, wire:
   return true;
 }
 
-void WorkerSession::take_back(bool tell, const std::uint32_t* only_slot) {
+void WorkerSession::take_back(bool tell, const Where* where) {
   submit_jobs();
   std::vector<std::uint64_t> taken;
   for (const auto& [lease, call] : calls_) {
-    if (only_slot != nullptr && call.slot != *only_slot) continue;
+    if (where != nullptr && call.slot != where->slot) continue;
+    if (where != nullptr && where->group >= 0 && call.group != where->group) continue;
     // An outcome without a ticket is of a call that never began: nobody need know of it.
     const bool unbegun =
         call.ended ? call.ticket == 0 && !tell
@@ -231,7 +232,7 @@ void WorkerSession::take_back(bool tell, const std::uint32_t* only_slot) {
 void WorkerSession::drain() {
   if (draining_) return;
   draining_ = true;
-  take_back(true, nullptr);
+  take_back(true);
   for (auto& [number, slot] : slots_) windows_changed_.push_back(number);
 }
 

@@ -24,7 +24,7 @@ WorkerSession::WorkerSession(WorkerOffer offer, Executors& executors, const wire
 
 void WorkerSession::fill_hello(wire::Hello& hello) {
   ready_ = false;
-  take_back(false, nullptr);
+  take_back(false);
   hello.role = wire::Role::worker;
   hello.name = offer_.name;
   hello.supervisor = offer_.supervisor;
@@ -106,7 +106,7 @@ void WorkerSession::on_session_unknown(Instant) {}  // the client side begins a 
 void WorkerSession::on_ended(Instant, const wire::Goodbye&) {
   ready_ = false;
   ended_ = true;
-  take_back(false, nullptr);
+  take_back(false);
 }
 
 void WorkerSession::renew_lease() {
@@ -156,7 +156,7 @@ bool WorkerSession::on_start(std::uint32_t fields, wire::FrameReader& in) {
     slot.dedicated = true;
     ++dedicated_;
     windows_changed_.push_back(0);
-    const std::uint32_t tasks = 0;
+    const Where tasks{.slot = 0};
     take_back(true, &tasks);  // who kills the actor's process must not hit them
   }
   slot.groups.resize(1 + start.options.groups.size());

@@ -153,7 +153,12 @@ class WorkerSession final : public wire::LinkMember {
   void submit_jobs();
   void forget(Calls::iterator call);
   void end_here(Held& held, std::uint64_t lease, Errc code, std::string message);
-  void take_back(bool tell, const std::uint32_t* only_slot);
+  /// Everything that has not begun, or only what is in one slot (and group).
+  struct Where {
+    std::uint32_t slot = 0;
+    int group = -1;             ///< -1: all
+  };
+  void take_back(bool tell, const Where* where = nullptr);
 
   // windows.cpp
   void set_limits(Slot& slot, std::span<const std::uint32_t> limits);

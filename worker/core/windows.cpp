@@ -76,11 +76,13 @@ void WorkerSession::count_arrivals(Instant now) {
 void WorkerSession::adapt(Instant now, std::uint32_t number, Slot& slot) {
   bool changed = false;
   std::int64_t due_us = kNever;
-  for (Group& group : slot.groups) {
+  for (std::size_t i = 0; i < slot.groups.size(); ++i) {
+    Group& group = slot.groups[i];
     if (slot.shared && group.prefetch.stalled(now.mono_us)) {
       changed |= group.prefetch.recall();
       const std::uint64_t before = counters_.returned;
-      take_back(true, &number);
+      const Where here{.slot = number, .group = static_cast<int>(i)};
+      take_back(true, &here);
       counters_.recalled += counters_.returned - before;
     } else {
       changed |= group.prefetch.adapt(now.mono_us);
