@@ -63,12 +63,7 @@ Future<void> kill(const QueuePtr& queue, bool restart) {
   return Future<void>(to.core().kill(to, restart));
 }
 
-ActorId actor_id(const QueuePtr& queue) {
-  client::Queue& to = checked(queue);
-  if (const ActorId id = to.id_now()) return id;
-  to.opened()->wait_as_call(INT64_MAX);
-  return to.id_now();
-}
+ActorId actor_id(const QueuePtr& queue) { return checked(queue).id(); }
 
 std::string queue_name(const QueuePtr& queue) { return checked(queue).name(); }
 

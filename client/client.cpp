@@ -39,7 +39,7 @@ Client& Client::operator=(Client&& other) noexcept {
   return *this;
 }
 
-// --- actors --------------------------------------------------------------------------------------
+// --- actors -------------------------------------------------------------------------------------
 
 AnyActor Client::get_actor(std::string_view name) { return AnyActor(open(name, "", {})); }
 AnyActor Client::get_actor(ActorId id) { return AnyActor(open(id, "", {})); }
@@ -65,7 +65,7 @@ detail::QueuePtr Client::open(ActorId id, std::string_view class_name,
   return core_->open({wire::TargetKind::actor, id, {}}, class_name, std::move(methods));
 }
 
-// --- tasks ---------------------------------------------------------------------------------------
+// --- tasks --------------------------------------------------------------------------------------
 
 detail::QueuePtr Client::task_queue(std::string_view name) { return core_->task(name); }
 
@@ -75,7 +75,7 @@ Future<Encoded> Client::call_encoded(std::string_view task, std::string argument
       detail::submit(core_->task(task), 0, detail::prepare(options), arguments));
 }
 
-// --- the rest ------------------------------------------------------------------------------------
+// --- the rest -----------------------------------------------------------------------------------
 
 CancelAnswer Client::cancel(CallId call, bool force) { return cancel_async(call, force).get(); }
 

@@ -33,7 +33,7 @@ void Core::Gathered::clear() {
   commands.clear();
 }
 
-// --- life --------------------------------------------------------------------------------------
+// --- life ---------------------------------------------------------------------------------------
 
 SessionOptions Core::session_options(const ClientOptions& options) {
   std::random_device random;
@@ -149,7 +149,7 @@ std::optional<ErrorInfo> Core::error() const {
   return ended_;
 }
 
-// --- turns -------------------------------------------------------------------------------------
+// --- turns --------------------------------------------------------------------------------------
 
 void Core::fill_hello(wire::Hello& hello) {
   in_thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
@@ -258,7 +258,7 @@ void Core::wake_sleepers() {
   answered_ = false;
 }
 
-// --- SessionSink -------------------------------------------------------------------------------
+// --- SessionSink --------------------------------------------------------------------------------
 
 void Core::on_answer(Token token, Errc status, const wire::Body& value) {
   finish(token, status, value);

@@ -44,14 +44,14 @@ class Core final : public wire::LinkMember,
   static std::shared_ptr<Core> attach(Connection& connection, ClientOptions options);
   ~Core() override = default;
 
-  // --- calls (submit.cpp) ------------------------------------------------------------------------
+  // --- calls (submit.cpp) -----------------------------------------------------------------------
   /// `args` is an encoded list; a big one is moved from. Null when no result is wanted.
   StatePtr submit(Queue& queue, std::uint32_t method, const PreparedOptions* options,
                   std::string& args, bool result);
   StatePtr submit(Queue& queue, std::uint32_t method, const PreparedOptions* options,
                   std::vector<callboard::detail::Piece> args, bool result);
 
-  // --- queues and requests (requests.cpp) --------------------------------------------------------
+  // --- queues and requests (requests.cpp) -------------------------------------------------------
   QueuePtr create(std::string_view class_name, const ActorOptions& options, std::string args,
                   std::vector<std::string> methods);
   QueuePtr open(Target target, std::string_view class_name, std::vector<std::string> methods);
@@ -67,7 +67,7 @@ class Core final : public wire::LinkMember,
   StatePtr admin(std::string_view verb, std::string info);
   void announce_wait(CallId self, CallId other, bool begins);
 
-  // --- state -------------------------------------------------------------------------------------
+  // --- state ------------------------------------------------------------------------------------
   bool connected() const;
   bool wait_connected(std::int64_t until_us) const;
   std::optional<ErrorInfo> error() const;
@@ -78,7 +78,7 @@ class Core final : public wire::LinkMember,
   }
   Callbacks& callbacks() { return callbacks_; }
 
-  // --- wire::LinkMember --------------------------------------------------------------------------
+  // --- wire::LinkMember -------------------------------------------------------------------------
   void fill_hello(wire::Hello& hello) override;
   void on_welcome(Instant now, const wire::Welcome& welcome, bool new_epoch,
                   wire::LinkOut& out) override;
@@ -150,7 +150,7 @@ class Core final : public wire::LinkMember,
 
   // requests.cpp
   QueuePtr make_queue(std::string_view class_name, std::string_view name,
-                      const std::vector<std::string>& methods);
+                      const std::vector<std::string>& methods, bool id_comes);
   /// Runs it in the connection's thread, in its place among the calls. False when that has ended.
   bool command(Command command);
   void fail_open(Queue& queue) const;

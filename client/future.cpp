@@ -53,7 +53,7 @@ std::string_view name_of(CancelAnswer answer) {
   return wire::name_of(static_cast<wire::CancelAnswer>(answer));
 }
 
-// --- FutureBase --------------------------------------------------------------------------------
+// --- FutureBase ---------------------------------------------------------------------------------
 
 bool FutureBase::ready() const { return checked(state_).ready(); }
 
@@ -87,7 +87,7 @@ Future<CancelAnswer> FutureBase::cancel_async(bool force) const {
   return Future<CancelAnswer>(state.core()->cancel(call, force));
 }
 
-// --- what templates need -----------------------------------------------------------------------
+// --- what templates need ------------------------------------------------------------------------
 
 namespace detail {
 
@@ -145,7 +145,7 @@ std::optional<std::size_t> CompletionOrder::next() {
 
 }  // namespace detail
 
-// --- waiting for many --------------------------------------------------------------------------
+// --- waiting for many ---------------------------------------------------------------------------
 
 std::size_t wait_any(std::span<const FutureBase> futures) {
   return *wait_any_until(futures, INT64_MAX);

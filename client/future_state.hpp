@@ -49,7 +49,7 @@ class FutureState {
   CallId id() const;
   const std::shared_ptr<Core>& core() const { return core_; }
 
-  // --- by the thread that answers ----------------------------------------------------------------
+  // --- by the thread that answers ---------------------------------------------------------------
   Token token() { return reinterpret_cast<std::uintptr_t>(this); }
   static FutureState& of(Token token) {
     return *reinterpret_cast<FutureState*>(static_cast<std::uintptr_t>(token));

@@ -1,15 +1,29 @@
 #include "client/queue.hpp"
 
 #include "client/client_core.hpp"
+#include "client/raise.hpp"
+#include "common/limits.hpp"
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 namespace callboard::client {
 
+namespace {
+
+constexpr auto kIdPause = std::chrono::microseconds(20);
+
+}  // namespace
+
 Queue::Queue(std::shared_ptr<Core> core, std::uint32_t slot, std::string class_name,
-             std::string name, const std::vector<std::string>& methods)
-    : core_(std::move(core)), slot_(slot), opened_(std::make_shared<FutureState>(core_, false)),
-      class_name_(std::move(class_name)), name_(std::move(name)) {
+             std::string name, const std::vector<std::string>& methods, bool id_comes)
+    : core_(std::move(core)),
+      slot_(slot),
+      id_comes_(id_comes),
+      opened_(std::make_shared<FutureState>(core_, false)),
+      class_name_(std::move(class_name)),
+      name_(std::move(name)) {
   for (const std::string& method : methods) {
     methods_.emplace(method, static_cast<std::uint32_t>(methods_.size()));
   }
@@ -29,6 +43,12 @@ std::uint32_t Queue::method_number(std::string_view method) {
   const std::lock_guard lock(mutex_);
   const auto found = methods_.find(method);
   if (found != methods_.end()) return found->second;
+  if (method.empty() || method.size() > limits::kNameBytesMax) {
+    raise(Errc::unknown_method, "not a method's name: '" + std::string(method) + "'");
+  }
+  if (methods_.size() >= limits::kMethodsMax) {
+    raise(Errc::too_large, "too many methods for one handle");
+  }
   const auto number = static_cast<std::uint32_t>(methods_.size());
   methods_.emplace(std::string(method), number);
   // Under the lock: another thread must not call it before the broker can know its number.
@@ -49,6 +69,17 @@ std::string Queue::name() const {
 ActorId Queue::id_now() const {
   const std::lock_guard lock(mutex_);
   return id_;
+}
+
+ActorId Queue::id() const {
+  ActorId id = id_now();
+  if (id) return id;
+  if (!id_comes_ || core_->in_own_thread()) {
+    opened_->wait_as_call(INT64_MAX);
+    return id_now();
+  }
+  while (!(id = id_now()) && !opened_->ready()) std::this_thread::sleep_for(kIdPause);
+  return id_now();
 }
 
 void Queue::set_id(ActorId id) {

@@ -24,8 +24,9 @@ class Core;
 
 class Queue {
  public:
+  /// `id_comes`: its id is known as soon as the client's thread has seen it, without the broker.
   Queue(std::shared_ptr<Core> core, std::uint32_t slot, std::string class_name, std::string name,
-        const std::vector<std::string>& methods);
+        const std::vector<std::string>& methods, bool id_comes);
   /// Lets the client close the queue behind the last call.
   ~Queue();
   Queue(const Queue&) = delete;
@@ -42,10 +43,12 @@ class Queue {
   std::string name() const;
   /// The actor's id if it is certain.
   ActorId id_now() const;
+  /// The actor's id; waits for the broker where only it can say. Empty when there is no such actor.
+  ActorId id() const;
   StatePtr opened() const { return opened_; }
   bool parked() const { return parked_.load(std::memory_order_relaxed); }
 
-  // --- by the client's thread --------------------------------------------------------------------
+  // --- by the client's thread -------------------------------------------------------------------
   void set_id(ActorId id);
   void set_opened(const wire::Opened& opened);
   void set_parked(bool parked) { parked_.store(parked, std::memory_order_relaxed); }
@@ -53,6 +56,7 @@ class Queue {
  private:
   const std::shared_ptr<Core> core_;
   const std::uint32_t slot_;
+  const bool id_comes_;
   const StatePtr opened_;
   std::atomic<bool> parked_{false};
   mutable std::mutex mutex_;

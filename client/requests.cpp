@@ -1,9 +1,22 @@
 // Queues that are opened and let go of, and what is asked beside calls.
 #include "client/client_core.hpp"
+#include "client/raise.hpp"
+#include "common/limits.hpp"
 
 #include <utility>
 
 namespace callboard::client {
+
+namespace {
+
+/// What the broker would take for a damaged message is refused here. `parts`: a namespace in front.
+void check_name(std::string_view name, const char* what, std::size_t parts = 1) {
+  if (name.size() <= parts * limits::kNameBytesMax + (parts - 1)) return;
+  raise(Errc::too_large, std::string(what) + " of " + std::to_string(name.size()) +
+                             " bytes is too long a name");
+}
+
+}  // namespace
 
 bool Core::command(Command command) {
   {
@@ -17,14 +30,19 @@ bool Core::command(Command command) {
   return true;
 }
 
-// --- queues ------------------------------------------------------------------------------------
+// --- queues -------------------------------------------------------------------------------------
 
 QueuePtr Core::make_queue(std::string_view class_name, std::string_view name,
-                          const std::vector<std::string>& methods) {
+                          const std::vector<std::string>& methods, bool id_comes) {
+  check_name(class_name, "a class");
+  check_name(name, "an actor or task", 2);
   std::uint32_t slot = 0;
   {
     const std::lock_guard lock(mutex_);
     if (free_slots_.empty()) {
+      if (slots_made_ + 1 >= limits::kHandlesMax) {
+        raise(Errc::too_large, "too many queues are open at once");
+      }
       slot = slots_made_++;
     } else {
       slot = free_slots_.back();
@@ -32,7 +50,7 @@ QueuePtr Core::make_queue(std::string_view class_name, std::string_view name,
     }
   }
   return std::make_shared<Queue>(shared_from_this(), slot, std::string(class_name),
-                                 std::string(name), methods);
+                                 std::string(name), methods, id_comes);
 }
 
 void Core::bind(std::uint32_t slot, std::uint32_t handle, const std::weak_ptr<Queue>& queue) {
@@ -57,9 +75,12 @@ QueuePtr Core::create(std::string_view class_name, const ActorOptions& options, 
   creation.args = std::move(args);
   std::string name = options.name;
   if (!options.name_space.empty() && !name.empty()) name = options.name_space + "/" + name;
-  const QueuePtr queue = make_queue(class_name, name, methods);
-  const auto shared = std::make_shared<Creation>(std::move(creation));
+  if (creation.args.size() > limits::kPayloadBytesMax) {
+    raise(Errc::too_large, "the constructor's arguments take too many bytes");
+  }
   const bool certain = name.empty() || !options.get_if_exists;
+  const QueuePtr queue = make_queue(class_name, name, methods, certain);
+  const auto shared = std::make_shared<Creation>(std::move(creation));
   const std::uint32_t slot = queue->slot();
   const std::weak_ptr<Queue> weak = queue;
   const bool asked = command([=, this, methods = std::move(methods)](Instant now) {
@@ -77,7 +98,8 @@ QueuePtr Core::create(std::string_view class_name, const ActorOptions& options, 
 }
 
 QueuePtr Core::open(Target target, std::string_view class_name, std::vector<std::string> methods) {
-  const QueuePtr queue = make_queue(class_name, target.name, methods);
+  const bool certain = target.kind == wire::TargetKind::actor;
+  const QueuePtr queue = make_queue(class_name, target.name, methods, certain);
   if (target.kind == wire::TargetKind::actor) queue->set_id(target.actor);
   const std::uint32_t slot = queue->slot();
   const std::weak_ptr<Queue> weak = queue;
@@ -151,7 +173,7 @@ void Core::close_queue(std::uint32_t slot) {
   });
 }
 
-// --- requests ----------------------------------------------------------------------------------
+// --- requests -----------------------------------------------------------------------------------
 
 StatePtr Core::request(std::function<void(Token)> ask) {
   auto state = std::make_shared<FutureState>(shared_from_this(), false);
@@ -178,6 +200,7 @@ StatePtr Core::kill(Queue& queue, bool restart) {
 }
 
 StatePtr Core::admin(std::string_view verb, std::string info) {
+  check_name(verb, "a verb");
   return request([this, verb = std::string(verb), info = std::move(info)](Token token) {
     session_.admin(token, verb, info);
   });

@@ -58,7 +58,7 @@ StatePtr failed_dependent(std::shared_ptr<Core> core, const FutureState& state) 
 
 }  // namespace
 
-// --- what a call carries -----------------------------------------------------------------------
+// --- what a call carries ------------------------------------------------------------------------
 
 std::string_view Core::constant_options(const PreparedOptions* options, bool result) {
   if (options == nullptr) return result ? std::string_view() : std::string_view(kNoResultOptions);
@@ -121,7 +121,7 @@ Core::Outgoing Core::outgoing(const PreparedOptions* options, bool result) const
   return call;
 }
 
-// --- submitting --------------------------------------------------------------------------------
+// --- submitting ---------------------------------------------------------------------------------
 
 StatePtr Core::submit(Queue& queue, std::uint32_t method, const PreparedOptions* options,
                       std::string& args, bool result) {
@@ -192,7 +192,10 @@ StatePtr Core::add_dependencies(Outgoing& call, const PreparedOptions* options,
 StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::string& args,
                        bool result) {
   std::uint64_t bytes = args.size() + call.options.size();
-  if (args.size() > limits::kPayloadBytesMax) {
+  if (call.extra) {
+    for (const Argument& argument : call.extra->arguments) bytes += argument.bytes.size();
+  }
+  if (bytes > limits::kPayloadBytesMax) {
     return make_failed(shared_from_this(), Errc::too_large,
                        "the arguments take more than " +
                            std::to_string(limits::kPayloadBytesMax) + " bytes");
@@ -206,9 +209,6 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
     if (!call.extra) call.extra = std::make_unique<CallExtra>();
     call.extra->part = Blob(std::move(args));
     args.clear();
-  }
-  if (call.extra) {
-    for (const Argument& argument : call.extra->arguments) bytes += argument.bytes.size();
   }
   Errc problem = Errc::ok;
   {

@@ -27,7 +27,7 @@ bool may_retry(Errc code) {
 
 }  // namespace
 
-// --- LinkOut -----------------------------------------------------------------------------------
+// --- LinkOut ------------------------------------------------------------------------------------
 
 FrameWriter LinkOut::message() {
   if (frames_.empty() || FrameWriter(frames_.back(), epoch_).full()) {
@@ -52,7 +52,7 @@ void LinkOut::clear() {
   frames_.clear();
 }
 
-// --- Link --------------------------------------------------------------------------------------
+// --- Link ---------------------------------------------------------------------------------------
 
 Link::Link(LinkOptions options) : options_(options) {
   CALLBOARD_CHECK(options_.endpoints > 0);

@@ -149,7 +149,7 @@ bool Session::on_result(Instant now, std::uint32_t fields, wire::FrameReader& in
   return true;
 }
 
-// --- full queues -------------------------------------------------------------------------------
+// --- full queues --------------------------------------------------------------------------------
 
 bool Session::on_parked(std::uint32_t fields, wire::FrameReader& in) {
   wire::Parked message;
@@ -232,7 +232,7 @@ void Session::tell_parked(std::uint32_t number, Handle& to, bool parked) {
   sink_.on_parked(number, parked);
 }
 
-// --- ends --------------------------------------------------------------------------------------
+// --- ends ---------------------------------------------------------------------------------------
 
 void Session::leave_flight(CallRecord& record) {
   if (record.state != CallState::sent && record.state != CallState::resent) return;
@@ -291,7 +291,7 @@ void Session::refuse_before(std::uint64_t seq, CallRecord& record) {
   answer(seq, record, Errc::refused_before, "an earlier call of this queue was refused");
 }
 
-// --- requests ----------------------------------------------------------------------------------
+// --- requests -----------------------------------------------------------------------------------
 
 bool Session::on_cancel_answer(std::uint32_t fields, wire::FrameReader& in) {
   wire::CancelAnswered message;

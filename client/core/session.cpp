@@ -35,7 +35,7 @@ Handle& Session::handle(std::uint32_t number) {
   return *handles_[number];
 }
 
-// --- handles -----------------------------------------------------------------------------------
+// --- handles ------------------------------------------------------------------------------------
 
 std::uint32_t Session::new_handle() {
   if (!free_handles_.empty()) {
@@ -99,7 +99,7 @@ void Session::close(std::uint32_t number) {
   markers_.push_back({.after = last_seq_, .what = Marker::What::close, .handle = number});
 }
 
-// --- calls -------------------------------------------------------------------------------------
+// --- calls --------------------------------------------------------------------------------------
 
 std::uint64_t Session::submit(Instant now, NewCall call) {
   const std::uint64_t seq = ++last_seq_;
@@ -167,7 +167,7 @@ void Session::own_bytes(CallRecord& record) {
   }
 }
 
-// --- what may leave ----------------------------------------------------------------------------
+// --- what may leave -----------------------------------------------------------------------------
 
 void Session::pump(Instant now, wire::LinkOut& out) {
   while (!resends_.empty()) {
@@ -318,7 +318,7 @@ void Session::write_taken(wire::LinkOut& out) {
   taken_due_us_ = kNever;
 }
 
-// --- turns -------------------------------------------------------------------------------------
+// --- turns --------------------------------------------------------------------------------------
 
 void Session::on_tick(Instant now, bool ready, wire::LinkOut& out) {
   if (!holding_.empty()) release_held();

@@ -94,7 +94,7 @@ class Session final : public wire::LinkMember {
  public:
   Session(SessionOptions options, SessionSink& sink);
 
-  // --- what its user wants -----------------------------------------------------------------------
+  // --- what its user wants ----------------------------------------------------------------------
   /// A handle for a queue that exists: an actor or deployment by id or name, or a task.
   std::uint32_t open(const Target& target, std::vector<std::string> methods);
   /// A handle for a new actor or deployment. It takes a number like a call; the answer comes as
@@ -137,7 +137,7 @@ class Session final : public wire::LinkMember {
   /// Answers that came for calls that already had one, for metrics and checkers.
   std::uint64_t repeated_answers() const { return repeated_answers_; }
 
-  // --- wire::LinkMember --------------------------------------------------------------------------
+  // --- wire::LinkMember -------------------------------------------------------------------------
   void fill_hello(wire::Hello& hello) override;
   void on_welcome(Instant now, const wire::Welcome& welcome, bool new_epoch,
                   wire::LinkOut& out) override;

@@ -3,7 +3,7 @@
 
 namespace callboard::client {
 
-// --- handles -----------------------------------------------------------------------------------
+// --- handles ------------------------------------------------------------------------------------
 
 void Session::ensure_open(std::uint32_t number, Handle& to, wire::LinkOut& out) {
   if (to.opened_on == connection_) {
@@ -41,7 +41,7 @@ void Session::write_close(Instant now, std::uint32_t number, Handle& to, wire::L
   if (to.answers_due == 0) free_handles_.push_back(number);
 }
 
-// --- calls -------------------------------------------------------------------------------------
+// --- calls --------------------------------------------------------------------------------------
 
 void Session::write_call(Instant now, std::uint64_t seq, CallRecord& record, wire::LinkOut& out) {
   Handle& to = handle(record.handle);

@@ -136,7 +136,7 @@ class ClientWorld : public ::testing::Test {
   ClientWorld(const ClientWorld&) = delete;
   ClientWorld& operator=(const ClientWorld&) = delete;
 
-  // --- the broker's side -------------------------------------------------------------------------
+  // --- the broker's side ------------------------------------------------------------------------
   template <class Write>
   void receive(Write write) {
     wire::Frame frame;
@@ -190,7 +190,7 @@ class ClientWorld : public ::testing::Test {
   }
   void goodbye(Errc code) { receive_message(wire::Goodbye{code, "bye"}); }
 
-  // --- the user's side ---------------------------------------------------------------------------
+  // --- the user's side --------------------------------------------------------------------------
   std::uint32_t open(const std::string& name) {
     return session_->open({wire::TargetKind::name, {}, name}, {"add", "get"});
   }
@@ -229,8 +229,7 @@ class ClientWorld : public ::testing::Test {
     tick();
   }
 
-  // --- what was written
-  // ----------------------------------------------------------------------------
+  // --- what was written -------------------------------------------------------------------------
   std::vector<std::uint64_t> submitted() const {
     std::vector<std::uint64_t> seqs;
     for (const Sent& message : sent_) {

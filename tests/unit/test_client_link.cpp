@@ -119,7 +119,7 @@ TEST_F(ClientLink, HighestCommitSeenIsToldToTheNextBroker) {
   EXPECT_EQ(sent_[0].hello.commit_no, 40u);
 }
 
-// --- silence -----------------------------------------------------------------------------------
+// --- silence ------------------------------------------------------------------------------------
 
 TEST_F(ClientLink, IdleConnectionPingsAndAPongKeepsIt) {
   welcome();
@@ -167,7 +167,7 @@ TEST_F(ClientLink, NextDeadlineIsNeverMissed) {
   EXPECT_THAT(connects_, ElementsAre(0, 1)) << "deadlines alone lead to the next address";
 }
 
-// --- goodbyes ----------------------------------------------------------------------------------
+// --- goodbyes -----------------------------------------------------------------------------------
 
 TEST_F(ClientLink, BrokerThatStopsIsLeftAfterAPause) {
   welcome();
@@ -199,7 +199,7 @@ TEST_F(ClientLink, CloseSaysGoodbyeAndEndsWhatIsUnanswered) {
   EXPECT_EQ(told_.status_of(1), Errc::disconnected);
 }
 
-// --- bad frames --------------------------------------------------------------------------------
+// --- bad frames ---------------------------------------------------------------------------------
 
 TEST_F(ClientLink, BytesThatAreNoFrameAreDropped) {
   welcome();

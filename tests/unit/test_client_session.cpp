@@ -1,4 +1,4 @@
-// The client session in good weather: order, windows, answers, dependencies, requests.
+// The client session in good weather: order, windows, answers, handles, dependencies.
 
 #include "tests/unit/client_world.hpp"
 
@@ -146,7 +146,7 @@ TEST_F(ClientSession, CallThatCannotLeaveBeforeItsDeadlineExpires) {
   EXPECT_THAT(submitted(), IsEmpty());
 }
 
-// --- handles -------------------------------------------------------------------------------------
+// --- handles ------------------------------------------------------------------------------------
 
 TEST_F(ClientSession, CreationTakesANumberAndItsCallsFollow) {
   welcome();
@@ -233,8 +233,7 @@ TEST_F(ClientSession, NumberOfAClosedHandleIsUsedAgainOnceItsAnswerCame) {
   EXPECT_EQ(open("third"), first);
 }
 
-// --- dependencies
-// ----------------------------------------------------------------------------------
+// --- dependencies -------------------------------------------------------------------------------
 
 std::unique_ptr<CallExtra> takes(std::shared_ptr<TestDependency> dependency) {
   auto extra = std::make_unique<CallExtra>();
@@ -331,99 +330,6 @@ TEST_F(ClientSession, HeldCallKeepsItsPlaceAmongTheCallsOfItsQueue) {
   EXPECT_EQ(sent[1].seq, told_.ids[2].seq);
   EXPECT_EQ(sent[2].seq, told_.ids[3].seq);
   EXPECT_EQ(sent[3].seq, told_.ids[4].seq);
-}
-
-// --- requests
-// --------------------------------------------------------------------------------------
-
-TEST_F(ClientSession, CallThatHasNotLeftIsCancelledHere) {
-  const std::uint32_t handle = open("hits");
-  const std::uint64_t seq = call(handle, 1);
-  session_->cancel(50, {SessionId{kSession}, seq}, false);
-  EXPECT_EQ(told_.status_of(1), Errc::cancelled);
-  EXPECT_THAT(told_.cancels, ElementsAre(Pair(50, wire::CancelAnswer::cancelled_before_start)));
-  welcome();
-  EXPECT_THAT(submitted(), IsEmpty());
-}
-
-TEST_F(ClientSession, BrokerAnswersTheCancelOfACallThatHasLeft) {
-  welcome();
-  const CallId id{SessionId{kSession}, call(open_known("hits"), 1)};
-  tick();
-  session_->cancel(50, id, true);
-  tick();
-  ASSERT_THAT(sent_of(Type::cancel), SizeIs(1));
-  EXPECT_EQ(sent_of(Type::cancel)[0].call, id);
-  EXPECT_TRUE(sent_of(Type::cancel)[0].flag);
-  receive_message(wire::CancelAnswered{id, wire::CancelAnswer::too_late});
-  EXPECT_THAT(told_.cancels, ElementsAre(Pair(50, wire::CancelAnswer::too_late)));
-  EXPECT_FALSE(told_.answered(1)) << "its result is another matter";
-}
-
-TEST_F(ClientSession, UnansweredCancelIsAskedAgainAfterAReconnect) {
-  welcome();
-  const CallId id{SessionId{kSession}, call(open_known("hits"), 1)};
-  tick();
-  session_->cancel(50, id, false);
-  tick();
-  reconnect(1);
-  EXPECT_THAT(sent_of(Type::cancel), SizeIs(1));
-}
-
-TEST_F(ClientSession, AdminRequestIsAnsweredOrEndsWithTheConnection) {
-  welcome();
-  session_->admin(1, "queue.ls", "");
-  session_->admin(2, "queue.purge", "");
-  tick();
-  EXPECT_THAT(sent_of(Type::admin), SizeIs(2));
-  receive_message(wire::AdminAnswer{1, Errc::ok, "\x90"});
-  reconnect(0);
-  ASSERT_THAT(told_.requests, SizeIs(2));
-  EXPECT_EQ(told_.requests[0].bytes, "\x90");
-  EXPECT_EQ(told_.requests[1].status, Errc::disconnected);
-  EXPECT_THAT(sent_of(Type::admin), IsEmpty()) << "whether it was done is not known";
-}
-
-TEST_F(ClientSession, KillIsAskedAgainAfterAReconnect) {
-  welcome();
-  const std::uint32_t handle = open_known("hits");
-  session_->kill(7, handle, false);
-  tick();
-  EXPECT_THAT(sent_of(Type::kill), SizeIs(1));
-  reconnect(0);
-  EXPECT_THAT(types(), ElementsAre(Type::open, Type::kill));
-  receive_message(wire::AdminAnswer{7, Errc::ok, "\xc0"});
-  ASSERT_THAT(told_.requests, SizeIs(1));
-  EXPECT_EQ(told_.requests[0].status, Errc::ok);
-}
-
-TEST_F(ClientSession, BlockingWaitIsAnnouncedBehindTheCallAndAgainAfterAReconnect) {
-  welcome();
-  const std::uint32_t handle = open_known("hits");
-  const CallId self{SessionId{5}, 6};
-  const CallId other{SessionId{kSession}, call(handle, 1)};
-  session_->waiting(self, other, true);
-  tick();
-  EXPECT_EQ(types().back(), Type::waiting);
-  reconnect(1);
-  ASSERT_THAT(sent_of(Type::waiting), SizeIs(1));
-  EXPECT_EQ(sent_of(Type::waiting)[0].other, other);
-  session_->waiting(self, other, false);
-  tick();
-  EXPECT_FALSE(sent_of(Type::waiting).back().flag);
-}
-
-TEST_F(ClientSession, EndAnswersEverythingAndWhatComesAfterIt) {
-  const std::uint32_t handle = open("hits");
-  call(handle, 1);
-  session_->admin(2, "queue.ls", "");
-  session_->cancel(3, {SessionId{9}, 9}, false);
-  session_->end(Errc::disconnected, "closed");
-  EXPECT_EQ(told_.status_of(1), Errc::disconnected);
-  ASSERT_THAT(told_.requests, SizeIs(1));
-  EXPECT_THAT(told_.cancels, ElementsAre(Pair(3, wire::CancelAnswer::unknown)));
-  call(handle, 4);
-  EXPECT_EQ(told_.status_of(4), Errc::disconnected);
 }
 
 }  // namespace

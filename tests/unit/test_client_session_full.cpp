@@ -23,7 +23,7 @@ class ClientFull : public ClientWorld {
   std::uint32_t other_ = 0;
 };
 
-// --- refused -----------------------------------------------------------------------------------
+// --- refused ------------------------------------------------------------------------------------
 
 TEST_F(ClientFull, RefusalIsToldApartAndResumedWhenItsUserHasSeenIt) {
   call(handle_, 1);
@@ -93,7 +93,7 @@ TEST_F(ClientFull, UnexpectedRefusalOfWhatFollowsIsResumedToo) {
   EXPECT_THAT(told_.refusals, SizeIs(1)) << "the broker is refusing, and must be told to stop";
 }
 
-// --- parked ------------------------------------------------------------------------------------
+// --- parked -------------------------------------------------------------------------------------
 
 TEST_F(ClientFull, ParkedCallsAreOfferedAgainInTheirOrderAsThereIsRoom) {
   for (Token token = 1; token <= 5; ++token) call(handle_, token);

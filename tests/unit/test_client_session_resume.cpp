@@ -109,8 +109,7 @@ TEST_F(ClientResume, CallThatExpiredWhileAwayIsNotSentAgain) {
   EXPECT_EQ(told_.status_of(1), Errc::expired);
 }
 
-// --- memory
-// ----------------------------------------------------------------------------------------
+// --- memory -------------------------------------------------------------------------------------
 
 TEST_F(ClientResume, MemoryCallOfABrokerThatIsGoneMayHaveRun) {
   welcome();
@@ -177,8 +176,7 @@ TEST_F(ClientResume, AcknowledgedCallThatTheStoreForgotIsLost) {
   EXPECT_THAT(submitted(), IsEmpty());
 }
 
-// --- a forgotten session
-// ---------------------------------------------------------------------------
+// --- a forgotten session ------------------------------------------------------------------------
 
 TEST_F(ClientResume, ForgottenSessionEndsWhatHadLeftAndKeepsWhatHadNot) {
   make({.unacked_calls_max = 1});
@@ -213,8 +211,7 @@ TEST_F(ClientResume, LateResultOfAForgottenSessionIsNoOnesAnswer) {
   EXPECT_EQ(told_.status_of(1), Errc::maybe_executed) << "one answer, and it stays";
 }
 
-// --- creations
-// -------------------------------------------------------------------------------------
+// --- creations ----------------------------------------------------------------------------------
 
 Creation named_creation(bool get_if_exists) {
   Creation creation;

@@ -102,7 +102,7 @@ TEST(ClientValues, VoidIsNil) {
   EXPECT_EQ(problem_of<Unit>(1), "expected nil, got int");
 }
 
-// --- what does not fit -------------------------------------------------------------------------
+// --- what does not fit --------------------------------------------------------------------------
 
 TEST(ClientValues, WrongTypeIsNamedBesideTheExpectedOne) {
   EXPECT_EQ(problem_of<int>("x"), "expected int, got str");
@@ -155,7 +155,7 @@ TEST(ClientValues, DeeplyNestedValueIsRefused) {
   EXPECT_FALSE(decode(bytes, value, problem));
 }
 
-// --- types of the application ------------------------------------------------------------------
+// --- types of the application -------------------------------------------------------------------
 
 struct Point {
   double x = 0;
@@ -195,7 +195,7 @@ TEST(ClientValues, CodecOfOnesOwnWinsOverMsgpackAndNamesItsType) {
   EXPECT_THAT(problem, HasSubstr("expected celsius"));
 }
 
-// --- argument lists ----------------------------------------------------------------------------
+// --- argument lists -----------------------------------------------------------------------------
 
 using Params = std::tuple<int, std::string, std::optional<double>>;
 

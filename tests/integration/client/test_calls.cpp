@@ -132,7 +132,7 @@ TEST_F(ClientCalls, BigValuesAndSmallOnesMayBeMixed) {
   }
 }
 
-// --- futures as arguments ------------------------------------------------------------------------
+// --- futures as arguments -----------------------------------------------------------------------
 
 TEST_F(ClientCalls, FutureIsAnArgumentBeforeAndAfterItIsReady) {
   const Future<int> first = client_.call(twice_task, 1);
@@ -173,7 +173,7 @@ TEST_F(ClientCalls, CallWaitsForThoseItIsToFollow) {
   EXPECT_TRUE(slow.ready());
 }
 
-// --- handles as values ---------------------------------------------------------------------------
+// --- handles as values --------------------------------------------------------------------------
 
 TEST_F(ClientCalls, HandlesTravelAsArgumentsAndResults) {
   const auto counter = client_.actor<Counter>({}, 100);
@@ -215,7 +215,7 @@ TEST_F(ClientCalls, WaitForOneselfFailsAtOnce) {
   EXPECT_EQ(counter.call<&Counter::get>().get(kPatience), 0);
 }
 
-// --- waiting -------------------------------------------------------------------------------------
+// --- waiting ------------------------------------------------------------------------------------
 
 TEST_F(ClientCalls, TimedGetGivesUpAndTheCallGoesOn) {
   const auto hits = client_.actor<Counter>({}, 0);
@@ -257,7 +257,7 @@ TEST_F(ClientCalls, ContinuationMayCallAndWait) {
   EXPECT_EQ(seen.get_future().get(), 2);
 }
 
-// --- many ----------------------------------------------------------------------------------------
+// --- many ---------------------------------------------------------------------------------------
 
 TEST_F(ClientCalls, ThousandsFromManyThreadsKeepTheOrderOfEachThread) {
   constexpr int kThreads = 8;

@@ -39,7 +39,7 @@ class ClientLife : public WithSystem {
   }
 };
 
-// --- cancel and deadlines ------------------------------------------------------------------------
+// --- cancel and deadlines -----------------------------------------------------------------------
 
 TEST_F(ClientLife, CallThatWaitsIsCancelledAndNeverRuns) {
   const auto hits = client_.actor<Counter>({}, 0);
@@ -97,7 +97,7 @@ TEST_F(ClientLife, DeadlineOfARunningCallDoesNotKeepItsCallerWaiting) {
   EXPECT_EQ(code_of(slow), Errc::deadline_exceeded);
 }
 
-// --- full queues ---------------------------------------------------------------------------------
+// --- full queues --------------------------------------------------------------------------------
 
 TEST_F(ClientLife, FullQueueRefusesAndGoesOnWhenTheRefusalWasSeen) {
   const auto hits = client_.actor<Counter>({.max_pending = 3}, 0);
@@ -160,7 +160,7 @@ TEST_F(ClientLife, BlockedCallGivesUpAfterItsTime) {
   EXPECT_GT(parked.get(kPatience), 0);
 }
 
-// --- ends ----------------------------------------------------------------------------------------
+// --- ends ---------------------------------------------------------------------------------------
 
 TEST_F(ClientLife, FuturesOutliveTheirClient) {
   std::optional<Future<int>> answered;
@@ -240,7 +240,7 @@ TEST_F(ClientLife, AdminVerbsAreAnsweredOrRefused) {
   EXPECT_EQ(code_of(client_.admin("no.such.verb")), Errc::unknown_verb);
 }
 
-// --- coroutines of the user ----------------------------------------------------------------------
+// --- coroutines of the user ---------------------------------------------------------------------
 
 callboard::Async<int> add_twice(callboard::Actor<Counter> hits) {
   const Future<int> first = hits.call<&Counter::add>(1);
@@ -267,7 +267,7 @@ TEST_F(ClientLife, FuturesAreAwaitedFromAnyExecutor) {
   EXPECT_EQ(failed.get(), "std::out_of_range");
 }
 
-// --- a broker that comes and goes ----------------------------------------------------------------
+// --- a broker that comes and goes ---------------------------------------------------------------
 
 TEST_F(ClientLife, CallsGoOnOverAKilledBroker) {
   const auto hits = client_.actor<Counter>({}, 0);
