@@ -195,10 +195,11 @@ class Dying(DevCase):
         dev = self.start("--data", os.path.join(self.base, "data"), "--load", APP)
         dev.json("actor", "create", "Napper", "0", "--name", "lasting", "--max-restarts", "-1")
         dev.run("submit", "lasting", "count")
-        for part in ("broker", "redis", "worker"):
+        for part, name in (("broker", "broker"), ("redis", "redis-server"), ("worker", "worker")):
             before = set(descendants(dev.process.pid))
             os.kill(dev.info["pids"][part], signal.SIGKILL)
-            self.assertTrue(eventually(lambda: "started again" in dev.read_log().split(part)[-1]))
+            told = rf"{name} \(pid \d+\) ended with signal 9 \(Killed\); it is started again"
+            self.assertTrue(eventually(lambda: re.search(told, dev.read_log())), dev.read_log())
             self.assertTrue(eventually(
                 lambda: dev.run("submit", "lasting", "count", "--timeout", "5s").returncode == 0),
                 part + ": " + dev.read_log()[-2000:])
