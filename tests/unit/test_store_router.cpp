@@ -53,9 +53,9 @@ class Dealer {
   std::vector<std::string> receive() {
     std::vector<std::string> parts;
     zmq_msg_t message;
-    do {
-      zmq_msg_init(&message);
-      if (zmq_msg_recv(&message, socket_, 0) < 0) return parts;
+    zmq_msg_init(&message);
+    do {  // each receive lets go of the part before
+      if (zmq_msg_recv(&message, socket_, 0) < 0) break;
       parts.emplace_back(static_cast<const char*>(zmq_msg_data(&message)), zmq_msg_size(&message));
     } while (zmq_msg_more(&message) != 0);
     zmq_msg_close(&message);
