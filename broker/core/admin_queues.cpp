@@ -169,12 +169,14 @@ AdminResult queue_purge(Core& core, const AdminRequest& request) {
   if (queue == nullptr) return no_queue(request.queue);
   const auto keep = core.queues_.at(queue->name);
   std::size_t purged = 0;
+  const bool paused = std::exchange(queue->paused, true);  // or an end would send what is behind it
   for (const CallSlab::Ref& ref : unsent_calls(core, *queue, kPurgeMax)) {
     Call* call = ref.get();  // the end of one may have ended another that waited for it
     if (call == nullptr || call->state == CallState::ended) continue;
     core.end_with(*call, Errc::cancelled, queue->name + " was purged");
     ++purged;
   }
+  queue->paused = paused;
   if (queue->state == QueueState::open) core.wake(*queue);
   MapWriter out;
   out.text("queue", queue->name)

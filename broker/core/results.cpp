@@ -40,6 +40,8 @@ void Core::end_with(Call& call, Errc status, std::string message, std::string ca
 void Core::end_call(Call& call, Errc status, const wire::Body& value, bool by_method) {
   CALLBOARD_CHECK(call.state != CallState::ended && call.state != CallState::free);
   Queue& queue = *call.queue;
+  // It may have held up others: whatever the reason for its end, they go on.
+  const bool wakes = (call.in_list || call.keyed) && queue.state != QueueState::dead;
   leave_lane(call);
   call.state = CallState::ended;
   call.status = status;
@@ -86,6 +88,7 @@ void Core::end_call(Call& call, Errc status, const wire::Body& value, bool by_me
   } else {
     drop_if_done(call);
   }
+  if (wakes) wake(queue);
 }
 
 void Core::deliver(Call& call, bool by_method) {
