@@ -3,6 +3,7 @@
 #include "broker/core/records.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace callboard::broker {
 
