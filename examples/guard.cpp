@@ -53,6 +53,7 @@ void Guard::watch(const std::stop_token& stop) {
       continue;
     }
     clean_up_();
+    std::fflush(nullptr);
     std::_Exit(g_signal != 0 ? 128 + g_signal : 1);
   }
 }

@@ -6,6 +6,7 @@
 #include <callboard/msgpack.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <set>
 #include <vector>
@@ -43,5 +44,12 @@ int most_at_once(const std::vector<Ran>& calls);
 /// How long two calls or more ran at once, in seconds.
 double overlap_s(const std::vector<Ran>& calls);
 std::set<int> pids_of(const std::vector<Ran>& calls);
+
+/// Asks for a process id until so many different ones have answered: the replicas of a new
+/// deployment do not come to life at the same moment.
+template <class Ask>
+void until_answered_by(std::size_t processes, Ask ask) {
+  for (std::set<int> pids; pids.size() < processes;) pids.insert(ask());
+}
 
 }  // namespace demos

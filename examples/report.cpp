@@ -25,14 +25,13 @@ void Report::info(const std::string& what, const std::string& measured) {
 }
 
 void Report::error(const std::string& text) {
-  if (out_ != nullptr) std::fprintf(out_, "   %s\n", text.c_str());
   failures_.push_back(text);
 }
 
 void Report::print(const std::string& what, const std::string& expected,
                    const std::string& measured, const char* mark) {
   if (out_ == nullptr) return;
-  std::fprintf(out_, "   %-40s %-24s %-24s%s\n", what.c_str(), expected.c_str(), measured.c_str(),
+  std::fprintf(out_, "   %-40s %-24s %-30s%s\n", what.c_str(), expected.c_str(), measured.c_str(),
                mark);
   std::fflush(out_);
 }

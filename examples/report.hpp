@@ -19,7 +19,7 @@ class Report {
            bool holds);
   /// A measured figure that decides nothing.
   void info(const std::string& what, const std::string& measured);
-  /// The demo could not be run to its end.
+  /// The demo could not be run to its end. Not printed here.
   void error(const std::string& text);
 
   bool ok() const { return failures_.empty(); }

@@ -11,8 +11,6 @@
 #include "examples/sleepers/demo.hpp"
 #include "examples/theatre.hpp"
 
-#include <callboard/error.hpp>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -55,11 +53,10 @@ const std::vector<Demo> kDemos = {
 
 bool show(const Demo& demo, const Stage& stage) {
   std::printf("%s: %s\n", demo.name, demo.promise);
+  std::fflush(stdout);
   Report report;
   try {
     demo.show(stage, report);
-  } catch (const callboard::Error& error) {
-    report.error(std::string(callboard::name_of(error.code())) + ": " + error.what());
   } catch (const std::exception& error) {
     report.error(error.what());
   }

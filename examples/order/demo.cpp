@@ -1,6 +1,7 @@
 #include "examples/order/demo.hpp"
 
 #include <future>
+#include <latch>
 #include <string>
 
 namespace demos {
@@ -9,20 +10,26 @@ namespace {
 
 constexpr int kClients = 4;
 constexpr int kAppends = 250;  ///< of each
+constexpr int kBurst = 25;     ///< appends without waiting in between, so that clients take turns
 
-/// Appends without waiting in between; where the entries came to stand.
+/// Where the entries came to stand.
 std::vector<int> append_all(const std::string& broker, callboard::ActorId ledger, int me,
-                            const OrderPlan& plan) {
+                            std::latch& start, const OrderPlan& plan) {
   callboard::Client client(broker);
   const auto append = client.get_actor<Ledger>(ledger);
   const auto overtake = append.with({.priority = 1});
-  std::vector<callboard::Future<int>> futures;
-  for (int i = 0; i < kAppends; ++i) {
-    const auto& actor = plan.mixed_priorities && i % 2 == 1 ? overtake : append;
-    futures.push_back(actor.call<&Ledger::append>(me, i));
-  }
+  append.opened().get();
+  start.arrive_and_wait();
   std::vector<int> places;
-  for (auto& future : futures) places.push_back(future.get());
+  while (places.size() < kAppends) {
+    std::vector<callboard::Future<int>> futures;
+    for (int i = 0; i < kBurst; ++i) {
+      const auto& actor = plan.mixed_priorities && i % 2 == 1 ? overtake : append;
+      const auto number = static_cast<int>(places.size()) + i;
+      futures.push_back(actor.call<&Ledger::append>(me, number));
+    }
+    for (auto& future : futures) places.push_back(future.get());
+  }
   return places;
 }
 
@@ -61,11 +68,13 @@ int misplaced(const std::vector<Entry>& entries, const std::vector<std::vector<i
 
 void show_order(const Stage& stage, Report& report, const OrderPlan& plan) {
   const auto ledger = stage.client.actor<Ledger>({.max_concurrency = 1});
+  ledger.opened().get();
   const auto id = ledger.id();
+  std::latch start(kClients);  // all of them at once
   std::vector<std::future<std::vector<int>>> clients;
   for (int me = 0; me < kClients; ++me) {
-    clients.push_back(std::async(std::launch::async, [&stage, &plan, id, me] {
-      return append_all(stage.broker, id, me, plan);
+    clients.push_back(std::async(std::launch::async, [&, me] {
+      return append_all(stage.broker, id, me, start, plan);
     }));
   }
   std::vector<std::vector<int>> places;

@@ -49,8 +49,10 @@ Parallel compute(const callboard::Actor<Cruncher>& crunchers) {
 
 void show_replicas(const Stage& stage, Report& report, const ReplicasPlan& plan) {
   const auto two = stage.client.deployment<Cruncher>({.replicas = plan.replicas});
+  const auto ask = [&two] { return two.call<&Cruncher::pid>().get(); };
+  until_answered_by(plan.replicas, ask);
   std::vector<int> pids;
-  for (int i = 0; i < kAsked; ++i) pids.push_back(two.call<&Cruncher::pid>().get());
+  for (int i = 0; i < kAsked; ++i) pids.push_back(ask());
   const std::string who = letters(pids);
   report.row("process ids, call after call", "ABABABABAB", who, who == "ABABABABAB");
 

@@ -34,15 +34,6 @@ std::vector<Ran> row(Report& report, const std::string& what, double sleep_s, in
   return calls;
 }
 
-/// A replica that starts later than the other finds the calls gone: let both answer first.
-void wait_for_both(const callboard::Actor<AsyncSleeper>& replicas) {
-  for (int tries = 0; tries < 100; ++tries) {
-    auto one = replicas.call<&AsyncSleeper::sleep>(20);
-    auto other = replicas.call<&AsyncSleeper::sleep>(20);
-    if (pids_of({one.get(), other.get()}).size() == 2) return;
-  }
-}
-
 }  // namespace
 
 void show_sleepers(const Stage& stage, Report& report, const SleepersPlan& plan) {
@@ -55,7 +46,8 @@ void show_sleepers(const Stage& stage, Report& report, const SleepersPlan& plan)
       client.actor<Sleeper>({.max_concurrency = limit, .mode = callboard::Mode::threaded}));
   const auto replicas =
       client.deployment<AsyncSleeper>({.replicas = plan.replicas, .max_concurrency = limit});
-  wait_for_both(replicas);
+  until_answered_by(plan.replicas,
+                    [&replicas] { return replicas.call<&AsyncSleeper::sleep>(0).get().pid; });
   const auto calls = row(report, "two async replicas", plan.sleep_s, kCalls, replicas);
   const auto pids = pids_of(calls).size();
   report.row("  processes that they ran in", "2", std::to_string(pids), pids == 2);
