@@ -333,7 +333,10 @@ void Core::retry(Call& call, std::int64_t backoff) {
     store_sent(call, false);
     mark(*call.queue);
   }
+  Queue& queue = *call.queue;
   enter(call);
+  // The slots of tasks ask only the queues that found no room; any of them may take this one.
+  if (queue.kind == QueueKind::task) wake(queue);
 }
 
 void Core::put_back(Call& call) {
