@@ -15,6 +15,7 @@ void Session::fill_hello(wire::Hello& hello) {
   // All up to here were accepted, or refused and told.
   hello.acked_through = accepted_through_;
   if (!limbo_.empty()) hello.acked_through = std::min(hello.acked_through, *limbo_.begin() - 1);
+  if (!resends_.empty()) hello.acked_through = std::min(hello.acked_through, resends_.front() - 1);
 }
 
 void Session::on_welcome(Instant now, const wire::Welcome& welcome, bool new_epoch,
