@@ -148,7 +148,7 @@ void Session::on_disconnected(Instant) {
   }
   // Whether they were done is not known, and doing them twice may be wrong.
   for (auto at = requests_.begin(); at != requests_.end();) {
-    if (!at->second.sent || at->second.kill) {
+    if (!at->second.sent || (at->second.kill && !at->second.handle_gone)) {
       ++at;
       continue;
     }

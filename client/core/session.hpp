@@ -164,8 +164,9 @@ class Session final : public wire::LinkMember {
     std::string info;
     bool sent = false;
     bool kill = false;
-    std::uint32_t handle = 0;
-    bool restart = false;
+    std::uint32_t handle = 0;  ///< kill
+    bool restart = false;      ///< kill
+    bool handle_gone = false;  ///< kill: the handle was closed since
   };
 
   /// An owned actor that was let go of a moment ago.

@@ -37,6 +37,10 @@ void Session::write_close(Instant now, std::uint32_t number, Handle& to, wire::L
     write(writer, wire::Close{number});
     if (to.owned && !failed) closed_.push_back({to.target, now.mono_us});
   }
+  // The number may soon stand for another queue: a kill of this one is not asked for again.
+  for (auto& [token, request] : requests_) {
+    if (request.kill && request.handle == number) request.handle_gone = true;
+  }
   to.open = false;
   if (to.answers_due == 0) free_handles_.push_back(number);
 }

@@ -73,6 +73,19 @@ TEST_F(ClientRequests, KillIsAskedAgainAfterAReconnect) {
   EXPECT_EQ(told_.requests[0].status, Errc::ok);
 }
 
+TEST_F(ClientRequests, KillThroughAHandleThatWasLetGoNeverHitsTheNextOfItsNumber) {
+  welcome();
+  const std::uint32_t handle = open_known("hits");
+  session_->kill(7, handle, false);
+  session_->close(handle);
+  tick();
+  ASSERT_EQ(open("another"), handle);
+  reconnect(0);
+  EXPECT_THAT(sent_of(Type::kill), IsEmpty());
+  ASSERT_THAT(told_.requests, SizeIs(1));
+  EXPECT_EQ(told_.requests[0].status, Errc::disconnected);
+}
+
 TEST_F(ClientRequests, BlockingWaitIsAnnouncedBehindTheCallAndAgainAfterAReconnect) {
   welcome();
   const std::uint32_t handle = open_known("hits");
