@@ -293,7 +293,8 @@ TEST_F(Judged, DependencyCheckerCatchesAStartBeforeTheDependencyEnded) {
 
 TEST_F(Judged, IncarnationCheckerCatchesAnOlderOneThatGoesOn) {
   judge(make_incarnation_checker());
-  const TargetSpec& actor = target();
+  TargetSpec& actor = target();
+  actor.options.max_restarts = 1;
   construct(actor, 1);
   construct(actor, 2);
   begin(submit(actor), 1, 2);

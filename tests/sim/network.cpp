@@ -101,7 +101,9 @@ void Network::heal() {
     dealer.away_until_us = 0;
     if (!dealer.alive) continue;
     for (const Direction direction : {Direction::to_broker, Direction::from_broker}) {
-      dealer.pipes[static_cast<int>(direction)].blocked_until_us = 0;
+      Pipe& pipe = dealer.pipes[static_cast<int>(direction)];
+      pipe.blocked_until_us = 0;
+      pipe.waking = false;  // the delivery that is scheduled may be far away; another one is due
       wake(id, direction);
     }
     if (!dealer.connected) try_connect(id);
