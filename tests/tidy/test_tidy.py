@@ -107,6 +107,14 @@ class TheRules(unittest.TestCase):
         files = {"common/a.cpp": "int a;\n", "common/b.cpp": "int b;\n"}
         self.assertEqual(len(found(tidy.check_dead_files, files, built={"common/a.cpp"})), 1)
 
+    def test_a_source_that_only_a_registered_script_compiles_is_no_dead_file(self):
+        files = {"tests/x/CMakeLists.txt": "callboard_python_test(x FILE test_x.py LABELS unit)\n",
+                 "tests/x/test_x.py": 'SOURCE = "used.cpp"  # not dead.cpp\n',
+                 "tests/x/test_unregistered.py": 'SOURCE = "dead.cpp"\n',
+                 "tests/x/used.cpp": "int a;\n", "tests/x/dead.cpp": "int b;\n"}
+        findings = found(tidy.check_dead_files, files, built=set())
+        self.assertEqual([line.split(":")[0] for line in findings], ["tests/x/dead.cpp"])
+
     def test_a_header_that_only_its_own_name_mentions_is_caught(self):
         files = {"common/a.hpp": HEADER + '#include "common/a.hpp"\n'}
         self.assertEqual(len(found(tidy.check_dead_files, files)), 1)

@@ -253,6 +253,19 @@ def check_headers_open_with_words(tree):
             yield f"{path}:1: does not open with what it is"
 
 
+def compiled_by_scripts(tree):
+    """Sources that a Python test compiles: the test is registered in the CMakeLists.txt of its
+    folder, and names the source by its path from there, in quotes."""
+    for path, text in tree.files.items():
+        if not re.fullmatch(r"tests/.*/test_\w+\.py", path):
+            continue
+        folder, script = path.rsplit("/", 1)
+        lists = tree.files.get(f"{folder}/CMakeLists.txt", "")
+        if re.search(rf"\bFILE\s+{re.escape(script)}\b", lists):
+            for name in re.findall(r'"([\w./-]+\.cpp)"', text):
+                yield f"{folder}/{name}"
+
+
 def check_dead_files(tree):
     included = set()
     for path, text in tree.sources():
@@ -261,13 +274,13 @@ def check_dead_files(tree):
             target = resolve(tree, name) or (beside if beside in tree.files else None)
             if target and target != path:
                 included.add(target)
+    by_scripts = set(compiled_by_scripts(tree))
     for path, _ in tree.sources():
-        outside = path.startswith("tests/package/")  # a project of its own, built by its own test
-        if path.endswith(".hpp") and path not in included and not outside:
+        if path.endswith(".hpp") and path not in included:
             yield f"{path}: no file includes it"
-        if path.endswith(".cpp") and tree.built is not None and not outside:
-            if path not in tree.built:
-                yield f"{path}: no target compiles it"
+        if path.endswith(".cpp") and tree.built is not None:
+            if path not in tree.built and path not in by_scripts:
+                yield f"{path}: no target compiles it, and no test's script names it"
 
 
 def check_banned_calls(tree):
