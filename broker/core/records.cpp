@@ -78,10 +78,11 @@ std::string actor_record(const Queue& queue) {
   w.uint(value_of(queue.owner));
   w.array(queue.instances.size());
   for (const Instance* instance : queue.instances) {
-    w.array(3);
+    w.array(4);
     w.uint(instance->replica);
     w.uint(instance->incarnation);
     w.uint(instance->restarts);
+    w.boolean(instance->worker != nullptr);
   }
   return out;
 }

@@ -107,13 +107,18 @@ std::string Core::restore_queue(const std::string& name,
         std::uint32_t replica = 0;
         std::uint64_t incarnation = 0;
         std::uint32_t restarts = 0;
-        if (!in.array(width) || width != 3 || !in.uint_max(replica, UINT32_MAX) ||
-            !in.uint(incarnation) || !in.uint_max(restarts, UINT32_MAX)) {
+        bool placed = false;
+        if (!in.array(width) || width != 4 || !in.uint_max(replica, UINT32_MAX) ||
+            !in.uint(incarnation) || !in.uint_max(restarts, UINT32_MAX) || !in.boolean(placed)) {
           return "the record of actor " + name + " cannot be read";
         }
         Instance& instance = make_instance(queue, replica);
-        instance.incarnation = incarnation;
         instance.restarts = restarts;
+        if (!placed) {  // it lives nowhere: no worker is waited for
+          place(instance);
+          continue;
+        }
+        instance.incarnation = incarnation;
         instance.state = InstanceState::recovering;
       }
       actors_[queue->id] = queue;

@@ -54,6 +54,17 @@ TEST(BrokerRecovery, SentCallWhoseWorkerNeverComesBackIsUncertain) {
   EXPECT_EQ(world.runs(22), (Seqs{3}));
 }
 
+TEST(BrokerRecovery, ActorThatLivedNowhereWhenTheBrokerStoppedIsPlacedAtOnce) {
+  OneActor world;  // with no restarts: moving it on purpose must not cost one
+  world.say(20, wire::Goodbye{});
+  world.submit(10, 2, 1);
+  world.restart();
+  world.client(11, 10, true);
+  world.worker(22, "w9");
+  world.started(22);
+  EXPECT_EQ(world.runs(22), (Seqs{2}));
+}
+
 TEST(BrokerRecovery, EarlyResultThatNobodyRecordedIsDeliveredAgainByItsWorker) {
   OneActor world;
   world.submit(10, 2, 1);
