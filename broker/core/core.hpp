@@ -110,6 +110,7 @@ class Core {
   void on_resume(Session& session, const wire::Resume& message);
   bool bind_methods(Handle& handle, const std::vector<std::string>& names);
   bool number_is_new(Session& session, std::uint64_t seq);
+  void give_up(Session& session, std::uint64_t seq);
   Errc submit_problem(Session& session, Handle& handle, const wire::Submit& message,
                       const wire::CallOptions* options, std::string& text);
   bool park_or_refuse(Session& session, Handle& handle, const wire::Submit& message,

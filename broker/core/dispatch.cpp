@@ -92,7 +92,9 @@ Instance* Core::free_instance(Queue& queue, std::uint8_t group) {
 }
 
 void Core::wake(Queue& queue) {
-  if (queue.paused || queue.instances.empty()) return;
+  if (queue.paused) return;
+  // A task that no worker runs now still takes its turn when the next one joins.
+  if (queue.instances.empty() && queue.kind != QueueKind::task) return;
   std::size_t i = 0;
   while (i < queue.lanes.size()) {
     const std::uint8_t group = queue.lanes[i].group;

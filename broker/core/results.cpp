@@ -246,7 +246,10 @@ void Core::on_taken(Session& session, const wire::Taken& message) {
     if (count > session.calls.size() * 4 + 65'536) continue;
     for (std::uint64_t seq = first; seq < first + count; ++seq) {
       Call** found = session.calls.find(seq);
-      if (found == nullptr) continue;
+      if (found == nullptr) {
+        give_up(session, seq);
+        continue;
+      }
       Call& call = **found;
       if (call.taken) continue;
       if (call.state != CallState::ended) {

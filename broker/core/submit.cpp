@@ -259,17 +259,21 @@ bool Core::number_is_new(Session& session, std::uint64_t seq) {
     ++counters_.duplicates;
     return false;
   }
-  if (Handle* handle = session.handle(refused->second.handle)) {
-    handle->waiting.erase(seq);
-    // Parked calls are offered in their order: those before this one were given up.
-    if (handle->granted > 0) {
-      handle->waiting.erase(handle->waiting.begin(), handle->waiting.lower_bound(seq));
-    }
-  }
+  if (Handle* handle = session.handle(refused->second.handle)) handle->waiting.erase(seq);
   session.refused.erase(refused);
   if (session.has_record) mark(session);
   session.accepted_again.push_back(seq);
   return true;
+}
+
+/// The client has answered a parked call itself: it will not be offered again, and what came after
+/// it need not wait for it.
+void Core::give_up(Session& session, std::uint64_t seq) {
+  const auto refused = session.refused.find(seq);
+  if (refused == session.refused.end() || !refused->second.parked) return;
+  if (Handle* handle = session.handle(refused->second.handle)) handle->waiting.erase(seq);
+  session.refused.erase(refused);
+  if (session.has_record) mark(session);
 }
 
 void Core::on_submit(Session& session, const wire::Submit& message) {

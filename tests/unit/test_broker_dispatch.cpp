@@ -191,6 +191,20 @@ TEST(BrokerDispatch, TasksRunOnAnyWorkerThatHasThemWithinItsSlots) {
   EXPECT_EQ(world.last(20, Type::run).slot, 0u);
 }
 
+TEST(BrokerDispatch, TaskThatComesBackWhenNoWorkerIsLeftRunsOnTheNextOneThatJoins) {
+  BrokerWorld world;
+  world.worker(20, "w0");
+  world.client(10);
+  world.open_task(10, 1);
+  wire::CallOptions again;
+  again.max_retries = -1;
+  world.submit(10, 1, 1, again);
+  ASSERT_EQ(world.runs(20), (Seqs{1}));
+  world.say(20, wire::Goodbye{});
+  world.worker(21, "w1");
+  EXPECT_EQ(world.runs(21), (Seqs{1}));
+}
+
 TEST(BrokerDispatch, PausedQueueKeepsItsCalls) {
   OneActor world;
   std::string info;

@@ -66,15 +66,27 @@ TEST_F(Parking, OneCallMoreThanThereIsRoomForIsParkedAgain) {
 }
 
 TEST_F(Parking, CallThatWasGivenUpHoldsBackNobody) {
-  end_last(2);  // room, but call 3 has been given up: its deadline passed
-  world.submit(10, 4, 1);
-  EXPECT_EQ(world.last(10, Type::parked).seq, 4u);
-  EXPECT_EQ(world.count(10, Type::room), 2u) << "granted anew";
+  end_last(2);
+  world.taken(10, 3);  // room, but call 3 has been given up: its deadline passed
   world.submit(10, 4, 1);
   EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 4}));
   end_last(4);
   world.submit(10, 5, 1);
   EXPECT_EQ(world.runs(20).back(), 5u);
+}
+
+TEST_F(Parking, CallOfferedInTurnAndParkedAgainIsNotOvertaken) {
+  end_last(2);             // room for 3 ...
+  world.submit(10, 4, 1);  // ... granted anew: this one left before the client knew of it
+  world.submit(10, 5, 1);  // and once more
+  world.say(10, wire::Resume{1});  // what the client said to an earlier room
+  for (std::uint64_t seq = 3; seq <= 5; ++seq) world.submit(10, seq, 1);
+  for (int i = 0; i < 6 && world.runs(20).size() < 4; ++i) {
+    const std::uint64_t at = world.runs(20).back();
+    if (at > 2) end_last(at);
+    for (std::uint64_t seq = at + 1; seq <= 5; ++seq) world.submit(10, seq, 1);
+  }
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 3, 4, 5}));
 }
 
 TEST_F(Parking, RoomThatIsNotNeededGoesToTheNextInLine) {
