@@ -218,7 +218,10 @@ std::uint64_t Session::resend_parked(Instant now, Handle& to, std::uint64_t coun
     if (record == nullptr) continue;
     write_call(now, seq, *record, out);
     record = calls_.find(seq);
-    if (record == nullptr) continue;  // it ended instead, past its deadline
+    if (record == nullptr) {
+      write_taken(out);  // it ended instead, past its deadline: those behind it take its place
+      continue;
+    }
     record->state = CallState::resent;
     to.resent_calls.insert(seq);
     ++offered;
@@ -281,6 +284,7 @@ void Session::answer(std::uint64_t seq, CallRecord& record, Errc status, std::st
   error.message = std::move(message);
   error.causes = std::move(causes);
   error.place = handle(record.handle).target.name;
+  if (record.state == CallState::parked) give_up(seq);
   forget(seq, record);
   if (token == 0) return;
   const std::string bytes = wire::encode(error);

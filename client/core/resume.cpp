@@ -192,6 +192,9 @@ void Session::on_session_unknown(Instant) {
   resends_.clear();
   limbo_.clear();
   closed_.clear();
+  taken_.clear();
+  taken_count_ = 0;
+  taken_due_us_ = kNever;
   accepted_through_ = sent_through_;
   drop_kept();
 }

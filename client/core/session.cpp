@@ -364,6 +364,14 @@ void Session::take(Instant now, std::uint64_t seq) {
   if (taken_due_us_ == kNever) taken_due_us_ = now.mono_us + kTakenDelayUs;
 }
 
+/// A parked call has its answer without the broker, which keeps its place in the queue until it
+/// hears of that.
+void Session::give_up(std::uint64_t seq) {
+  taken_.emplace_back(seq, 1);
+  ++taken_count_;
+  taken_due_us_ = 0;
+}
+
 SessionId Session::new_id() {
   const std::uint64_t shard = value_of(options_.id) >> 56;
   std::uint64_t id = 0;

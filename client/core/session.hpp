@@ -199,6 +199,7 @@ class Session final : public wire::LinkMember {
   void flush_taken(Instant now, wire::LinkOut& out);
   void write_taken(wire::LinkOut& out);
   void take(Instant now, std::uint64_t seq);
+  void give_up(std::uint64_t seq);
 
   // write.cpp: calls and handles as messages
   void write_call(Instant now, std::uint64_t seq, CallRecord& record, wire::LinkOut& out);

@@ -192,6 +192,8 @@ TEST_F(ClientFull, ParkedCallThatExpiresIsNotOfferedAgain) {
   parked(handle_, 1);
   pass(400);
   EXPECT_EQ(told_.status_of(1), Errc::expired);
+  ASSERT_THAT(sent_of(Type::taken), SizeIs(1)) << "the broker keeps its place in line otherwise";
+  EXPECT_THAT(sent_of(Type::taken)[0].ranges, ElementsAre(Pair(1, 1)));
   sent_.clear();
   room(handle_, 5);
   EXPECT_THAT(submitted(), ElementsAre(2));
