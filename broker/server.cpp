@@ -29,6 +29,8 @@ constexpr std::size_t kFramesAtOnce = 16;
 constexpr int kFlushRounds = 4;
 /// How long the end of a broker may take for what Redis has not answered yet.
 constexpr std::int64_t kFinishMs = 1000;
+constexpr int kLastTurns = 10;
+constexpr long kLastTurnMs = 5;
 
 std::uint64_t random_seed() {
   std::random_device random;
@@ -88,7 +90,7 @@ class BrokerServer::Loop : private StoreReader {
   long wait_ms() const;
   void step(const Event& event) { broker_->step(now_, event, effects_); }
   bool wants_frames() const { return serving_ && !broker_->congested(); }
-  void take_frames();
+  std::size_t take_frames();
   void take_news();
   void begin_serving();
   void write_batch();
@@ -181,21 +183,22 @@ void BrokerServer::Loop::turn(long wait_ms) {
   flush();
 }
 
-void BrokerServer::Loop::take_frames() {
+std::size_t BrokerServer::Loop::take_frames() {
   const auto on_lost = [this](PeerId peer) {
     if (serving_) step(PeerLost{peer});
   };
   const auto on_frame = [this](PeerId peer, const wire::FrameView& frame) {
     step(FrameArrived{peer, frame});
   };
-  if (!wants_frames()) {
-    router_->receive(0, on_frame, on_lost);
-    return;
-  }
+  if (!wants_frames()) return router_->receive(0, on_frame, on_lost);
   // A frame may hold thousands of calls: in small portions the batch stays near its bound.
-  for (std::size_t taken = 0; taken < kFramesPerTurn && wants_frames(); taken += kFramesAtOnce) {
-    if (router_->receive(kFramesAtOnce, on_frame, on_lost) < kFramesAtOnce) break;
+  std::size_t taken = 0;
+  while (taken < kFramesPerTurn && wants_frames()) {
+    const std::size_t now = router_->receive(kFramesAtOnce, on_frame, on_lost);
+    taken += now;
+    if (now < kFramesAtOnce) break;
   }
+  return taken;
 }
 
 void BrokerServer::Loop::take_news() {
@@ -262,6 +265,12 @@ void BrokerServer::Loop::finish() {
   if (!serving_) return;
   const std::int64_t until_us = clock_now().mono_us + kFinishMs * kMicrosPerMilli;
   log::info("the broker stops");
+  // The last words of workers that were told to end before it may be under way.
+  for (int turns = 0; turns < kLastTurns; ++turns) {
+    wait(kLastTurnMs);
+    now_ = clock_now();
+    if (take_frames() == 0) break;
+  }
   while (failure_.empty() && clock_now().mono_us < until_us) {
     write_batch();
     if (store_->idle()) break;

@@ -31,7 +31,8 @@ void Core::revoke(Call& call, bool running_too) {
   Instance* instance = call.instance;
   if (instance == nullptr || instance->worker == nullptr || instance->worker->peer == nullptr)
     return;
-  wire::FrameWriter out = to(*instance->worker->peer, instance->deferred_batch);
+  // At once, even ahead of a RUN that still waits for its commit: that one will then not begin.
+  wire::FrameWriter out = to(*instance->worker->peer, 0);
   wire::write(out, wire::Revoke{call.lease, running_too});
 }
 

@@ -61,8 +61,10 @@ const StoreBatch& Core::take_batch(std::uint64_t& commit_no) {
     session->has_record = true;
     open_->set(open_->key(KeyKind::hash, "sessions"), hex(value_of(session->id)),
                session_record(*session));
+    session->flight_through = session->accepted_through;
   }
-  dirty_sessions_.clear();
+  flight_sessions_.clear();
+  flight_sessions_.swap(dirty_sessions_);
   for (Worker* worker : confirm_) {
     worker->confirming = false;
     if (worker->forget_deferred.empty() || worker->peer == nullptr) {

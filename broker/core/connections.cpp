@@ -51,8 +51,11 @@ void Core::on_hello(PeerId id, const wire::Hello& hello) {
   welcome.heartbeat_ms = options_.heartbeat_ms;
   welcome.lease_ms = options_.worker_lease_ms;
   welcome.shards.push_back({options_.shard, options_.endpoints});
-  wire::FrameWriter out = to(peer, 0);
+  // A worker is not kept waiting: what it is sent at once would come before its welcome.
+  const bool client = peer.session != nullptr && peer.worker == nullptr;
+  wire::FrameWriter out = to(peer, client ? welcome_batch(*peer.session) : 0);
   wire::write(out, welcome);
+  if (!client && peer.session != nullptr && !peer.session->stored) mark(*peer.session);
   if (peer.session != nullptr) resend_results(*peer.session);
   if (peer.worker != nullptr) {
     settle_held(*peer.worker, hello);
@@ -114,9 +117,23 @@ bool Core::hello_session(Peer& peer, const wire::Hello& hello, wire::Welcome& we
     welcome.refused.push_back(seq);
     refusal.parked = true;  // the client may offer it again
   }
-  welcome.accepted_through = session->accepted_through;
+  // What waits for its commit is not acknowledged: it is submitted again, for nothing.
+  welcome.accepted_through = session->durable_batch <= committed_ ? session->accepted_through
+                                                                  : session->stored_through;
   session->ack_sent = 0;
   return true;
+}
+
+/// A client that was welcomed may resume its session with the next broker run, so that one must
+/// find it in the store. While the store is away nobody is kept waiting for that.
+std::uint64_t Core::welcome_batch(Session& session) {
+  if (session.stored || !store_up_ || session.accepted_through > 0) return 0;
+  const auto in = [&](const std::vector<Session*>& sessions) {
+    return std::find(sessions.begin(), sessions.end(), &session) != sessions.end();
+  };
+  if (in_flight_ && in(flight_sessions_)) return flight_no_;
+  mark(session);
+  return open_batch();
 }
 
 void Core::resend_results(Session& session) {
@@ -428,6 +445,7 @@ void Core::expire_sessions() {
       open_->drop(open_->key(KeyKind::hash, "results:" + hex(value_of(session.id))));
     }
     std::erase(dirty_sessions_, &session);
+    std::erase(flight_sessions_, &session);
     sessions_.erase(at->second);
     at = gone_.erase(at);
   }

@@ -198,6 +198,11 @@ void Core::on_committed(std::uint64_t commit_no) {
   in_flight_ = false;
   flight_->clear();
   ++counters_.commits;
+  for (Session* session : flight_sessions_) {
+    session->stored = true;
+    session->stored_through = session->flight_through;
+  }
+  flight_sessions_.clear();
   for (auto& [peer, frames] : flight_effects_.frames) {
     std::erase_if(frames, [](const wire::Frame& frame) { return frame.empty(); });
     if (frames.empty() || !peers_.contains(static_cast<std::uint64_t>(peer))) continue;

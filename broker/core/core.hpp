@@ -93,6 +93,7 @@ class Core {
   bool hello_session(Peer& peer, const wire::Hello& hello, wire::Welcome& welcome);
   bool hello_worker(Peer& peer, const wire::Hello& hello);
   void settle_held(Worker& worker, const wire::Hello& hello);
+  std::uint64_t welcome_batch(Session& session);
   void resend_results(Session& session);
   void forget_peer(Peer& peer);
   void on_goodbye(Peer& peer);
@@ -276,6 +277,7 @@ class Core {
   std::string store_problem_;
   std::vector<Queue*> dirty_queues_;
   std::vector<Session*> dirty_sessions_;
+  std::vector<Session*> flight_sessions_;  ///< written by the batch in flight
 
   // recovery
   Restored restored_;

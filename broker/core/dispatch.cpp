@@ -178,6 +178,9 @@ void Core::send(Call& call, Instance& instance) {
     }
     instance.deferred_batch = open_batch();
   }
+  // Results that it takes are seen by its method: they are on record first, too.
+  const bool takes = call.extra && !call.extra->holds.empty();
+  if (takes && last_batch() != 0) instance.deferred_batch = last_batch();
   wire::Run run;
   run.lease = call.lease;
   run.slot = instance.slot;

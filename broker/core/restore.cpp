@@ -219,7 +219,8 @@ void Core::loaded(Instant now, Effects& effects) {
       if (!in.array(width) || width != 2 || !in.uint(seq) || !in.boolean(parked)) break;
       session->refused[seq] = {UINT32_MAX, parked};
     }
-    session->has_record = true;
+    session->has_record = session->stored = true;
+    session->stored_through = session->accepted_through;
     session->away_since_us = now.mono_us;
     if (session->gone_wall_ms == 0) {
       away_.push_back(session->id);

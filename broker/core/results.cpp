@@ -100,7 +100,9 @@ void Core::deliver(Call& call, bool by_method) {
   if (!call.durable) {
     uncount(call);
     confirm_lease(call, false);
-    if (!call.taken) tell_owner(call, 0);
+    // The failure of a durable dependency is not known before it is committed.
+    const std::uint64_t batch = call.status == Errc::dependency_failed ? last_batch() : 0;
+    if (!call.taken) tell_owner(call, batch);
     return;
   }
   if (call.taken && !needed_by_others) {

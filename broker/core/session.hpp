@@ -65,6 +65,9 @@ struct Session {
   SeqMap<Call*> calls;  ///< unfinished and not released
   std::uint64_t unreleased_bytes = 0;
   std::uint64_t durable_batch = 0;  ///< batch that holds its last durable accept
+  std::uint64_t stored_through = 0;  ///< accepted_through as the store has it, committed
+  std::uint64_t flight_through = 0;  ///< ... in the batch in flight
+  bool stored = false;               ///< the store has its record, committed
   std::uint64_t ack_sent = 0;
   std::vector<std::uint64_t> accepted_again;  ///< parked before, accepted since the last ack
   bool record_dirty = false;

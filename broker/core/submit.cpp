@@ -572,7 +572,8 @@ bool Core::bind_dependencies(Call& call) {
     if (other->state == CallState::ended) {
       ++other->more().holders;
       extra.holds.push_back(other);
-      if (call.durable && other->durable && !other->recorded) record_result(*other);
+      // Once another call may see it, it is final.
+      if (other->durable && !other->recorded) record_result(*other);
     } else {
       other->more().dependents.push_back(&call);
       ++extra.unresolved;

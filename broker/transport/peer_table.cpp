@@ -14,9 +14,8 @@ TransportPeer* PeerTable::find(PeerId id) {
   return found == by_id_.end() ? nullptr : &found->second;
 }
 
-TransportPeer& PeerTable::add(std::string_view identity, int connection,
-                              std::vector<PeerId>& lost) {
-  connection_ended(connection, lost);
+TransportPeer& PeerTable::add(std::string_view identity, int connection) {
+  connection_ended(connection);
   const std::uint64_t id = ++last_id_;
   TransportPeer& peer = by_id_[id];
   peer.id = static_cast<PeerId>(id);
@@ -39,11 +38,27 @@ void PeerTable::remove(PeerId id) {
   by_id_.erase(static_cast<std::uint64_t>(id));
 }
 
-void PeerTable::connection_ended(int connection, std::vector<PeerId>& lost) {
+void PeerTable::connection_ended(int connection) {
   const auto found = by_connection_.find(connection);
   if (found == by_connection_.end()) return;
-  lost.push_back(found->second);
-  remove(found->second);
+  TransportPeer* peer = find(found->second);
+  by_connection_.erase(found);
+  if (peer != nullptr) end(*peer);
+}
+
+void PeerTable::end(TransportPeer& peer) {
+  if (peer.ending) return;
+  peer.ending = true;
+  ending_.push_back(peer.id);
+}
+
+void PeerTable::remove_ending(std::vector<PeerId>& lost) {
+  for (const PeerId id : ending_) {
+    if (find(id) == nullptr) continue;
+    lost.push_back(id);
+    remove(id);
+  }
+  ending_.clear();
 }
 
 }  // namespace callboard::broker

@@ -2,7 +2,8 @@
 //
 // A peer lasts as long as its connection. When that ends, when another connection has taken its
 // place, or when it does not read what it is sent, the peer is gone, and the same identity comes
-// back as a new peer: a PeerId is never used twice.
+// back as a new peer: a PeerId is never used twice. The end of a connection overtakes its last
+// frames, so such a peer stays in the table, `ending`, until they have been taken.
 // Thread safety: none.
 #pragma once
 
@@ -27,6 +28,7 @@ struct TransportPeer {
   PeerId id{};
   std::string identity;  ///< as ROUTER puts it before each message
   int connection = -1;   ///< number of its socket, -1 when unknown
+  bool ending = false;   ///< its connection is gone; frames of it may still wait
   std::shared_ptr<UnsentBytes> unsent;
 };
 
@@ -34,11 +36,16 @@ class PeerTable {
  public:
   TransportPeer* find(std::string_view identity);
   TransportPeer* find(PeerId id);
-  /// REQUIRES: the identity is not in the table. Whoever had the connection before is gone.
-  TransportPeer& add(std::string_view identity, int connection, std::vector<PeerId>& lost);
+  /// REQUIRES: the identity is not in the table. Whoever had the connection before is ending.
+  TransportPeer& add(std::string_view identity, int connection);
   void remove(PeerId id);
-  /// The connection ended, and with it the peer, if one had it.
-  void connection_ended(int connection, std::vector<PeerId>& lost);
+  /// The peer that had the connection, if one had it, is ending.
+  void connection_ended(int connection);
+  void end(TransportPeer& peer);
+  bool any_ending() const { return !ending_.empty(); }
+  /// Nothing of those that are ending waits any more: removes them.
+  /// ENSURES: they are appended to `lost`, in the order of their ends.
+  void remove_ending(std::vector<PeerId>& lost);
   std::size_t size() const { return by_id_.size(); }
 
  private:
@@ -52,6 +59,7 @@ class PeerTable {
   std::unordered_map<std::uint64_t, TransportPeer> by_id_;
   std::unordered_map<std::string, TransportPeer*, Hash, std::equal_to<>> by_identity_;
   std::unordered_map<int, PeerId> by_connection_;
+  std::vector<PeerId> ending_;
   std::uint64_t last_id_ = 0;
 };
 

@@ -194,6 +194,7 @@ std::string Router::bind(void* socket, const std::string& endpoint, std::string&
 }
 
 void Router::wait(std::span<WatchedFd> watched, long timeout_ms, bool for_frames) {
+  if (for_frames && peers_.any_ending()) timeout_ms = 0;  // to be told of once no frame waits
   std::array<zmq_pollitem_t, 8> items{};
   CALLBOARD_CHECK(watched.size() + 2 <= items.size());
   int count = 0;
@@ -215,22 +216,36 @@ void Router::wait(std::span<WatchedFd> watched, long timeout_ms, bool for_frames
   }
 }
 
-void Router::drain_monitor(const OnLost& on_lost) {
-  std::vector<PeerId> lost;
+void Router::drain_monitor() {
   Message event;
   while (receive_into(sockets_->monitor, event)) {
     std::int32_t connection = -1;  // after 16 bits that say which event; there is only one kind
     if (event.view().size() == 6) std::memcpy(&connection, event.view().data() + 2, 4);
     while (event.more() && receive_into(sockets_->monitor, event)) {
     }
-    peers_.connection_ended(connection, lost);
+    peers_.connection_ended(connection);
   }
-  for (PeerId peer : lost) on_lost(peer);
+}
+
+TransportPeer& Router::sender(std::string_view identity, int connection, const OnLost& on_lost) {
+  TransportPeer* peer = peers_.find(identity);
+  if (peer != nullptr && peer->ending && peer->connection != connection) {
+    // It chose its identity and is back, on another connection.
+    const PeerId before = peer->id;
+    peers_.remove(before);
+    on_lost(before);
+    peer = nullptr;
+  }
+  if (peer != nullptr) return *peer;
+  // The end of the connection that had this number before was told before the new one began.
+  drain_monitor();
+  return peers_.add(identity, connection);
 }
 
 std::size_t Router::receive(std::size_t frames_max, const OnFrame& on_frame,
                             const OnLost& on_lost) {
-  drain_monitor(on_lost);
+  // What a connection brought is there before its end is told: a goodbye is heard, not lost.
+  drain_monitor();
   Message identity;
   Message head;
   std::size_t frames = 0;
@@ -245,27 +260,28 @@ std::size_t Router::receive(std::size_t frames_max, const OnFrame& on_frame,
       // A frame of more parts is not ours; the core finds it cut short.
       if (parts_.size() < limits::kFramePartsMax) parts_.push_back(to_blob(std::move(part)));
     }
-    TransportPeer* peer = peers_.find(identity.view());
-    if (peer == nullptr) {
-      // The end of the connection that had this number before was told before the new one began.
-      drain_monitor(on_lost);
-      std::vector<PeerId> lost;
-      peer = &peers_.add(identity.view(), zmq_msg_get(&head.raw, ZMQ_SRCFD), lost);
-      for (PeerId gone : lost) on_lost(gone);
-    }
-    on_frame(peer->id, {head.view(), parts_});
+    TransportPeer& peer =
+        sender(identity.view(), zmq_msg_get(&head.raw, ZMQ_SRCFD), on_lost);
+    on_frame(peer.id, {head.view(), parts_});
   }
   parts_.clear();
+  if (frames < frames_max) {
+    std::vector<PeerId> lost;
+    peers_.remove_ending(lost);
+    for (PeerId peer : lost) on_lost(peer);
+  }
   return frames;
 }
 
 void Router::send(PeerId to, wire::Frame& frame, std::vector<PeerId>& lost) {
   TransportPeer* peer = peers_.find(to);
-  if (peer == nullptr || frame.empty()) return;
+  if (peer == nullptr || peer->ending || frame.empty()) return;
   void* socket = sockets_->router;
   const std::size_t unsent = peer->unsent->load(std::memory_order_relaxed);
-  if (unsent > options_.unread_bytes_max || !send_copy(socket, peer->identity, true)) {
-    lost.push_back(to);  // EHOSTUNREACH: it is gone. EAGAIN: it does not read.
+  const bool reads = unsent <= options_.unread_bytes_max;
+  if (!reads || !send_copy(socket, peer->identity, true)) {
+    if (reads && errno == EHOSTUNREACH) return peers_.end(*peer);
+    lost.push_back(to);  // EAGAIN: too much waits for it
     peers_.remove(to);
     return;
   }

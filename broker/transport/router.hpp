@@ -55,11 +55,11 @@ class Router {
   /// Waits until a connection ended, a watched fd is ready, or (`for_frames`) a frame may be there;
   /// at most `timeout_ms` milliseconds (-1: no end).
   void wait(std::span<WatchedFd> watched, long timeout_ms, bool for_frames = true);
-  /// Hands over at most `frames_max` frames, and the peers that are gone. Returns the number of
-  /// frames; less than `frames_max` means that no more were there.
+  /// Hands over at most `frames_max` frames, and then the peers that are gone and of which no frame
+  /// waits. Returns the number of frames; less than `frames_max` means that no more were there.
   std::size_t receive(std::size_t frames_max, const OnFrame& on_frame, const OnLost& on_lost);
-  /// Sends a frame, or gives the peer up and appends it to `lost`. A frame for a peer that is gone
-  /// is dropped.
+  /// Sends a frame. A peer that does not read is given up and appended to `lost`; a frame for one
+  /// that is gone is dropped.
   void send(PeerId to, wire::Frame& frame, std::vector<PeerId>& lost);
   /// To whoever listens; who is too slow misses some.
   void publish(const Announcement& announcement);
@@ -70,7 +70,8 @@ class Router {
   struct Sockets;
 
   std::string bind(void* socket, const std::string& endpoint, std::string& bound);
-  void drain_monitor(const OnLost& on_lost);
+  void drain_monitor();
+  TransportPeer& sender(std::string_view identity, int connection, const OnLost& on_lost);
 
   std::unique_ptr<Sockets> sockets_;
   RouterOptions options_;

@@ -24,11 +24,11 @@ using ::testing::StartsWith;
 /// The other end: a DEALER, as clients and workers have it.
 class Dealer {
  public:
-  explicit Dealer(const std::string& endpoint, int receive_max = 1000, std::string identity = {}) {
+  explicit Dealer(const std::string& endpoint, int receive_max = 1000, std::string identity = {},
+                  int linger_ms = 0) {
     socket_ = zmq_socket(context_, ZMQ_DEALER);
-    const int no_linger = 0;
     const int timeout_ms = 5000;
-    zmq_setsockopt(socket_, ZMQ_LINGER, &no_linger, sizeof no_linger);
+    zmq_setsockopt(socket_, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
     zmq_setsockopt(socket_, ZMQ_RCVHWM, &receive_max, sizeof receive_max);
     zmq_setsockopt(socket_, ZMQ_RCVTIMEO, &timeout_ms, sizeof timeout_ms);
     if (!identity.empty()) {
@@ -236,6 +236,46 @@ TEST_F(RouterTest, PeerThatClosesIsLostWithoutAnythingBeingSent) {
   EXPECT_EQ(router_.peers(), 0u);
   send(arrived_[0].peer, "too late");
   EXPECT_EQ(lost_.size(), 1u);  // told once
+}
+
+TEST_F(RouterTest, LastFramesOfAConnectionArriveBeforeItsEndIsTold) {
+  open();
+  {
+    Dealer dealer(endpoint(), 1000, {}, 5000);
+    dealer.send({"hello"});
+    ASSERT_TRUE(receive_frames(1));
+    for (int i = 0; i < 30; ++i) dealer.send({"more"});
+    dealer.send({"goodbye"});
+  }  // closed, and all of it is under way or there
+  std::size_t when_lost = 0;
+  const PeerId peer = arrived_[0].peer;
+  ASSERT_TRUE(receive_until([&] {
+    receive(3);
+    if (!lost_.empty() && when_lost == 0) when_lost = arrived_.size();
+    return !lost_.empty();
+  }));
+  EXPECT_EQ(when_lost, 32u);
+  for (const Arrived& frame : arrived_) EXPECT_EQ(frame.peer, peer);
+  EXPECT_THAT(lost_, ElementsAre(peer));
+}
+
+TEST_F(RouterTest, FrameForAPeerThatIsGoneDoesNotHideItsLastOnes) {
+  open();
+  PeerId peer{};
+  {
+    Dealer dealer(endpoint(), 1000, {}, 5000);
+    dealer.send({"hello"});
+    ASSERT_TRUE(receive_frames(1));
+    peer = arrived_[0].peer;
+    dealer.send({"goodbye"});
+  }
+  for (int i = 0; i < 50; ++i) {
+    send(peer, "are you there?");
+    router_.wait({}, 1);
+  }
+  ASSERT_TRUE(receive_until([&] { return !lost_.empty(); }));
+  ASSERT_EQ(arrived_.size(), 2u);
+  EXPECT_EQ(arrived_[1].peer, peer);
 }
 
 TEST_F(RouterTest, ManyPeersThatComeAndGoLeaveNothingBehind) {

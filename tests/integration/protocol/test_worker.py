@@ -1,5 +1,6 @@
 """A worker in another language, written from docs/protocol.md, against the real broker."""
 
+import itertools
 import time
 import unittest
 
@@ -46,7 +47,11 @@ def join(a, b):
 class WorkerCase(ProtocolCase):
     worker = False
 
-    def new_worker(self, name="py", **options):
+    numbers = itertools.count(1)
+
+    def new_worker(self, name=None, **options):
+        # The goodbye of an earlier test's worker may still be under way: no name is used twice.
+        name = name or f"py-{next(self.numbers)}"
         options = {"classes": {"Counter": Counter}, "tasks": {"join": join}, **options}
         worker = Worker(self.system.endpoint, name, **options)
         self.addCleanup(worker.close)
@@ -224,7 +229,7 @@ class Losses(WorkerCase):
         worker.work(finish=False)
         worker.disconnect()
         supervisor.child_died(worker)
-        other = self.new_worker("py-2")
+        other = self.new_worker("py-second")
         self.drive(lambda: all(call.ended for call in calls), client, other)
         self.assert_fails(MAYBE_EXECUTED, calls[0], 0)
         self.assertEqual([call.value for call in calls[1:]], [1, 2, 3])
