@@ -60,6 +60,8 @@ inline constexpr std::size_t kStoreBatchBytesMax = 64u << 20;
 inline constexpr std::size_t kStorePairsMax = 3500;
 inline constexpr std::size_t kStderrTailBytes = 4096;
 inline constexpr int kPoisonLimit = 3;
+/// Told with a refusal that time may cure.
+inline constexpr std::uint64_t kRetryAfterMs = 50;
 inline constexpr std::int64_t kBackoffMinMs = 100;
 inline constexpr std::int64_t kBackoffMaxMs = 30'000;
 inline constexpr int kTaskRetriesDefault = 3;

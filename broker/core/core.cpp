@@ -283,6 +283,20 @@ void Core::announce(std::string_view topic, std::string info) {
   if (effects_ != nullptr) effects_->announcements.push_back({std::string(topic), std::move(info)});
 }
 
+void Core::announce_state(std::string_view kind, std::string_view name, std::string_view state,
+                          std::string_view detail, std::string_view text) {
+  std::string info;
+  wire::Writer out(info);
+  out.map(3);
+  out.str(kind);
+  out.str(name);
+  out.str("state");
+  out.str(state);
+  out.str(detail);
+  out.str(text);
+  announce(kind, std::move(info));
+}
+
 void Core::log(int level, std::string text) {
   if (effects_ != nullptr) effects_->log.emplace_back(level, std::move(text));
 }

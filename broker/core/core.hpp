@@ -1,9 +1,11 @@
 // Everything the broker knows, and the steps that change it. Internal to broker/core.
 //
-// One class, split by noun into sources: connections.cpp (hello, sessions, liveness), submit.cpp
-// (open, create, submit), dispatch.cpp (what is sent to whom), results.cpp (ends, releases,
-// dependents), actors.cpp (placement, starts, deaths), cancel.cpp (cancel, kill, deadlines,
-// blocking waits), commit.cpp (what is stored and when it may be told), restore.cpp, admin.cpp.
+// One class, split by noun into sources. From the outside inwards: core.cpp (events),
+// connections.cpp, sessions.cpp, workers.cpp, handles.cpp; the way of a call: create.cpp,
+// submit.cpp, parking.cpp, dependencies.cpp, lanes.cpp, dispatch.cpp, returns.cpp, results.cpp,
+// cancel.cpp; the life of actors: placement.cpp, actors.cpp, queue_ends.cpp; what goes wrong:
+// losses.cpp, reconcile.cpp, restore.cpp; what is stored, and what may be told when: commit.cpp;
+// for people: admin*.cpp, explain.cpp.
 //
 // Two rules hold everywhere: enter() is the only way into a lane and end_call() the only way to an
 // outcome; uncount() is the only place where a call leaves its queue, and it gives back the room.
@@ -85,62 +87,106 @@ class Core {
   void finish_step();
   void at(std::int64_t due_us, Timer::Kind kind, Call& call);
   void announce(std::string_view topic, std::string info);
+  void announce_state(std::string_view kind, std::string_view name, std::string_view state,
+                      std::string_view detail, std::string_view text);
   void log(int level, std::string text);
 
   // --- connections.cpp -------------------------------------------------------------------------
   void on_hello(PeerId id, const wire::Hello& hello);
   void reject(PeerId id, Errc code, std::string text);
-  bool hello_session(Peer& peer, const wire::Hello& hello, wire::Welcome& welcome);
-  bool hello_worker(Peer& peer, const wire::Hello& hello);
-  void settle_held(Worker& worker, const wire::Hello& hello);
-  std::uint64_t welcome_batch(Session& session);
-  void resend_results(Session& session);
   void forget_peer(Peer& peer);
   void on_goodbye(Peer& peer);
+
+  // --- sessions.cpp ----------------------------------------------------------------------------
+  bool hello_session(Peer& peer, const wire::Hello& hello, wire::Welcome& welcome);
+  std::uint64_t welcome_batch(Session& session);
+  void resend_results(Session& session);
   void session_gone(Session& session, bool said_goodbye);
-  void drop_handle(Session& session, Handle& handle);
   void expire_sessions();
+
+  // --- workers.cpp -----------------------------------------------------------------------------
+  bool hello_worker(Peer& peer, const wire::Hello& hello);
   void expire_workers();
   void refresh_workers();
 
-  // --- submit.cpp ------------------------------------------------------------------------------
+  // --- reconcile.cpp ---------------------------------------------------------------------------
+  void settle_held(Worker& worker, const wire::Hello& hello);
+  void settle_actors(Worker& worker, const wire::Hello& hello);
+  void take_over(Worker& worker, Instance& instance, std::uint32_t slot, bool here);
+  void settle_calls(Worker& worker, const wire::Hello& hello);
+  void settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCall& held);
+  void settle_orphans();
+
+  // --- losses.cpp ------------------------------------------------------------------------------
+  void on_child_died(Peer& peer, const wire::ChildDied& message);
+  /// `planned`: it ends on purpose, so its actors move and no restart is charged.
+  void worker_lost(Worker& worker, const wire::ChildDied* report, std::string_view why,
+                   bool planned = false);
+  void settle_leases(Worker& worker, const wire::ChildDied* report, std::string_view why);
+  void lease_lost(Call& call, bool begun, bool known, bool blamed, std::string_view why);
+
+  // --- handles.cpp -----------------------------------------------------------------------------
   void on_open(Session& session, const wire::Open& message);
   void on_methods(Session& session, const wire::Methods& message);
+  Handle& fresh_handle(Session& session, std::uint32_t number);
+  void find_target(const wire::Open& message, Handle& handle);
+  static void hold(Session& session, Handle& handle, std::shared_ptr<Queue> queue);
+  void answer_open(Session& session, std::uint32_t number, const Handle& handle,
+                   std::string_view class_name);
+  void drop_handle(Session& session, Handle& handle);
+  static bool bind_methods(Handle& handle, const std::vector<std::string>& names);
+  std::shared_ptr<Queue> task_queue(const std::string& function);
+
+  // --- create.cpp ------------------------------------------------------------------------------
   void on_create(Session& session, const wire::Create& message, const std::string& problem);
+  Errc create_problem(const wire::Create& message, const std::string& name,
+                      std::string& text) const;
+  std::shared_ptr<Queue> create_queue(Session& session, const wire::Create& message,
+                                      const std::string& name);
+
+  // --- submit.cpp ------------------------------------------------------------------------------
   void on_submit(Session& session, const wire::Submit& message);
-  void on_resume(Session& session, const wire::Resume& message);
-  bool bind_methods(Handle& handle, const std::vector<std::string>& names);
   bool number_is_new(Session& session, std::uint64_t seq);
-  void give_up(Session& session, std::uint64_t seq);
   Errc submit_problem(Session& session, Handle& handle, const wire::Submit& message,
                       const wire::CallOptions* options, std::string& text);
-  bool park_or_refuse(Session& session, Handle& handle, const wire::Submit& message,
-                      const wire::CallOptions* options);
-  void refuse(Session& session, std::uint64_t seq, std::uint32_t handle, Errc code,
-              std::string_view text, std::uint64_t retry_after_ms = 0);
   Call& make_call(Session& session, Queue& queue, CallId id, std::string_view options,
                   const wire::Body& args, const wire::CallOptions* parsed);
   void apply_options(Call& call, const wire::CallOptions& options);
   void accept(Call& call);
-  bool bind_dependencies(Call& call);
   void acknowledge(Session& session);
+
+  // --- parking.cpp -----------------------------------------------------------------------------
+  bool park_or_refuse(Session& session, Handle& handle, const wire::Submit& message,
+                      const wire::CallOptions* options);
   void offer_waiting(Session& session, std::uint32_t number, Handle& handle);
   void line_up(const Session& session, std::uint32_t number, Handle& handle);
   void grant_room(Queue& queue);
-  std::shared_ptr<Queue> task_queue(const std::string& function);
-  Errc class_problem(std::string_view class_name) const;
+  void refuse(Session& session, std::uint64_t seq, std::uint32_t handle, Errc code,
+              std::string_view text, std::uint64_t retry_after_ms = 0);
+  void on_resume(Session& session, const wire::Resume& message);
+  void give_up(Session& session, std::uint64_t seq);
 
-  // --- dispatch.cpp ----------------------------------------------------------------------------
+  // --- dependencies.cpp ------------------------------------------------------------------------
+  static std::vector<CallId> dependencies(const CallExtra& extra);
+  bool bind_dependencies(Call& call);
+  void end_dependents(Call& call);
+  void release_holds(Call& call);
+
+  // --- lanes.cpp -------------------------------------------------------------------------------
   void enter(Call& call);  ///< waiting or back -> its lane
   void leave_lane(Call& call);
   void key_done(Call& call);
+  bool ready(const Call& call) const;
+
+  // --- dispatch.cpp ----------------------------------------------------------------------------
   void wake(Queue& queue);  ///< dispatches what may go
   void wake_instance(Instance& instance);
-  bool ready(const Call& call) const;
   Instance* free_instance(Queue& queue, std::uint8_t group);
   void send(Call& call, Instance& instance);
   void splice(const Call& call, std::string& args) const;
   void tell_methods(Instance& instance);
+
+  // --- returns.cpp -----------------------------------------------------------------------------
   void on_done(Worker& worker, const wire::Done& message);
   void on_returned(Worker& worker, const wire::Returned& message);
   void on_window(Worker& worker, const wire::Window& message);
@@ -160,35 +206,34 @@ class Core {
   void confirm_lease(Call& call, bool deferred);
   void forget(Worker& worker, std::uint64_t lease, bool deferred);
   void drop_if_done(Call& call);
-  void end_dependents(Call& call);
-  void release_holds(Call& call);
   void on_taken(Session& session, const wire::Taken& message);
   void settle();
   Call* find_call(CallId id);
-  static std::vector<CallId> dependencies(const CallExtra& extra);
 
-  // --- actors.cpp ------------------------------------------------------------------------------
+  // --- placement.cpp ---------------------------------------------------------------------------
   Instance& make_instance(const std::shared_ptr<Queue>& queue, std::uint32_t replica);
   void place(Instance& instance);
   void place_waiting();
   Worker* choose_worker(const Instance& instance);
   void start(Instance& instance, Worker& worker);
+  void detach(Instance& instance);
+  void resolve_concurrency(Queue& queue, wire::Mode class_mode);
+
+  // --- actors.cpp ------------------------------------------------------------------------------
   void on_started(Worker& worker, const wire::Started& message);
   void on_stopped(Worker& worker, const wire::Stopped& message);
-  void on_child_died(Peer& peer, const wire::ChildDied& message);
-  /// `planned`: it ends on purpose, so its actors move and no restart is charged.
-  void worker_lost(Worker& worker, const wire::ChildDied* report, std::string_view why,
-                   bool planned = false);
-  void lease_lost(Call& call, bool begun, bool known, bool blamed, std::string_view why);
   void instance_lost(Instance& instance, std::string_view why);
   void start_again(Instance& instance);
   void stop_instance(Instance& instance, bool now);
-  void detach(Instance& instance);
+
+  // --- queue_ends.cpp --------------------------------------------------------------------------
   void kill_queue(Queue& queue, Errc code, std::string text);
+  std::vector<CallSlab::Ref> unfinished_calls(Queue& queue);
+  void end_unfinished(Queue& queue);
+  void wake_parked(Queue& queue);
   void close_queue(Queue& queue);
   void finish_closing(Queue& queue);
   void remove_queue_if_gone(Queue& queue);
-  void resolve_concurrency(Queue& queue, wire::Mode class_mode);
   void on_kill(Session& session, Peer& peer, const wire::Kill& message);
 
   // --- cancel.cpp ------------------------------------------------------------------------------
@@ -218,8 +263,17 @@ class Core {
   void store_class(const std::string& name, const wire::ClassOffer* offer);
 
   // --- restore.cpp -----------------------------------------------------------------------------
+  /// Records of calls that were sent, by queue and number.
+  using SentRecords = std::map<std::pair<std::string, std::uint64_t>, std::string>;
+  void restore_all();
+  std::string restore_session(const std::string& name, const std::string& record);
   std::string restore_queue(const std::string& name, std::map<std::string, std::string>& fields);
+  bool restore_actor(const std::shared_ptr<Queue>& queue, const std::string& record);
   std::string restore_call(const Restored::StoredCall& stored);
+  std::string restore_result(const Restored::StoredCall& stored);
+  std::vector<Call*> restored_unfinished();
+  void restore_attempts(Call* call, const SentRecords& sent_records);
+  void resume_call(Call* call);
   void end_recovery();
 
   // --- admin.cpp -------------------------------------------------------------------------------
@@ -250,7 +304,7 @@ class Core {
   std::map<std::string, std::map<std::string, Worker*>, std::less<>> offers_;  ///< class -> workers
   std::map<std::string, wire::Mode, std::less<>> classes_known_;
   std::map<std::string, bool, std::less<>> tasks_known_;
-  std::uint64_t lease_floor_ = 1;     ///< a worker that comes back never sees a lease number twice
+  std::uint64_t lease_floor_ = 1;  ///< a worker that comes back never sees a lease number twice
   std::vector<Instance*> unplaced_;
   std::deque<Queue*> ready_tasks_;  ///< task queues with calls that found no free slot
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
@@ -294,6 +348,8 @@ class Core {
 constexpr SessionId broker_session(std::uint32_t shard) {
   return SessionId{std::uint64_t{shard} << 56 | 1};
 }
+/// A name that may stand in a Redis key and in a queue's name.
+bool good_name(std::string_view name);
 std::string queue_key(std::string_view queue, std::string_view suffix);
 std::string hex(std::uint64_t value);
 

@@ -99,6 +99,8 @@ struct Queue {
   bool counters_dirty = false;       ///< next_number or a watermark goes into the next commit
   bool in_ready_tasks = false;
 
+  /// Calls leave in the order of their numbers.
+  bool leaves_in_order() const { return options.ordering == wire::Ordering::actor; }
   bool serial() const { return kind == QueueKind::actor && groups[0].max_concurrency == 1; }
   Lane& lane(std::uint8_t group, std::int8_t priority);
   /// Index of the method, adding it; -1 when there are too many.

@@ -62,6 +62,48 @@ std::string Core::load(const StoreEntry& entry) {
   return {};
 }
 
+bool Core::restore_actor(const std::shared_ptr<Queue>& queue, const std::string& record) {
+  wire::Reader in(record);
+  std::string problem;
+  std::string_view args;
+  std::uint64_t owner = 0;
+  std::uint32_t n = 0;
+  const bool good = begin_record(in, 8) && in.str(queue->name) && in.uint_max(queue->kind, 2) &&
+                    in.str(queue->class_name) && in.bin(args) &&
+                    wire::read(in, queue->options, problem) && in.uint(owner) && in.array(n);
+  if (!good) return false;
+  queue->constructor_args = args;
+  queue->owner = SessionId{owner};
+  if (queue->options.max_pending > 0) queue->max_pending = queue->options.max_pending;
+  if (queue->options.max_pending_bytes > 0) {
+    queue->max_pending_bytes = queue->options.max_pending_bytes;
+  }
+  queue->groups.push_back({"", queue->options.max_concurrency});
+  for (const auto& [group, bound] : queue->options.groups) {
+    queue->groups.push_back({group, bound});
+  }
+  for (; n > 0; --n) {
+    std::uint32_t width = 0;
+    std::uint32_t replica = 0;
+    std::uint64_t incarnation = 0;
+    std::uint32_t restarts = 0;
+    bool placed = false;
+    if (!in.array(width) || width != 4 || !in.uint_max(replica, UINT32_MAX) ||
+        !in.uint(incarnation) || !in.uint_max(restarts, UINT32_MAX) || !in.boolean(placed)) {
+      return false;
+    }
+    Instance& instance = make_instance(queue, replica);
+    instance.restarts = restarts;
+    if (!placed) {  // it lives nowhere: no worker is waited for
+      place(instance);
+      continue;
+    }
+    instance.incarnation = incarnation;
+    instance.state = InstanceState::recovering;
+  }
+  return true;
+}
+
 std::string Core::restore_queue(const std::string& name,
                                 std::map<std::string, std::string>& fields) {
   std::shared_ptr<Queue> queue;
@@ -83,43 +125,8 @@ std::string Core::restore_queue(const std::string& name,
       queue->reason = Errc::actor_died;
       queue->reason_text = name + " was killed";
     } else {
-      wire::Reader in(record->second);
-      std::string problem;
-      std::string_view args;
-      std::uint64_t owner = 0;
-      std::uint32_t n = 0;
-      const bool good = begin_record(in, 8) && in.str(queue->name) && in.uint_max(queue->kind, 2) &&
-                        in.str(queue->class_name) && in.bin(args) &&
-                        wire::read(in, queue->options, problem) && in.uint(owner) && in.array(n);
-      if (!good) return "the record of actor " + name + " cannot be read";
-      queue->constructor_args = args;
-      queue->owner = SessionId{owner};
-      if (queue->options.max_pending > 0) queue->max_pending = queue->options.max_pending;
-      if (queue->options.max_pending_bytes > 0) {
-        queue->max_pending_bytes = queue->options.max_pending_bytes;
-      }
-      queue->groups.push_back({"", queue->options.max_concurrency});
-      for (const auto& [group, bound] : queue->options.groups) {
-        queue->groups.push_back({group, bound});
-      }
-      for (; n > 0; --n) {
-        std::uint32_t width = 0;
-        std::uint32_t replica = 0;
-        std::uint64_t incarnation = 0;
-        std::uint32_t restarts = 0;
-        bool placed = false;
-        if (!in.array(width) || width != 4 || !in.uint_max(replica, UINT32_MAX) ||
-            !in.uint(incarnation) || !in.uint_max(restarts, UINT32_MAX) || !in.boolean(placed)) {
-          return "the record of actor " + name + " cannot be read";
-        }
-        Instance& instance = make_instance(queue, replica);
-        instance.restarts = restarts;
-        if (!placed) {  // it lives nowhere: no worker is waited for
-          place(instance);
-          continue;
-        }
-        instance.incarnation = incarnation;
-        instance.state = InstanceState::recovering;
+      if (!restore_actor(queue, record->second)) {
+        return "the record of actor " + name + " cannot be read";
       }
       actors_[queue->id] = queue;
       if (const auto session = sessions_.find(queue->owner); session != sessions_.end()) {
@@ -181,100 +188,121 @@ std::string Core::restore_call(const Restored::StoredCall& stored) {
   queue.bytes += call.stored_bytes;
   queue.next_number = std::max(queue.next_number, call.number + 1);
   session->second->calls.insert(seq, &call);
-  if (queue.options.ordering == wire::Ordering::actor &&
-      call.number <= queue.lane(call.group, call.priority).watermark) {
+  if (queue.leaves_in_order() && call.number <= queue.lane(call.group, call.priority).watermark) {
     call.orphan = true;
   }
   return {};
 }
 
-void Core::loaded(Instant now, Effects& effects) {
-  now_ = began_ = now;
-  effects_ = &effects;
-  recovering_ = true;
-  recovery_ends_us_ = now.mono_us + options_.lease_ms * kMicrosPerMilli;
-  const auto fail = [&](const std::string& problem) {
-    if (!problem.empty() && effects.fatal.empty()) effects.fatal = problem;
-  };
-  for (const auto& [name, mode] : restored_.classes) {
-    if (name.starts_with("task/"))
-      tasks_known_[name.substr(5)] = true;
-    else
-      classes_known_[name] = static_cast<wire::Mode>(number_of(mode));
+std::string Core::restore_session(const std::string& name, const std::string& record) {
+  auto session = std::make_unique<Session>();
+  session->id = SessionId{number_of(name, 16)};
+  wire::Reader in(record);
+  std::uint32_t n = 0;
+  if (!begin_record(in, 5) || !in.uint(session->accepted_through) || !in.str(session->name) ||
+      !in.integer(session->gone_wall_ms) || !in.array(n)) {
+    return "the record of session " + name + " cannot be read";
   }
-  for (const auto& [name, record] : restored_.sessions) {
-    auto session = std::make_unique<Session>();
-    session->id = SessionId{number_of(name, 16)};
-    wire::Reader in(record);
-    std::uint32_t n = 0;
-    if (!begin_record(in, 5) || !in.uint(session->accepted_through) || !in.str(session->name) ||
-        !in.integer(session->gone_wall_ms) || !in.array(n)) {
-      fail("the record of session " + name + " cannot be read");
-      continue;
-    }
-    for (; n > 0; --n) {
-      std::uint32_t width = 0;
-      std::uint64_t seq = 0;
-      bool parked = false;
-      if (!in.array(width) || width != 2 || !in.uint(seq) || !in.boolean(parked)) break;
-      session->refused[seq] = {UINT32_MAX, parked};
-    }
-    session->has_record = session->stored = true;
-    session->stored_through = session->accepted_through;
-    session->away_since_us = now.mono_us;
-    if (session->gone_wall_ms == 0) {
-      away_.push_back(session->id);
-    } else {
-      gone_.emplace_back(session->gone_wall_ms + options_.result_ttl_ms, session->id);
-    }
-    sessions_.emplace(session->id, std::move(session));
+  for (; n > 0; --n) {
+    std::uint32_t width = 0;
+    std::uint64_t seq = 0;
+    bool parked = false;
+    if (!in.array(width) || width != 2 || !in.uint(seq) || !in.boolean(parked)) break;
+    session->refused[seq] = {UINT32_MAX, parked};
   }
-  for (auto& [name, fields] : restored_.queues) fail(restore_queue(name, fields));
-  std::sort(restored_.calls.begin(), restored_.calls.end(), [](const auto& a, const auto& b) {
-    return a.queue != b.queue ? a.queue < b.queue : number_of(a.number) < number_of(b.number);
-  });
-  std::map<std::pair<std::string, std::uint64_t>, std::string> sent;
-  for (auto& record : restored_.sent) {
-    sent[{record.queue, number_of(record.number)}] = std::move(record.value);
+  session->has_record = session->stored = true;
+  session->stored_through = session->accepted_through;
+  session->away_since_us = now_.mono_us;
+  if (session->gone_wall_ms == 0) {
+    away_.push_back(session->id);
+  } else {
+    gone_.emplace_back(session->gone_wall_ms + options_.result_ttl_ms, session->id);
   }
-  for (const auto& stored : restored_.calls) fail(restore_call(stored));
-  for (auto& stored : restored_.results) {
-    const auto session = sessions_.find(SessionId{number_of(stored.queue, 16)});
-    if (session == sessions_.end()) continue;
-    wire::Reader in(stored.value);
-    std::uint64_t status = 0;
-    bool taken = false;
-    std::string queue_name;
-    std::string_view value;
-    if (!begin_record(in, 5) || !in.uint(status) || !in.boolean(taken) || !in.str(queue_name) ||
-        !in.bin(value)) {
-      fail("a result of session " + stored.queue + " cannot be read");
-      continue;
-    }
-    const std::uint64_t seq = number_of(stored.number);
-    if (session->second->calls.find(seq) != nullptr) continue;
-    auto queue = queues_.find(queue_name);
-    if (queue == queues_.end()) {
-      // Its queue is gone; the result outlives it.
-      auto made = std::make_shared<Queue>();
-      made->name = queue_name;
-      made->groups.push_back({"", 1});
-      made->state = QueueState::dead;
-      made->reason = Errc::actor_died;
-      made->reason_text = queue_name + " is gone";
-      queue = queues_.emplace(queue_name, made).first;
-    }
-    Call& call = make_call(*session->second, *queue->second, CallId{session->second->id, seq}, {},
-                           wire::Body{value, Blob()}, nullptr);
-    call.state = CallState::ended;
-    call.status = static_cast<Errc>(status);
-    call.recorded = true;
-    call.durable = true;
-    call.taken = taken;
-    session->second->calls.insert(seq, &call);
-    session->second->unreleased_bytes += value.size();
+  sessions_.emplace(session->id, std::move(session));
+  return {};
+}
+
+std::string Core::restore_result(const Restored::StoredCall& stored) {
+  const auto session = sessions_.find(SessionId{number_of(stored.queue, 16)});
+  if (session == sessions_.end()) return {};
+  wire::Reader in(stored.value);
+  std::uint64_t status = 0;
+  bool taken = false;
+  std::string queue_name;
+  std::string_view value;
+  if (!begin_record(in, 5) || !in.uint(status) || !in.boolean(taken) || !in.str(queue_name) ||
+      !in.bin(value)) {
+    return "a result of session " + stored.queue + " cannot be read";
   }
-  // Now that every call and result is there: dependencies, lanes, orphans.
+  const std::uint64_t seq = number_of(stored.number);
+  if (session->second->calls.find(seq) != nullptr) return {};
+  auto queue = queues_.find(queue_name);
+  if (queue == queues_.end()) {
+    // Its queue is gone; the result outlives it.
+    auto made = std::make_shared<Queue>();
+    made->name = queue_name;
+    made->groups.push_back({"", 1});
+    made->state = QueueState::dead;
+    made->reason = Errc::actor_died;
+    made->reason_text = queue_name + " is gone";
+    queue = queues_.emplace(queue_name, made).first;
+  }
+  Call& call = make_call(*session->second, *queue->second, CallId{session->second->id, seq}, {},
+                         wire::Body{value, Blob()}, nullptr);
+  call.state = CallState::ended;
+  call.status = static_cast<Errc>(status);
+  call.recorded = true;
+  call.durable = true;
+  call.taken = taken;
+  session->second->calls.insert(seq, &call);
+  session->second->unreleased_bytes += value.size();
+  return {};
+}
+
+/// How often a call was tried, and whether it was out when the last broker run ended.
+void Core::restore_attempts(Call* call, const SentRecords& sent_records) {
+  const auto record = sent_records.find({call->queue->name, call->number});
+  if (record != sent_records.end()) {
+    wire::Reader in(record->second);
+    bool out = false;
+    std::uint16_t crashes = 0, errors = 0, redeliveries = 0;
+    if (begin_record(in, 6) && in.boolean(out) && in.uint_max(call->attempts, UINT16_MAX) &&
+        in.uint_max(crashes, UINT16_MAX) && in.uint_max(errors, UINT16_MAX) &&
+        in.uint_max(redeliveries, UINT16_MAX)) {
+      call->orphan = out;
+      call->sent_record = true;
+      if (crashes + errors + redeliveries > 0) {
+        call->more().crashes = crashes;
+        call->extra->errors = errors;
+        call->extra->redeliveries = redeliveries;
+      }
+    }
+  } else if (call->orphan) {
+    call->attempts = 1;
+  }
+}
+
+/// REQUIRES: every call and result is restored.
+void Core::resume_call(Call* call) {
+  if (call->deadline_wall_ms != 0) {
+    at(now_.mono_us +
+           std::max<std::int64_t>(call->deadline_wall_ms - now_.wall_ms, 0) * kMicrosPerMilli,
+       Timer::Kind::deadline, *call);
+  }
+  if (call->extra && !bind_dependencies(*call)) return;
+  if (call->orphan) {
+    call->state = CallState::leased;
+    orphans_.push_back(CallSlab::ref(*call));
+    return;
+  }
+  if (call->queue->state == QueueState::dead) {
+    end_with(*call, call->queue->reason, call->queue->reason_text);
+    return;
+  }
+  enter(*call);
+}
+
+std::vector<Call*> Core::restored_unfinished() {
   std::vector<Call*> calls;
   for (auto& [id, session] : sessions_) {
     session->calls.each([&](std::uint64_t, Call* call) {
@@ -285,42 +313,42 @@ void Core::loaded(Instant now, Effects& effects) {
     return a->queue->name != b->queue->name ? a->queue->name < b->queue->name
                                             : a->number < b->number;
   });
+  return calls;
+}
+
+void Core::restore_all() {
+  const auto fail = [&](const std::string& problem) {
+    if (!problem.empty() && effects_->fatal.empty()) effects_->fatal = problem;
+  };
+  for (const auto& [name, mode] : restored_.classes) {
+    if (name.starts_with("task/"))
+      tasks_known_[name.substr(5)] = true;
+    else
+      classes_known_[name] = static_cast<wire::Mode>(number_of(mode));
+  }
+  for (const auto& [name, record] : restored_.sessions) fail(restore_session(name, record));
+  for (auto& [name, fields] : restored_.queues) fail(restore_queue(name, fields));
+  std::sort(restored_.calls.begin(), restored_.calls.end(), [](const auto& a, const auto& b) {
+    return a.queue != b.queue ? a.queue < b.queue : number_of(a.number) < number_of(b.number);
+  });
+  for (const auto& stored : restored_.calls) fail(restore_call(stored));
+  for (const auto& stored : restored_.results) fail(restore_result(stored));
+}
+
+void Core::loaded(Instant now, Effects& effects) {
+  now_ = began_ = now;
+  effects_ = &effects;
+  recovering_ = true;
+  recovery_ends_us_ = now.mono_us + options_.lease_ms * kMicrosPerMilli;
+  restore_all();
+  SentRecords sent;
+  for (auto& record : restored_.sent) {
+    sent[{record.queue, number_of(record.number)}] = std::move(record.value);
+  }
+  const std::vector<Call*> calls = restored_unfinished();
   for (Call* call : calls) {
-    const auto record = sent.find({call->queue->name, call->number});
-    if (record != sent.end()) {
-      wire::Reader in(record->second);
-      bool out = false;
-      std::uint16_t crashes = 0, errors = 0, redeliveries = 0;
-      if (begin_record(in, 6) && in.boolean(out) && in.uint_max(call->attempts, UINT16_MAX) &&
-          in.uint_max(crashes, UINT16_MAX) && in.uint_max(errors, UINT16_MAX) &&
-          in.uint_max(redeliveries, UINT16_MAX)) {
-        call->orphan = out;
-        call->sent_record = true;
-        if (crashes + errors + redeliveries > 0) {
-          call->more().crashes = crashes;
-          call->extra->errors = errors;
-          call->extra->redeliveries = redeliveries;
-        }
-      }
-    } else if (call->orphan) {
-      call->attempts = 1;
-    }
-    if (call->deadline_wall_ms != 0) {
-      at(now.mono_us +
-             std::max<std::int64_t>(call->deadline_wall_ms - now.wall_ms, 0) * kMicrosPerMilli,
-         Timer::Kind::deadline, *call);
-    }
-    if (call->extra && !bind_dependencies(*call)) continue;
-    if (call->orphan) {
-      call->state = CallState::leased;
-      orphans_.push_back(CallSlab::ref(*call));
-      continue;
-    }
-    if (call->queue->state == QueueState::dead) {
-      end_with(*call, call->queue->reason, call->queue->reason_text);
-      continue;
-    }
-    enter(*call);
+    restore_attempts(call, sent);
+    resume_call(call);
   }
   if (!calls.empty()) {
     log(0, "found " + std::to_string(calls.size()) + " unfinished calls, " +

@@ -9,14 +9,6 @@
 
 namespace callboard::broker {
 
-std::vector<CallId> Core::dependencies(const CallExtra& extra) {
-  std::vector<CallId> needed = extra.options.after;
-  for (const wire::Ref& ref : extra.options.refs) needed.push_back(ref.call);
-  std::sort(needed.begin(), needed.end());
-  needed.erase(std::unique(needed.begin(), needed.end()), needed.end());
-  return needed;
-}
-
 Call* Core::find_call(CallId id) {
   const auto found = sessions_.find(id.session);
   if (found == sessions_.end()) return nullptr;
@@ -193,53 +185,6 @@ void Core::drop_if_done(Call& call) {
   slab_.free(call);
   --queue.objects;
   if (queue.state == QueueState::dead) remove_queue_if_gone(queue);
-}
-
-void Core::release_holds(Call& call) {
-  if (!call.extra) return;
-  if (call.extra->unresolved > 0) {
-    // It ends before what it waited for: nobody may wake it any more.
-    for (const CallId id : dependencies(*call.extra)) {
-      Call* other = find_call(id);
-      if (other != nullptr && other->extra) std::erase(other->extra->dependents, &call);
-    }
-    call.extra->unresolved = 0;
-  }
-  std::vector<Call*> holds;
-  holds.swap(call.extra->holds);
-  for (Call* held : holds) {
-    CALLBOARD_CHECK(held->extra && held->extra->holders > 0);
-    --held->extra->holders;
-    drop_if_done(*held);
-  }
-}
-
-void Core::end_dependents(Call& call) {
-  std::vector<Call*> dependents;
-  dependents.swap(call.extra->dependents);
-  std::string causes;
-  if (call.status != Errc::ok) {
-    const ErrorInfo cause = wire::decode_error(call.value(), call.status);
-    causes = std::string(name_of(call.status)) + ": " + cause.message + " (call " +
-             to_string(call.id) + ")" + (cause.causes.empty() ? "" : "\n" + cause.causes);
-  }
-  ++call.extra->holders;  // it stays until all have been told
-  for (Call* dependent : dependents) {
-    if (dependent->state == CallState::ended) continue;
-    if (call.status != Errc::ok) {
-      end_with(*dependent, Errc::dependency_failed, "call " + to_string(call.id) + " failed",
-               causes);
-      continue;
-    }
-    ++call.extra->holders;
-    dependent->extra->holds.push_back(&call);
-    if (--dependent->extra->unresolved == 0) {
-      enter(*dependent);
-      wake(*dependent->queue);
-    }
-  }
-  --call.extra->holders;
-  drop_if_done(call);
 }
 
 void Core::on_taken(Session& session, const wire::Taken& message) {

@@ -1,0 +1,112 @@
+// Creating actors and deployments.
+#include "broker/core/core.hpp"
+
+#include <algorithm>
+
+namespace callboard::broker {
+
+namespace {
+
+std::string queue_name(const wire::ActorOptions& options, ActorId id) {
+  if (options.name.empty()) return "~" + to_string(id);
+  if (options.name_space.empty() || options.name_space == "default") return options.name;
+  return options.name_space + "/" + options.name;
+}
+
+}  // namespace
+
+Errc Core::create_problem(const wire::Create& message, const std::string& name,
+                          std::string& text) const {
+  const wire::ActorOptions& options = message.options;
+  if (!options.name.empty() && (!good_name(options.name) ||
+                                (!options.name_space.empty() && !good_name(options.name_space)) ||
+                                options.name_space == "task")) {
+    text = "not a name for an actor: " + name;
+    return Errc::invalid_option;
+  }
+  if (options.groups.size() >= limits::kGroupsMax) {
+    text = "too many concurrency groups";
+    return Errc::invalid_option;
+  }
+  if (store_full_ && options.durability == wire::Durability::durable) {
+    text = "Redis nears its memory limit";
+    return Errc::store_full;
+  }
+  const auto existing = queues_.find(name);
+  if (existing == queues_.end()) {
+    // While no worker is here, nobody can say what is unknown: the calls wait.
+    if (classes_known_.contains(message.class_name) || workers_.empty()) return Errc::ok;
+    text = "no worker has offered the class " + std::string(message.class_name);
+    return Errc::unknown_class;
+  }
+  const Queue& there = *existing->second;
+  const bool same_kind = (options.replicas > 0) == (there.kind == QueueKind::deployment);
+  if (!options.get_if_exists) {
+    text = "an actor is named " + name;
+  } else if (there.class_name != message.class_name || !same_kind) {
+    text = name + " is of class " + there.class_name;
+  } else if (there.state != QueueState::open) {
+    text = name + " is being stopped; try again when it is gone";
+  } else {
+    return Errc::ok;
+  }
+  return Errc::name_taken;
+}
+
+std::shared_ptr<Queue> Core::create_queue(Session& session, const wire::Create& message,
+                                          const std::string& name) {
+  const wire::ActorOptions& options = message.options;
+  const ActorId id{session.id, message.seq};
+  const bool named = !options.name.empty();
+  auto queue = std::make_shared<Queue>();
+  queue->name = name;
+  queue->kind = options.replicas > 0 ? QueueKind::deployment : QueueKind::actor;
+  queue->id = id;
+  queue->class_name = message.class_name;
+  queue->options = options;
+  queue->constructor_args = message.args.bytes;
+  const bool detached = options.lifetime ? *options.lifetime == wire::Lifetime::detached : named;
+  if (!detached) {
+    queue->owner = session.id;
+    session.owned.insert(id);
+  }
+  queue->max_pending = options.max_pending > 0 ? options.max_pending : options_.max_pending;
+  queue->max_pending_bytes =
+      options.max_pending_bytes > 0 ? options.max_pending_bytes : options_.max_pending_bytes;
+  queue->groups.push_back({"", options.max_concurrency});
+  for (const auto& [group, bound] : options.groups) queue->groups.push_back({group, bound});
+  if (const auto counter = name_counters_.find(name); counter != name_counters_.end()) {
+    queue->next_number = counter->second;
+    name_counters_.erase(counter);
+  }
+  const auto known = classes_known_.find(message.class_name);
+  if (known != classes_known_.end()) resolve_concurrency(*queue, known->second);
+  queues_[name] = queue;
+  actors_[id] = queue;
+  const std::uint32_t replicas = std::max<std::uint32_t>(options.replicas, 1);
+  for (std::uint32_t i = 0; i < replicas; ++i) make_instance(queue, i);
+  store_queue(*queue);
+  if (named) open_->set(open_->key(KeyKind::hash, "names"), name, to_string(id));
+  store_actor(*queue);
+  for (Instance* instance : queue->instances) place(*instance);
+  return queue;
+}
+
+void Core::on_create(Session& session, const wire::Create& message, const std::string& problem) {
+  if (!number_is_new(session, message.seq) || message.handle >= limits::kHandlesMax) return;
+  Handle& handle = fresh_handle(session, message.handle);
+  const std::string name = queue_name(message.options, ActorId{session.id, message.seq});
+  handle.text = problem;
+  handle.code = problem.empty() ? create_problem(message, name, handle.text) : Errc::invalid_option;
+  session.durable_batch = open_batch();  // a creation is always stored
+  mark(session);
+  if (handle.code == Errc::ok) {
+    const auto existing = queues_.find(name);
+    hold(session, handle,
+         existing != queues_.end() ? existing->second : create_queue(session, message, name));
+    bind_methods(handle, message.methods);
+  }
+  answer_open(session, message.handle, handle, message.class_name);
+}
+
+}  // namespace callboard::broker

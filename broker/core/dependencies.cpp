@@ -1,0 +1,96 @@
+// Calls that take the results of others: bound when accepted, told when those end.
+#include "broker/core/core.hpp"
+
+#include "common/check.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace callboard::broker {
+
+std::vector<CallId> Core::dependencies(const CallExtra& extra) {
+  std::vector<CallId> needed = extra.options.after;
+  for (const wire::Ref& ref : extra.options.refs) needed.push_back(ref.call);
+  std::sort(needed.begin(), needed.end());
+  needed.erase(std::unique(needed.begin(), needed.end()), needed.end());
+  return needed;
+}
+
+bool Core::bind_dependencies(Call& call) {
+  CallExtra& extra = *call.extra;
+  for (const CallId id : dependencies(extra)) {
+    Call* other = find_call(id);
+    if (other == &call) other = nullptr;
+    if (other == nullptr) {
+      end_with(call, Errc::dependency_failed, "the result of call " + to_string(id) + " is gone",
+               "result_expired: call " + to_string(id));
+      return false;
+    }
+    if (other->state == CallState::ended && other->status != Errc::ok) {
+      const ErrorInfo cause = wire::decode_error(other->value(), other->status);
+      end_with(call, Errc::dependency_failed, "call " + to_string(id) + " failed",
+               std::string(name_of(cause.code)) + ": " + cause.message +
+                   (cause.causes.empty() ? "" : "\n" + cause.causes));
+      return false;
+    }
+    if (other->state == CallState::ended) {
+      ++other->more().holders;
+      extra.holds.push_back(other);
+      // Once another call may see it, it is final.
+      if (other->durable && !other->recorded) record_result(*other);
+    } else {
+      other->more().dependents.push_back(&call);
+      ++extra.unresolved;
+    }
+  }
+  return true;
+}
+
+void Core::end_dependents(Call& call) {
+  std::vector<Call*> dependents;
+  dependents.swap(call.extra->dependents);
+  std::string causes;
+  if (call.status != Errc::ok) {
+    const ErrorInfo cause = wire::decode_error(call.value(), call.status);
+    causes = std::string(name_of(call.status)) + ": " + cause.message + " (call " +
+             to_string(call.id) + ")" + (cause.causes.empty() ? "" : "\n" + cause.causes);
+  }
+  ++call.extra->holders;  // it stays until all have been told
+  for (Call* dependent : dependents) {
+    if (dependent->state == CallState::ended) continue;
+    if (call.status != Errc::ok) {
+      end_with(*dependent, Errc::dependency_failed, "call " + to_string(call.id) + " failed",
+               causes);
+      continue;
+    }
+    ++call.extra->holders;
+    dependent->extra->holds.push_back(&call);
+    if (--dependent->extra->unresolved == 0) {
+      enter(*dependent);
+      wake(*dependent->queue);
+    }
+  }
+  --call.extra->holders;
+  drop_if_done(call);
+}
+
+void Core::release_holds(Call& call) {
+  if (!call.extra) return;
+  if (call.extra->unresolved > 0) {
+    // It ends before what it waited for: nobody may wake it any more.
+    for (const CallId id : dependencies(*call.extra)) {
+      Call* other = find_call(id);
+      if (other != nullptr && other->extra) std::erase(other->extra->dependents, &call);
+    }
+    call.extra->unresolved = 0;
+  }
+  std::vector<Call*> holds;
+  holds.swap(call.extra->holds);
+  for (Call* held : holds) {
+    CALLBOARD_CHECK(held->extra && held->extra->holders > 0);
+    --held->extra->holders;
+    drop_if_done(*held);
+  }
+}
+
+}  // namespace callboard::broker

@@ -1,0 +1,62 @@
+// Lanes: how a call enters its lane, waits for its turn, and leaves it.
+#include "broker/core/core.hpp"
+
+#include <algorithm>
+
+namespace callboard::broker {
+
+bool Core::ready(const Call& call) const { return call.state == CallState::ready; }
+
+void Core::enter(Call& call) {
+  Queue& queue = *call.queue;
+  const bool open_dependencies = call.extra && call.extra->unresolved > 0;
+  const bool may_go = !open_dependencies && call.not_before_us <= now_.mono_us;
+  call.state = may_go ? CallState::ready : CallState::waiting;
+  if (call.not_before_us > now_.mono_us && !open_dependencies) {
+    at(call.not_before_us, Timer::Kind::call_due, call);
+  }
+  if (call.in_list) return;
+  if (call.keyed) {
+    // One call of a key is in the lane or out; the rest wait in the key's own line.
+    KeyState& key = queue.keys[call.extra->options.key];
+    const bool mine = key.busy && !key.waiting.empty() && key.waiting.front() == &call;
+    if (!mine) {
+      const auto at =
+          std::lower_bound(key.waiting.begin(), key.waiting.end(), &call,
+                           [](const Call* a, const Call* b) { return a->number < b->number; });
+      if (std::find(key.waiting.begin(), key.waiting.end(), &call) == key.waiting.end()) {
+        key.waiting.insert(at, &call);
+      }
+      if (key.waiting.front() != &call || key.busy) return;
+      key.busy = true;
+    }
+    if (!may_go) return;
+  } else if (!queue.leaves_in_order() && !may_go) {
+    return;  // it may be overtaken while it waits
+  }
+  queue.lane(call.group, call.priority).insert(call);
+}
+
+void Core::leave_lane(Call& call) {
+  if (call.in_list) call.queue->lane(call.group, call.priority).remove(call);
+}
+
+void Core::key_done(Call& call) {
+  if (!call.keyed) return;
+  const auto found = call.queue->keys.find(call.extra->options.key);
+  if (found == call.queue->keys.end()) return;
+  KeyState& key = found->second;
+  const bool was_first = !key.waiting.empty() && key.waiting.front() == &call;
+  std::erase(key.waiting, &call);
+  if (!was_first) return;
+  key.busy = false;
+  if (key.waiting.empty()) {
+    call.queue->keys.erase(found);
+    return;
+  }
+  key.busy = true;
+  Call& next = *key.waiting.front();
+  if (next.state != CallState::leased && next.state != CallState::ended) enter(next);
+}
+
+}  // namespace callboard::broker

@@ -1,0 +1,128 @@
+// Workers that are lost, and what becomes of the calls and actors that they had.
+#include "broker/core/core.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace callboard::broker {
+
+void Core::on_child_died(Peer& peer, const wire::ChildDied& message) {
+  const auto found = workers_.find(message.worker);
+  if (found == workers_.end() || found->second->number != message.instance) return;
+  std::string why = "process " + std::to_string(message.pid) + " of worker " + message.worker;
+  why += message.signal != 0 ? " was ended by signal " + std::to_string(message.signal)
+                             : " ended with status " + std::to_string(message.exit_status);
+  (void)peer;
+  worker_lost(*found->second, &message, why);
+}
+
+/// Calls of a lost worker: those it had begun are charged or uncertain, the others go back.
+void Core::settle_leases(Worker& worker, const wire::ChildDied* report, std::string_view why) {
+  std::vector<std::pair<std::uint64_t, Lease>> leases;
+  worker.leases.each([&](std::uint64_t no, const Lease& lease) { leases.emplace_back(no, lease); });
+  std::sort(leases.begin(), leases.end(), [](auto& a, auto& b) { return a.first > b.first; });
+  for (const auto& [no, lease] : leases) {
+    Call& call = *lease.call;
+    close_lease(worker, no, lease);
+    if (call.state == CallState::ended) {
+      call.lease = 0;
+      key_done(call);
+      drop_if_done(call);
+      continue;
+    }
+    bool begun = report == nullptr;  // from silence alone nobody can know
+    bool blamed = false;
+    if (report != nullptr) {
+      begun = std::any_of(report->begun.begin(), report->begun.end(),
+                          [&](const wire::HeldCall& held) { return held.call == call.id; });
+      blamed = report->signal != 0 && begun &&
+               (report->blamed ? report->blamed == call.id : report->begun.size() == 1);
+    }
+    lease_lost(call, begun, report != nullptr, blamed, why);
+  }
+}
+
+void Core::worker_lost(Worker& worker, const wire::ChildDied* report, std::string_view why,
+                       bool planned) {
+  log(1, "worker " + worker.name + " is gone: " + std::string(why));
+  ++counters_.workers_lost;
+  announce_state("worker", worker.name, "gone", "why", why);
+  if (worker.peer != nullptr) {
+    // If it still lives it is fenced: it must say hello again and gives up what it holds.
+    worker.peer->worker = nullptr;
+    forget_peer(*worker.peer);
+    worker.peer = nullptr;
+  }
+  for (const auto& [name, offer] : worker.classes) {
+    const auto offers = offers_.find(name);
+    offers->second.erase(worker.name);
+    if (offers->second.empty()) offers_.erase(offers);
+  }
+  for (const std::string& task : worker.tasks) {
+    std::erase(task_queue(task)->instances, worker.task_slot.get());
+  }
+  open_->erase(open_->key(KeyKind::sorted_set, "workers"), worker.name);
+
+  settle_leases(worker, report, why);
+  // Results that it kept for us are gone with it; nothing is left to confirm.
+  std::vector<Instance*> held;
+  for (auto& [slot, instance] : worker.slots) held.push_back(instance);
+  for (Instance* instance : held) {
+    const bool moves = planned && instance->state != InstanceState::stopping &&
+                       instance->queue->state != QueueState::dead;
+    if (moves) {
+      start_again(*instance);
+    } else {
+      instance_lost(*instance, why);
+    }
+  }
+  std::erase(confirm_, &worker);
+  lease_floor_ = std::max(lease_floor_, worker.next_lease);
+  workers_by_serial_.erase(worker.serial);
+  workers_.erase(workers_.find(worker.name));
+  place_waiting();
+  std::vector<std::shared_ptr<Queue>> tasks;
+  for (auto& [name, queue] : queues_) {
+    if (queue->kind == QueueKind::task) tasks.push_back(queue);
+  }
+  for (const auto& queue : tasks) wake(*queue);
+}
+
+void Core::lease_lost(Call& call, bool begun, bool known, bool blamed, std::string_view why) {
+  call.lease = 0;
+  if (!begun) {
+    if (call.extra && !call.extra->cancels.empty()) {
+      if (call.attempts > 0) --call.attempts;
+      return end_with(call, Errc::cancelled, "cancelled before it began");
+    }
+    return put_back(call);
+  }
+  CallExtra& extra = call.more();
+  if (blamed) {
+    ++extra.crashes;
+    if (extra.crashes >= options_.poison_limit && call.max_retries != 0) {
+      return end_with(call, Errc::poisoned,
+                      "it took down " + std::to_string(extra.crashes) +
+                          " workers; the last: " + std::string(why));
+    }
+  } else {
+    ++extra.redeliveries;
+  }
+  if (!extra.cancels.empty()) return end_with(call, Errc::cancelled, "cancelled while it ran");
+  const bool may_again = call.max_retries < 0 || call.attempts <= call.max_retries;
+  if (call.max_retries == 0) {
+    const bool actor = call.queue->kind == QueueKind::actor;
+    return end_with(call, Errc::maybe_executed,
+                    std::string(known ? "it was running when " : "it may have run: ") +
+                        std::string(why) + (actor ? "; the actor's state is lost" : ""));
+  }
+  if (!may_again) {
+    return end_with(call, Errc::maybe_executed,
+                    "its " + std::to_string(call.attempts) +
+                        " attempts are spent; the last: " + std::string(why));
+  }
+  ++counters_.redelivered;
+  retry(call, blamed ? backoff_ms(call, extra.crashes) : 0);
+}
+
+}  // namespace callboard::broker

@@ -1,0 +1,144 @@
+// What a worker that says hello still holds, and what the broker makes of it: leases that both
+// sides know of go on, what only one side knows of is settled at once.
+#include "broker/core/core.hpp"
+
+#include <algorithm>
+
+namespace callboard::broker {
+
+/// An actor that both sides know of is the worker's again.
+void Core::take_over(Worker& worker, Instance& instance, std::uint32_t slot, bool here) {
+  instance.worker = &worker;
+  instance.slot = slot;
+  instance.methods_told = 0;
+  instance.recalling = false;
+  instance.groups.resize(instance.queue->groups.size());
+  if (!here) ++worker.actors;
+  worker.slots[instance.slot] = &instance;
+  if (instance.state != InstanceState::stopping) {
+    instance.state = InstanceState::alive;
+    instance.failures = 0;
+  } else {
+    wire::FrameWriter out = to(*worker.peer, 0);
+    wire::write(out, wire::Stop{instance.slot, true});
+  }
+}
+
+/// Actors: what it holds and we still want is taken over; the rest is stopped.
+void Core::settle_actors(Worker& worker, const wire::Hello& hello) {
+  std::map<std::pair<ActorId, std::uint64_t>, std::uint32_t> held;
+  for (const auto& actor : hello.held_actors) {
+    held[{actor.id, actor.incarnation}] = actor.slot;
+    worker.next_slot = std::max(worker.next_slot, actor.slot + 1);
+  }
+  std::vector<std::pair<ActorId, std::uint32_t>> missing;
+  for (auto& [key, owned] : instances_) {
+    Instance& instance = *owned;
+    const auto found = held.find({instance.id, instance.incarnation});
+    const bool here = instance.worker == &worker;
+    if (found != held.end() && (here || instance.state == InstanceState::recovering)) {
+      take_over(worker, instance, found->second, here);
+      held.erase(found);
+    } else if (here && instance.state != InstanceState::unplaced) {
+      missing.push_back(key);
+    }
+  }
+  // Losing one may end its queue, and with it other instances of the table.
+  for (const auto& key : missing) {
+    const auto found = instances_.find(key);
+    if (found == instances_.end() || found->second->worker != &worker) continue;
+    Instance& instance = *found->second;
+    if (instance.state == InstanceState::starting) {
+      start_again(instance);
+    } else {
+      instance_lost(instance, "its worker no longer holds it");
+    }
+  }
+  for (const auto& [actor, slot] : held) {
+    wire::FrameWriter out = to(*worker.peer, 0);
+    wire::write(out, wire::Stop{slot, true});
+  }
+}
+
+/// Calls: what it lists stays leased to it; what it does not list was never begun.
+void Core::settle_calls(Worker& worker, const wire::Hello& hello) {
+  std::map<std::uint64_t, const wire::HeldCall*> listed;
+  for (const auto& call : hello.held_calls) {
+    listed[call.lease] = &call;
+    worker.next_lease = std::max(worker.next_lease, call.lease + 1);
+  }
+  std::vector<std::pair<std::uint64_t, Lease>> leases;
+  worker.leases.each([&](std::uint64_t no, const Lease& lease) { leases.emplace_back(no, lease); });
+  std::sort(leases.begin(), leases.end(), [](auto& a, auto& b) { return a.first > b.first; });
+  for (const auto& [no, lease] : leases) {
+    if (listed.contains(no)) {
+      listed.erase(no);
+      // It is not known whether an earlier REVOKE arrived.
+      const CallExtra* extra = lease.call->extra.get();
+      const bool unwanted =
+          extra != nullptr && (extra->killed || extra->expire || !extra->cancels.empty());
+      if (unwanted && lease.call->state == CallState::leased) revoke(*lease.call, true);
+      continue;
+    }
+    on_returned(worker, wire::Returned{no});
+  }
+  for (const auto& [no, held] : listed) settle_unleased(worker, no, *held);
+}
+
+/// A call that the worker holds and that is not leased to it: an earlier broker run sent it.
+void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCall& held) {
+  Call* call = find_call(held.call);
+  Instance* instance = worker.task_slot.get();
+  if (held.actor) {
+    const auto slot = std::find_if(worker.slots.begin(), worker.slots.end(), [&](auto& entry) {
+      return entry.second->id == held.actor && entry.second->incarnation == held.incarnation;
+    });
+    instance = slot == worker.slots.end() ? nullptr : slot->second;
+  }
+  if (call != nullptr && call->state == CallState::ended && call->lease == no &&
+      call->holder == worker.serial) {
+    return;  // its result was told early and is not recorded: the worker keeps it
+  }
+  if (call == nullptr || !call->orphan || instance == nullptr) {
+    // Unknown, recorded, or given to another since. If its record is still on the way to the
+    // store, so is the word to forget.
+    const bool ended = call != nullptr && call->state == CallState::ended;
+    if (ended && call->durable && !call->recorded && !call->taken) record_result(*call);
+    forget(worker, no, last_batch() != 0);
+    return;
+  }
+  call->orphan = false;
+  call->lease = no;
+  call->instance = instance;
+  call->attempts = std::max<std::uint16_t>(call->attempts, 1);
+  worker.leases.insert(no, Lease{call, instance, call->group});
+  if (call->group < instance->groups.size()) ++instance->groups[call->group].out;
+  ++instance->out;
+  ++call->queue->leased;
+}
+
+/// Orphans of actors that this worker has taken over and does not list were never begun.
+void Core::settle_orphans() {
+  for (const CallSlab::Ref& ref : orphans_) {
+    Call* call = ref.get();
+    if (call == nullptr || !call->orphan || call->queue->kind == QueueKind::task) continue;
+    const auto& holders = call->queue->instances;
+    const bool all_here = std::all_of(holders.begin(), holders.end(), [](const Instance* holder) {
+      return holder->worker != nullptr && holder->state != InstanceState::recovering;
+    });
+    if (holders.empty() || !all_here) continue;
+    call->orphan = false;
+    put_back(*call);
+  }
+}
+
+void Core::settle_held(Worker& worker, const wire::Hello& hello) {
+  worker.settling = true;
+  settle_actors(worker, hello);
+  settle_calls(worker, hello);
+  settle_orphans();
+  worker.settling = false;
+  for (auto& [slot, instance] : worker.slots) wake_instance(*instance);
+}
+
+}  // namespace callboard::broker

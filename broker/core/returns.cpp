@@ -1,0 +1,165 @@
+// What workers give back: results, calls that were not begun, room; and what is tried again.
+#include "broker/core/core.hpp"
+
+#include "common/check.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+namespace callboard::broker {
+
+void Core::close_lease(Worker& worker, std::uint64_t lease_no, const Lease& lease) {
+  Instance& instance = *lease.instance;
+  lease.call->instance = nullptr;
+  lease.call->holder = worker.serial;
+  worker.leases.erase(lease_no);
+  if (lease.group < instance.groups.size() && instance.groups[lease.group].out > 0) {
+    --instance.groups[lease.group].out;
+  }
+  if (instance.out > 0) --instance.out;
+  if (instance.out == 0) instance.recalling = false;
+  if (lease.call->queue->leased > 0) --lease.call->queue->leased;
+}
+
+void Core::on_done(Worker& worker, const wire::Done& message) {
+  const Lease* found = worker.leases.find(message.lease);
+  if (found == nullptr) {
+    // Not ours any more: an older epoch's, or confirmed already. The worker need not keep it.
+    ++counters_.fenced_results;
+    return forget(worker, message.lease, false);
+  }
+  const Lease lease = *found;
+  Call& call = *lease.call;
+  Instance& instance = *lease.instance;
+  close_lease(worker, message.lease, lease);
+  bool hand_back = false;
+  if (call.state == CallState::ended) {
+    // Its outcome was decided while it ran (deadline, kill): the late result changes nothing.
+    key_done(call);
+    confirm_lease(call, false);
+    drop_if_done(call);
+  } else {
+    std::string error_type;
+    if (message.status == Errc::task_error) {
+      error_type = wire::decode_error(message.value.bytes, message.status).type;
+    }
+    if (may_retry(call, message.status, error_type)) {
+      CallExtra& extra = call.more();
+      ++extra.errors;
+      ++counters_.retried;
+      hand_back = message.held;
+      extra.last_error = message.value.bytes;
+      confirm_lease(call, call.durable);
+      retry(call, backoff_ms(call, extra.errors));
+    } else if (message.status == Errc::expired && call.attempts > 1) {
+      end_with(call, Errc::deadline_exceeded, "its deadline passed between two attempts");
+    } else {
+      // That it expired is the worker's verdict, not a method's: it is not told early.
+      end_call(call, message.status, message.value, message.status != Errc::expired);
+    }
+  }
+  if (message.held) {
+    if (hand_back && instance.out > 0) instance.recalling = true;
+    // Behind what was sent to the slot and still waits for its commit: that is handed back too.
+    wire::FrameWriter out = to(*worker.peer, instance.deferred_batch);
+    wire::write(out, wire::GoOn{instance.slot, hand_back});
+  }
+  wake_instance(instance);
+  if (instance.queue && instance.queue->state != QueueState::open) finish_closing(*instance.queue);
+}
+
+void Core::on_returned(Worker& worker, const wire::Returned& message) {
+  const Lease* found = worker.leases.find(message.lease);
+  if (found == nullptr) return;
+  const Lease lease = *found;
+  Call& call = *lease.call;
+  close_lease(worker, message.lease, lease);
+  ++counters_.returned;
+  call.lease = 0;  // never begun: the worker keeps nothing of it
+  if (call.state == CallState::ended) {
+    key_done(call);
+    drop_if_done(call);
+  } else if (call.extra && !call.extra->cancels.empty()) {
+    if (call.attempts > 0) --call.attempts;
+    end_with(call, Errc::cancelled, "cancelled before it began");
+  } else if (call.extra && call.extra->deadlock) {
+    end_with(call, Errc::deadlock, "it would wait behind the call that waits for it");
+  } else if (call.extra && call.extra->expire) {
+    if (call.attempts > 1) {
+      end_with(call, Errc::deadline_exceeded, "its deadline passed between two attempts");
+    } else {
+      end_with(call, Errc::expired, "its deadline passed before it began");
+    }
+  } else {
+    put_back(call);
+  }
+  wake_instance(*lease.instance);
+  if (lease.instance->queue && lease.instance->queue->state != QueueState::open) {
+    finish_closing(*lease.instance->queue);
+  }
+}
+
+void Core::on_window(Worker& worker, const wire::Window& message) {
+  Instance* instance = nullptr;
+  if (message.slot == 0) {
+    instance = worker.task_slot.get();
+  } else if (const auto found = worker.slots.find(message.slot); found != worker.slots.end()) {
+    instance = found->second;
+  }
+  if (instance == nullptr || message.group >= limits::kGroupsMax) return;
+  if (message.group >= instance->groups.size()) instance->groups.resize(message.group + 1);
+  instance->groups[message.group].window =
+      std::min<std::uint32_t>(message.calls, limits::kConcurrencyMax + limits::kPrefetchMax);
+  wake_instance(*instance);
+}
+
+bool Core::may_retry(const Call& call, Errc status, std::string_view error_type) const {
+  if (status != Errc::task_error) return false;
+  if (call.max_retries >= 0 && call.attempts > call.max_retries) return false;
+  if (call.extra && !call.extra->cancels.empty()) return false;
+  const std::optional<wire::RetryOn>& own =
+      call.extra ? call.extra->options.retry_on : std::nullopt;
+  const std::optional<wire::RetryOn>& rule = own ? own : call.queue->options.retry_on;
+  return rule && rule->matches(error_type);
+}
+
+std::int64_t Core::backoff_ms(const Call& call, int failures) {
+  std::int64_t low = limits::kBackoffMinMs;
+  std::int64_t high = limits::kBackoffMaxMs;
+  if (call.queue->options.backoff_ms) std::tie(low, high) = *call.queue->options.backoff_ms;
+  if (call.extra && call.extra->options.backoff_ms) {
+    std::tie(low, high) = *call.extra->options.backoff_ms;
+  }
+  // Exponential with full jitter between the minimum and the bound of this failure.
+  std::int64_t bound = low;
+  for (int i = 1; i < failures && bound < high; ++i) bound *= 2;
+  bound = std::max(std::min(bound, high), low);
+  if (bound <= low) return low;
+  return low + static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(bound - low + 1));
+}
+
+void Core::retry(Call& call, std::int64_t backoff) {
+  if (call.queue->state == QueueState::dead) {
+    return end_with(call, call.queue->reason, call.queue->reason_text);
+  }
+  call.lease = 0;
+  call.state = CallState::waiting;
+  call.since_us = now_.mono_us;
+  call.not_before_us = backoff > 0 ? now_.mono_us + backoff * kMicrosPerMilli : 0;
+  if (call.durable) {
+    call.sent_record = true;
+    store_sent(call, false);
+    mark(*call.queue);
+  }
+  Queue& queue = *call.queue;
+  enter(call);
+  // The slots of tasks ask only the queues that found no room; any of them may take this one.
+  if (queue.kind == QueueKind::task) wake(queue);
+}
+
+void Core::put_back(Call& call) {
+  if (call.attempts > 0) --call.attempts;  // it was not begun: not an attempt
+  retry(call, 0);
+}
+
+}  // namespace callboard::broker
