@@ -55,6 +55,7 @@ void Core::find_target(const wire::Open& message, Handle& handle) {
 
 void Core::hold(Session& session, Handle& handle, std::shared_ptr<Queue> queue) {
   handle.queue = std::move(queue);
+  handle.code = Errc::ok;
   ++handle.queue->handles;
   const SessionId owner = handle.queue->owner;
   if (owner == session.id && owner != SessionId{}) ++handle.queue->owner_handles;
