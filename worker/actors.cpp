@@ -72,9 +72,10 @@ void Actors::start(const wire::Start& start) {
   constructors_waiting_.push_back(start.slot);
 }
 
-/// False when the flight recorder has no room for it.
+/// False when the flight recorder has no room for it, or the lease is over.
 bool Actors::construct(Slot& slot) {
   slot.constructor.began_us = clock_now().mono_us;
+  if (slot.constructor.began_us >= host_.lease_until_us()) return false;
   slot.ticket = host_.recorder().begin(slot.constructor);
   if (slot.ticket == kNoSlot) return false;
   slot.waits = false;
@@ -110,7 +111,7 @@ void Actors::stop(std::uint32_t number, bool now) {
   Slot* slot = find(number);
   if (slot == nullptr) return host_.stopped(number);
   slot->stopping = true;
-  // A constructor that waits for the recorder is not run any more.
+  // A constructor that waits is not run any more.
   if (slot->waits) return host_.stopped(number);
   if (now && slot->dedicated && overstay_us_ == kNever) {
     overstaying_ = number;
@@ -127,6 +128,10 @@ void Actors::stop_all() {
 
 void Actors::release(std::span<const std::uint32_t> tickets) {
   if (host_.release(tickets)) try_again();
+  construct_waiting();
+}
+
+void Actors::construct_waiting() {
   while (!constructors_waiting_.empty()) {
     Slot* slot = find(constructors_waiting_.front());
     if (slot != nullptr && slot->waits && !slot->stopping && !construct(*slot)) break;
@@ -136,6 +141,7 @@ void Actors::release(std::span<const std::uint32_t> tickets) {
 
 void Actors::set_lease(std::int64_t until_us) {
   if (host_.set_lease(until_us)) try_again();
+  construct_waiting();
 }
 
 void Actors::try_again() {

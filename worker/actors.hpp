@@ -69,6 +69,7 @@ class Actors final : public Executors {
   Slot& make_slot(std::uint32_t number, ActorId actor, std::uint64_t incarnation);
   Slot& tasks();
   bool construct(Slot& slot);
+  void construct_waiting();
   void try_again();
 
   const Environment& environment_;

@@ -56,6 +56,7 @@ class Host {
   bool take(Arrivals& arrivals);
   /// Calls may begin until then. True when some were told to wait and should try again.
   bool set_lease(std::int64_t until_us);
+  std::int64_t lease_until_us() const { return lease_until_us_.load(); }
   /// Frees slots of the recorder. True when some calls were told to wait and should try again.
   bool release(std::span<const std::uint32_t> tickets);
   Recorder& recorder() { return recorder_; }

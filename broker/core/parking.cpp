@@ -16,6 +16,14 @@ constexpr std::uint64_t kRoomAtOnce = 1024;  ///< room granted to one parked ses
 bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& message,
                           const wire::CallOptions* options) {
   Queue& queue = *handle.queue;
+  if (options != nullptr && options->delay_ms.value_or(0) > 0) {
+    // It takes no place in line now, and has taken it before anybody asks when it is due.
+    if (queue.delayed < queue.max_pending) return false;
+    refuse(session, message.seq, message.handle, Errc::queue_full,
+           queue.name + " holds " + std::to_string(queue.delayed) + " delayed calls",
+           limits::kRetryAfterMs);
+    return true;
+  }
   // Left the client before that had seen that an earlier call was parked: it must not take the room
   // that the earlier one was granted meanwhile.
   const bool out_of_turn = !handle.waiting.empty() && message.seq > *handle.waiting.begin();
@@ -40,9 +48,7 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
   session.refused[message.seq] = {message.handle, true};
   std::erase(session.accepted_again, message.seq);
   handle.waiting.insert(message.seq);
-  if (out_of_turn && handle.parked) return true;  // the client was told from which number on
-  // Room that was granted before is granted anew: the client may have given up what it was for.
-  queue.granted -= std::min(queue.granted, std::exchange(handle.granted, 0));
+  if (out_of_turn) return true;  // the client was told from which number on
   wire::FrameWriter out = to(*session.peer, 0);
   wire::write(out, wire::Parked{message.handle, message.seq});
   line_up(session, message.handle, handle);
@@ -116,6 +122,8 @@ void Core::on_resume(Session& session, const wire::Resume& message) {
     // It needs no more room: what was promised is for others.
     handle->queue->granted -= std::min(handle->queue->granted, handle->granted);
     handle->granted = 0;
+    // It did not know of calls that were parked on their way.
+    if (!handle->waiting.empty()) line_up(session, message.handle, *handle);
     grant_room(*handle->queue);
   }
   std::erase_if(session.refused, [&](const auto& entry) {

@@ -204,8 +204,7 @@ void BrokerProcess::die() {
 // --- the loop ------------------------------------------------------------------------------------
 
 void BrokerProcess::on_frame(PeerId peer, DealerId dealer, wire::Frame frame) {
-  observer_.at_broker(peer, dealer, frame);
-  inbox_.emplace_back(peer, std::move(frame));
+  inbox_.push_back({peer, dealer, std::move(frame)});
   turn_soon();
 }
 
@@ -223,9 +222,10 @@ void BrokerProcess::turn() {
     events_.pop_front();
     step(event);
   }
-  std::deque<std::pair<PeerId, wire::Frame>> arrived;
+  std::deque<Arrived> arrived;
   arrived.swap(inbox_);
-  for (const auto& [peer, frame] : arrived) {
+  for (const auto& [peer, dealer, frame] : arrived) {
+    observer_.at_broker(peer, dealer, frame);
     step(broker::FrameArrived{peer, wire::FrameView{frame.head, frame.parts}});
   }
   if (broker_->next_deadline_us() <= process_.now().mono_us) step(broker::Tick{});

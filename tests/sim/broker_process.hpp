@@ -53,6 +53,11 @@ class BrokerProcess {
     broker::StoreBatch batch;
     std::uint64_t number = 0;
   };
+  struct Arrived {
+    PeerId peer;
+    DealerId dealer;
+    wire::Frame frame;
+  };
   enum class StoreState : std::uint8_t { connecting, up, down };
 
   void connect_store();
@@ -76,7 +81,7 @@ class BrokerProcess {
   BrokerSetup setup_;
   std::unique_ptr<broker::Broker> broker_;
   broker::Effects effects_;
-  std::deque<std::pair<PeerId, wire::Frame>> inbox_;
+  std::deque<Arrived> inbox_;
   std::deque<broker::Event> events_;   ///< what else happened since the last turn
   bool turning_ = false;
   bool loaded_ = false;

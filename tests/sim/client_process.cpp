@@ -57,6 +57,7 @@ ClientProcess::ClientProcess(Context& context, Observer& observer, const Scenari
       plan_(std::move(plan)),
       session_(session_options(random_, name), *this),
       calls_left_(plan_.calls) {
+  session_id_ = session_.id();
   link_.add(session_, wire::Side::client);
   start();
   process_.later(random_.between(0, 20'000), [this] { open_targets(); });
@@ -65,6 +66,7 @@ ClientProcess::ClientProcess(Context& context, Observer& observer, const Scenari
 void ClientProcess::die() {
   LinkProcess::die();
   left_ = true;
+  let_go_of_owned();
   Record record;
   record.what = What::client_left;
   record.process = process_.id();
@@ -73,8 +75,16 @@ void ClientProcess::die() {
   context_.note(process_.name(), std::move(record));
 }
 
+void ClientProcess::let_go_of_owned() {
+  for (const std::uint32_t index : plan_.creates) {
+    TargetSpec& target = context_.specs.targets[index];
+    if (target.name.empty()) target.killed = true;
+  }
+}
+
 void ClientProcess::leave() {
   if (left_) return;
+  let_go_of_owned();
   Record record;
   record.what = What::client_left;
   record.process = process_.id();
@@ -326,11 +336,11 @@ void ClientProcess::kill_something() {
 
 void ClientProcess::kill_named() {
   if (left_) return;
-  for (const std::uint32_t index : plan_.creates) {
+  for (const auto& [index, use] : uses_) {
     TargetSpec& target = context_.specs.targets[index];
-    if (target.name.empty()) continue;
+    if (target.name.empty() || target.kind == TargetSpec::Kind::task) continue;
     target.killed = true;
-    session_.kill(next_request_++, uses_[index].handle, false);
+    session_.kill(next_request_++, use.handle, false);
   }
   turn_soon();
 }
@@ -375,6 +385,15 @@ void ClientProcess::on_cancel_answer(client::Token request, wire::CancelAnswer a
 }
 
 void ClientProcess::before_tick() {
+  if (session_.id() != session_id_) {
+    session_id_ = session_.id();
+    Record record;
+    record.what = What::session_refused;
+    record.process = process_.id();
+    record.value = plan_.index;
+    context_.coverage.hit("situation: session refused");
+    context_.note(process_.name(), std::move(record));
+  }
   while (!events_.empty()) {
     const Event event = std::move(events_.front());
     events_.pop_front();

@@ -36,7 +36,7 @@ class ClientProcess final : public LinkProcess, private client::SessionSink {
   void stop_calling() { calling_ = false; }
   /// All its calls have their answers.
   bool quiet() const { return open_ == 0 && calls_left_to_make() == 0; }
-  /// Kills the named actors that it made.
+  /// Kills the named actors that it uses.
   void kill_named();
   void leave();
   /// The plan of a process that takes up its work.
@@ -73,6 +73,7 @@ class ClientProcess final : public LinkProcess, private client::SessionSink {
 
   void before_tick() override;
   void open_targets();
+  void let_go_of_owned();
   void burst();
   void make_call();
   void choose_options(CallSpec& spec, const TargetSpec& target);
@@ -93,6 +94,7 @@ class ClientProcess final : public LinkProcess, private client::SessionSink {
   const Scenario& scenario_;
   ClientPlan plan_;
   client::Session session_;
+  SessionId session_id_{};                                   ///< that the history knows it by
   std::map<std::uint32_t, Use> uses_;                        ///< by target
   std::map<std::uint32_t, std::uint32_t> target_of_handle_;
   std::deque<Event> events_;

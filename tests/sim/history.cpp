@@ -18,6 +18,7 @@ std::string_view name_of(What what) {
     case What::cancel_asked: return "cancel asked";
     case What::cancel_answered: return "cancel answered";
     case What::kill_asked: return "kill asked";
+    case What::session_refused: return "session refused";
     case What::client_left: return "client left";
     case What::constructing: return "constructing";
     case What::constructed: return "constructed";
@@ -29,6 +30,8 @@ std::string_view name_of(What what) {
     case What::returned: return "returned";
     case What::worker_born: return "worker born";
     case What::worker_died: return "worker died";
+    case What::run_left: return "run left";
+    case What::deadline_came: return "deadline came";
     case What::told_result: return "told result";
     case What::broker_born: return "broker born";
     case What::broker_died: return "broker died";

@@ -24,6 +24,7 @@ enum class What : std::uint8_t {
   cancel_asked,     ///< value: force
   cancel_answered,  ///< value: CancelAnswer
   kill_asked,       ///< of `actor`
+  session_refused,  ///< value: client; the broker no longer knew its session, it has another now
   client_left,
   // at a worker
   constructing,  ///< incarnation of `actor` begins its constructor
@@ -37,6 +38,8 @@ enum class What : std::uint8_t {
   worker_born,
   worker_died,  ///< killed: what it held is gone
   // at the broker
+  run_left,     ///< `attempt` of `call` was sent to a worker
+  deadline_came,  ///< with the submit of `call`; value: when it is, in virtual time
   told_result,  ///< a result left the broker; `code`, value: digest of status and bytes
   broker_born,
   broker_died,

@@ -2,6 +2,8 @@
 
 #include "common/check.hpp"
 
+#include <algorithm>
+
 namespace callboard::sim {
 
 CallFacts* Ledger::find(CallId id) {
@@ -41,6 +43,15 @@ void Ledger::on(const Record& record) {
       break;
     case What::cancel_answered:
       if (facts != nullptr) facts->cancel_answer = record.value;
+      break;
+    case What::run_left:
+      if (facts != nullptr) facts->attempts_sent = std::max(facts->attempts_sent, record.attempt);
+      break;
+    case What::client_left:
+      if (!healed_) gone_clients_.insert(static_cast<std::uint32_t>(record.value));
+      break;
+    case What::session_refused:
+      refused_clients_.insert(static_cast<std::uint32_t>(record.value));
       break;
     case What::told_result:
       if (facts == nullptr || facts->told_us >= 0) break;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -39,6 +40,7 @@ struct CallFacts {
   std::uint64_t execution = 0;  ///< that it resolved with, when ok or task_error
   std::int64_t released_us = -1;
   std::vector<std::uint64_t> begins;  ///< numbers of its executions
+  std::uint32_t attempts_sent = 0;    ///< the highest number of an attempt that left the broker
   bool cancel_asked = false;
   std::optional<std::uint64_t> cancel_answer;
   std::int64_t told_us = -1;    ///< when a result first left the broker
@@ -75,6 +77,10 @@ class Ledger {
   std::uint64_t faults() const { return faults_; }
   std::uint64_t broker_deaths() const { return broker_deaths_; }
   bool healed() const { return healed_; }
+  /// The client died, or left before the end of the run: nobody waits for its answers.
+  bool gone(std::uint32_t client) const { return gone_clients_.contains(client); }
+  /// The broker once did not know its session any more.
+  bool session_refused(std::uint32_t client) const { return refused_clients_.contains(client); }
 
  private:
   void begun(const Record& record);
@@ -87,6 +93,7 @@ class Ledger {
   std::uint64_t faults_ = 0;
   std::uint64_t broker_deaths_ = 0;
   bool healed_ = false;
+  std::set<std::uint32_t> gone_clients_, refused_clients_;
 };
 
 }  // namespace callboard::sim

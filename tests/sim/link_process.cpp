@@ -17,7 +17,6 @@ LinkProcess::LinkProcess(Context& context, Observer& observer, std::string name)
       random_(context.random.fork()), link_(wire::LinkOptions{}) {
   dealer_ = context_.network.add_dealer([this](wire::Frame frame) {
     if (!process_.alive()) return;
-    observer_.at_process(dealer_, frame, process_);
     inbox_.push_back(std::move(frame));
     turn_soon();
   });
@@ -65,6 +64,7 @@ void LinkProcess::turn() {
   std::deque<wire::Frame> arrived;
   arrived.swap(inbox_);
   for (const wire::Frame& frame : arrived) {
+    observer_.at_process(dealer_, frame, process_);
     link_.on_frame(process_.now(), wire::FrameView{frame.head, frame.parts}, out_);
   }
   before_tick();

@@ -246,10 +246,25 @@ void Observer::on_hello(Speaker& speaker, FrameReader& in, std::uint32_t fields)
   speaker.not_accepted.clear();
 }
 
+void Observer::note_deadline(const Speaker& speaker, CallId call, std::string_view options) {
+  if (options.empty()) return;
+  wire::CallOptions parsed;
+  std::string problem;
+  wire::Reader in(options);
+  if (!wire::read(in, parsed, problem) || !parsed.deadline_ms) return;
+  Record record;
+  record.what = What::deadline_came;
+  record.process = speaker.process;
+  record.call = call;
+  record.value = static_cast<std::uint64_t>(context_.schedule.now() + *parsed.deadline_ms * 1000);
+  context_.note("broker", std::move(record));
+}
+
 void Observer::on_submit(const Speaker& speaker, FrameReader& in, std::uint32_t fields) {
   wire::Submit submit;
   if (!wire::read(in, fields, submit)) return;
   const CallId call{speaker.session, submit.seq};
+  note_deadline(speaker, call, submit.options);
   if (!arrived_.insert(call).second) {
     context_.coverage.hit("situation: submit came again");
     return;
@@ -281,10 +296,23 @@ void Observer::from_broker(PeerId peer, const wire::Frame& frame) {
     }
     if (static_cast<Type>(number) == Type::result) {
       on_result(speaker, in, fields);
+    } else if (static_cast<Type>(number) == Type::run) {
+      on_run_sent(speaker, in, fields);
     } else {
       in.skip_fields(fields);
     }
   }
+}
+
+void Observer::on_run_sent(const Speaker& speaker, FrameReader& in, std::uint32_t fields) {
+  wire::Run run;
+  if (!wire::read(in, fields, run)) return;
+  Record record;
+  record.what = What::run_left;
+  record.process = speaker.process;
+  record.call = run.call;
+  record.attempt = run.attempt;
+  context_.note("broker", std::move(record));
 }
 
 void Observer::on_result(const Speaker& speaker, FrameReader& in, std::uint32_t fields) {

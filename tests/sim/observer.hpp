@@ -13,6 +13,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace callboard::sim {
@@ -29,11 +30,11 @@ class Observer {
 
   /// A frame is being sent by a process other than the broker.
   void from_process(DealerId dealer, const wire::Frame& frame);
-  /// It arrived at the broker, over this connection.
+  /// The broker reads it; it came over this connection.
   void at_broker(PeerId peer, DealerId dealer, const wire::Frame& frame);
   /// A frame leaves the broker.
   void from_broker(PeerId peer, const wire::Frame& frame);
-  /// It arrived at the process.
+  /// The process reads it.
   void at_process(DealerId dealer, const wire::Frame& frame, const Process& process);
   /// Adds what was counted to the coverage.
   void flush_counts();
@@ -49,7 +50,9 @@ class Observer {
 
   void on_hello(Speaker& speaker, wire::FrameReader& in, std::uint32_t fields);
   void on_submit(const Speaker& speaker, wire::FrameReader& in, std::uint32_t fields);
+  void note_deadline(const Speaker& speaker, CallId call, std::string_view options);
   void on_result(const Speaker& speaker, wire::FrameReader& in, std::uint32_t fields);
+  void on_run_sent(const Speaker& speaker, wire::FrameReader& in, std::uint32_t fields);
   void on_run(const Speaker& speaker, wire::FrameReader& in, std::uint32_t fields,
               const Process& process);
   void accept_through(Speaker& speaker, std::uint64_t through);

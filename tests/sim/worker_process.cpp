@@ -30,10 +30,12 @@ worker::WorkerOffer WorkerProcess::offer(const std::string& name, const std::str
 
 WorkerProcess::WorkerProcess(Context& context, Observer& observer, const std::string& name,
                              const std::string& supervisor, std::uint32_t task_slots,
-                             std::uint32_t recorder_slots, std::function<void(CallId)> on_poison)
+                             std::uint32_t recorder_slots, std::function<void(CallId)> on_poison,
+                             std::function<void()> on_exit)
     : LinkProcess(context, observer, name),
       offer_(offer(name, supervisor, task_slots, recorder_slots, random_)),
       on_poison_(std::move(on_poison)),
+      on_exit_(std::move(on_exit)),
       client_(session_options(random_, name), *this),
       session_(offer_, *this, link_) {
   worker::ActorSpec tasks;
@@ -111,7 +113,17 @@ void WorkerProcess::start(const wire::Start& start) {
   auto& place = executors_[start.slot];
   CALLBOARD_CHECK(place == nullptr);
   place = std::make_unique<SimExecutor>(*this, spec, known->mode, random_.fork());
-  place->start(worker::Payload(std::string(start.args.bytes)), 0);
+  constructors_waiting_.push_back(start.slot);
+  construct_waiting();
+}
+
+void WorkerProcess::construct_waiting() {
+  if (process_.now().mono_us >= lease_until_us_) return;
+  while (!constructors_waiting_.empty()) {
+    const auto found = executors_.find(constructors_waiting_.front());
+    constructors_waiting_.pop_front();
+    if (found != executors_.end()) found->second->start(worker::Payload(), 0);
+  }
 }
 
 void WorkerProcess::add_methods(std::uint32_t slot, std::span<const std::string> names) {
@@ -141,6 +153,15 @@ void WorkerProcess::go_on(std::uint32_t slot, bool hand_back) {
 
 void WorkerProcess::stop(std::uint32_t slot, bool now) {
   const auto found = executors_.find(slot);
+  const auto waits = std::find(constructors_waiting_.begin(), constructors_waiting_.end(), slot);
+  if (waits != constructors_waiting_.end()) {  // it is not constructed any more
+    context_.coverage.hit("situation: stopped before its constructor");
+    constructors_waiting_.erase(waits);
+    retired_.push_back(std::move(found->second));
+    executors_.erase(found);
+    mail_.push_back(StoppedMail{slot});
+    return turn_soon();
+  }
   if (found != executors_.end()) return found->second->stop(now);
   mail_.push_back(StoppedMail{slot});
   turn_soon();
@@ -157,6 +178,7 @@ void WorkerProcess::release(std::span<const std::uint32_t> tickets) {
 
 void WorkerProcess::set_lease(std::int64_t until_us) {
   lease_until_us_ = until_us;
+  if (!constructors_waiting_.empty()) construct_waiting();
   if (waiting_) try_again_soon();
 }
 
@@ -304,6 +326,11 @@ const TargetSpec* WorkerProcess::target_of(const worker::ActorSpec& spec) {
 }
 
 void WorkerProcess::before_tick() {
+  if (session_.ended() && !exiting_) {
+    exiting_ = true;
+    process_.later(1, [this] { on_exit_(); });
+    return;
+  }
   while (!mail_.empty()) {
     Mail mail = std::move(mail_.front());
     mail_.pop_front();

@@ -37,10 +37,11 @@ class WorkerProcess final : public LinkProcess,
                             public ExecutorSite,
                             private client::SessionSink {
  public:
-  /// `on_poison`: a call that kills its process has begun here.
+  /// `on_poison`: a call that kills its process has begun here. `on_exit`: the broker sent it away.
   WorkerProcess(Context& context, Observer& observer, const std::string& name,
                 const std::string& supervisor, std::uint32_t task_slots,
-                std::uint32_t recorder_slots, std::function<void(CallId)> on_poison);
+                std::uint32_t recorder_slots, std::function<void(CallId)> on_poison,
+                std::function<void()> on_exit);
 
   void die() override;
   WorkerRemains remains() const;
@@ -94,6 +95,7 @@ class WorkerProcess final : public LinkProcess,
 
   void before_tick() override;
   TargetSpec* target_in(std::string_view constructor_args);
+  void construct_waiting();
   void try_again_soon();
   void check_arguments(const worker::Job& job, const CallSpec& spec);
   Record record_of(What what, const worker::ActorSpec& spec) const;
@@ -103,9 +105,12 @@ class WorkerProcess final : public LinkProcess,
 
   worker::WorkerOffer offer_;
   std::function<void(CallId)> on_poison_;
+  std::function<void()> on_exit_;
+  bool exiting_ = false;
   std::map<std::uint32_t, std::unique_ptr<SimExecutor>> executors_;
   std::vector<std::unique_ptr<SimExecutor>> retired_;  ///< timers may still name them
   std::map<std::uint32_t, worker::ActorSpec> actors_;  ///< by slot
+  std::deque<std::uint32_t> constructors_waiting_;     ///< slots, for the lease
   std::deque<Mail> mail_;
   std::map<std::uint32_t, wire::HeldCall> recorder_;   ///< by ticket
   std::uint32_t next_ticket_ = 1;

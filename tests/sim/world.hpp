@@ -68,6 +68,7 @@ class World {
   void broker_fault();
   void client_fault();
   void kill_worker(std::size_t seat, CallId blamed);
+  void exit_worker(std::size_t seat);
   DealerId random_dealer(std::string& whose);
   std::int64_t outage_us(std::int64_t max_us);
   void heal();

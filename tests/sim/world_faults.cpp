@@ -115,6 +115,18 @@ void World::kill_worker(std::size_t index, CallId blamed) {
                           [this, index] { start_worker(index); });
 }
 
+/// The broker refused it (its name still belongs to the process before it), so it ended; its
+/// supervisor starts it again after a pause.
+void World::exit_worker(std::size_t index) {
+  Seat& seat = seats_[index];
+  if (seat.worker == nullptr) return;
+  context_.coverage.hit("situation: worker sent away and started again");
+  seat.worker->die();
+  dead_workers_.push_back(std::move(seat.worker));
+  context_.schedule.after(random_.between(50 * kMilli, 500 * kMilli),
+                          [this, index] { start_worker(index); });
+}
+
 void World::broker_fault() {
   if (broker_ == nullptr) return;
   if (random_.chance(0.4)) {

@@ -198,6 +198,11 @@ bool WorkerSession::on_revoke(std::uint32_t fields, wire::FrameReader& in, wire:
         case Revoked::unknown: break;
       }
     }
+  } else if (leases_seen_.insert(message.lease)) {
+    // It has overtaken its RUN, which will be taken for a repetition.
+    answer = wire::CancelAnswer::cancelled_before_start;
+    ++counters_.returned;
+    returned_leases_.push_back(message.lease);
   }
   wire::FrameWriter writer = out.message();
   wire::write(writer, wire::RevokeAnswer{message.lease, answer});

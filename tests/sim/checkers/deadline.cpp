@@ -1,4 +1,5 @@
-// A call is not begun once its worker's clock says that its deadline has passed.
+// A call is not begun once its worker's clock says that its deadline has passed, and never more than
+// one lease after the deadline that the broker was told.
 #include "tests/sim/checker.hpp"
 
 #include <map>
@@ -16,12 +17,22 @@ class DeadlineChecker final : public Checker {
       due_[{record.call, record.attempt}] = static_cast<std::int64_t>(record.value);
       return;
     }
+    if (record.what == What::deadline_came) {
+      told_[record.call] = static_cast<std::int64_t>(record.value);
+      return;
+    }
     if (record.what != What::begun) return;
     const CallFacts* facts = ledger.find(record.call);
     if (facts == nullptr || facts->spec->deadline_us == kNever) return;
     const auto due = due_.find({record.call, record.attempt});
     if (due == due_.end() || due->second == 0) {
       return fail(verdict, "sent to its worker without its deadline: " + describe(*facts->spec));
+    }
+    const auto told = told_.find(record.call);
+    if (told != told_.end() && record.at_us > told->second + kLeaseUs) {
+      return fail(verdict, "begun " + std::to_string(record.at_us - told->second) +
+                               " us after the deadline that the broker knew: " +
+                               describe(*facts->spec));
     }
     if (record.at_us >= due->second) {
       return fail(verdict, "begun " + std::to_string(record.at_us - due->second) +
@@ -30,6 +41,10 @@ class DeadlineChecker final : public Checker {
   }
 
  private:
+  /// The lease of a worker as brokers set it by default, and the roundings of two clocks.
+  static constexpr std::int64_t kLeaseUs = 2'000'000 + 3'000;
+
+  std::map<CallId, std::int64_t> told_;
   std::map<std::pair<CallId, std::uint32_t>, std::int64_t> due_;
 };
 

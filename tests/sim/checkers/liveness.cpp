@@ -16,6 +16,7 @@ class LivenessChecker final : public Checker {
     const CallSpec* first = nullptr;
     for (const CallFacts& facts : ledger.calls()) {
       if (facts.over() || facts.released_us >= 0 || facts.spec->options.no_result) continue;
+      if (ledger.gone(facts.spec->client)) continue;
       ++open;
       if (first == nullptr) first = facts.spec;
     }

@@ -65,7 +65,7 @@ class OutcomeChecker final : public Checker {
         if (begun) return "it has begun";
         return target.constructor_throws ? std::string() : "the constructor does not throw";
       case Errc::maybe_executed:
-        if (spec.max_retries != 0) return "it may be run again";
+        if (spec.max_retries != 0 && !spent(facts, ledger)) return "it may be run again";
         return trouble ? std::string() : "nothing was lost";
       case Errc::lost:
         if (spec.durable) return "it is durable";
@@ -81,6 +81,15 @@ class OutcomeChecker final : public Checker {
       default:
         return "that is no outcome of a call that was accepted";
     }
+  }
+
+  /// Its attempts are used up, or its session was refused and nobody can say what became of it. An
+  /// attempt may be on record and never have left, when the broker died between the two.
+  static bool spent(const CallFacts& facts, const Ledger& ledger) {
+    if (ledger.session_refused(facts.spec->client)) return true;
+    return facts.spec->max_retries > 0 &&
+           facts.attempts_sent + ledger.broker_deaths() >
+               static_cast<std::uint64_t>(facts.spec->max_retries);
   }
 
   static std::string problem_with_execution(const CallFacts& facts, const Ledger& ledger,
