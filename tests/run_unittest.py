@@ -25,7 +25,7 @@ class Recorder(unittest.TextTestResult):
         self._record(test)
 
     def _record(self, test):
-        name = test.id().split(".", 1)[-1]
+        name = test.id().split(".", 1)[-1].rstrip(")")  # of a class: "setUpClass (file.Class)"
         return self.records.setdefault(name, {"name": name, "result": "COMPLETED", "failures": []})
 
     def _fail(self, test, error):
