@@ -40,6 +40,11 @@ int run_with(const config::BrokerSettings& settings) {
   options.broker.max_pending_bytes = static_cast<std::uint64_t>(settings.max_pending_bytes);
   options.broker.max_unreleased_bytes = static_cast<std::uint64_t>(settings.max_unreleased_bytes);
   options.broker.poison_limit = static_cast<int>(settings.poison_limit);
+  options.broker.priority_ageing_ms = settings.priority_ageing_ms;
+  options.broker.dedupe_ttl_ms = settings.dedupe_ttl_ms;
+  options.broker.dead_max = static_cast<std::uint64_t>(settings.dead_max);
+  options.broker.dead_bytes_max = static_cast<std::uint64_t>(settings.dead_bytes_max);
+  options.broker.dead_ttl_ms = settings.dead_ttl_ms;
   options.on_ready = say_ready;
   log::set_program(settings.name);
   return broker::run_broker(options);

@@ -23,6 +23,7 @@ ExitCode exit_code_of(Errc code) {
     case Errc::refused_before:
     case Errc::too_large:
     case Errc::name_taken:
+    case Errc::idempotency_conflict:
     case Errc::not_permitted:
     case Errc::store_unavailable:
     case Errc::store_full:

@@ -7,15 +7,16 @@ namespace callboard {
 namespace {
 
 // Indexed by code.
-constexpr std::array<std::string_view, 35> kNames = {
+constexpr std::array<std::string_view, 36> kNames = {
     "ok", "task_error", "actor_died", "maybe_executed", "deadline_exceeded", "expired", "cancelled",
     "dependency_failed", "queue_full", "unknown_class", "unknown_method", "unknown_actor",
     "unknown_task", "bad_arguments", "too_large", "deadlock", "result_expired", "poisoned",
     "constructor_failed", "name_taken", "refused_before", "protocol_error", "version_unsupported",
     "unknown_session", "not_permitted", "store_unavailable", "store_full", "lost", "invalid_option",
     "disconnected", "timeout", "unknown_call", "stopping", "unknown_verb", "internal",
+    "idempotency_conflict",
 };
-static_assert(kNames.size() == static_cast<std::size_t>(Errc::internal) + 1);
+static_assert(kNames.size() == static_cast<std::size_t>(Errc::idempotency_conflict) + 1);
 
 // "task_error: std::out_of_range: no such row (Table.get on worker-0)", then the causes.
 std::string describe(const ErrorInfo& info) {

@@ -60,6 +60,13 @@ inline constexpr std::size_t kStoreBatchBytesMax = 64u << 20;
 inline constexpr std::size_t kStorePairsMax = 3500;
 inline constexpr std::size_t kStderrTailBytes = 4096;
 inline constexpr int kPoisonLimit = 3;
+inline constexpr std::int64_t kPriorityAgeingMs = 1000;
+inline constexpr std::int64_t kDedupeTtlMs = 3'600'000;
+inline constexpr std::size_t kIdempotencyKeysMax = 1'000'000;        ///< of one broker
+inline constexpr std::size_t kIdempotencyBytesMax = 256u * 1024 * 1024;
+inline constexpr std::uint64_t kDeadMax = 10'000;
+inline constexpr std::uint64_t kDeadBytesMax = 64u * 1024 * 1024;
+inline constexpr std::int64_t kDeadTtlMs = 7 * 86'400'000LL;
 /// Told with a refusal that time may cure.
 inline constexpr std::uint64_t kRetryAfterMs = 50;
 inline constexpr std::int64_t kBackoffMinMs = 100;

@@ -35,6 +35,11 @@ struct BrokerSettings {
   std::int64_t max_pending_bytes = static_cast<std::int64_t>(limits::kMaxPendingBytesDefault);
   std::int64_t max_unreleased_bytes = static_cast<std::int64_t>(limits::kUnreleasedBytesMax);
   std::int64_t poison_limit = limits::kPoisonLimit;
+  std::int64_t priority_ageing_ms = limits::kPriorityAgeingMs;
+  std::int64_t dedupe_ttl_ms = limits::kDedupeTtlMs;
+  std::int64_t dead_max = static_cast<std::int64_t>(limits::kDeadMax);
+  std::int64_t dead_bytes_max = static_cast<std::int64_t>(limits::kDeadBytesMax);
+  std::int64_t dead_ttl_ms = limits::kDeadTtlMs;
 };
 
 struct WorkerSettings {

@@ -66,6 +66,18 @@ std::vector<Setting> broker_rows() {
        CALLBOARD_FIELD(broker, max_unreleased_bytes), 1},
       {"broker.poison_limit", "workers that a call may take down before it goes to the dead set",
        CALLBOARD_FIELD(broker, poison_limit), 1, 1000},
+      {"broker.priority_ageing_ms",
+       "a waiting call rises by one level of priority for each of these, in milliseconds",
+       CALLBOARD_FIELD(broker, priority_ageing_ms), 1, kDayMs},
+      {"broker.dedupe_ttl_ms",
+       "how long the outcome under an idempotency key is kept after the end, in milliseconds",
+       CALLBOARD_FIELD(broker, dedupe_ttl_ms), 0, 365 * kDayMs},
+      {"broker.dead_max", "calls in the dead set of one queue; the oldest go first",
+       CALLBOARD_FIELD(broker, dead_max), 0, 10'000'000},
+      {"broker.dead_bytes_max", "bytes in the dead set of one queue",
+       CALLBOARD_FIELD(broker, dead_bytes_max), 0},
+      {"broker.dead_ttl_ms", "how long a call stays in the dead set, in milliseconds",
+       CALLBOARD_FIELD(broker, dead_ttl_ms), 0, 10 * 365 * kDayMs},
   };
 }
 

@@ -72,7 +72,7 @@ void Core::on_stopped(Worker& worker, const wire::Stopped& message) {
       confirm_lease(*lease.call, false);
       drop_if_done(*lease.call);
     } else {
-      lease_lost(*lease.call, true, true, false, "its actor was stopped");
+      lease_lost(*lease.call, {.begun = true, .known = true, .why = "its actor was stopped"});
     }
   }
   if (instance.state == InstanceState::stopping) {

@@ -69,6 +69,8 @@ AdminResult stats(Core& core, const AdminRequest&) {
       .number("bad_frames", counters.bad_frames)
       .number("workers_lost", counters.workers_lost)
       .number("fenced_results", counters.fenced_results)
+      .number("idempotency_keys", core.keyed_.size())
+      .number("dead", counters.buried)
       .text("store", !core.store_up_    ? "down"
                      : core.store_full_ ? "full"
                                         : "up");
@@ -99,6 +101,10 @@ constexpr std::array kVerbs = {
     Verb{"call.ls", call_ls},
     Verb{"call.inspect", call_inspect},
     Verb{"call.explain", call_explain},
+    Verb{"dead.ls", dead_ls},
+    Verb{"dead.show", dead_show},
+    Verb{"dead.redrive", dead_redrive},
+    Verb{"dead.purge", dead_purge},
 };
 
 /// Reads nil, nothing or a map. A non-empty answer says what is wrong.

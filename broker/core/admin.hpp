@@ -134,6 +134,12 @@ AdminResult call_ls(Core& core, const AdminRequest& request);
 AdminResult call_inspect(Core& core, const AdminRequest& request);
 AdminResult call_explain(Core& core, const AdminRequest& request);
 
+// admin_dead.cpp
+AdminResult dead_ls(Core& core, const AdminRequest& request);
+AdminResult dead_show(Core& core, const AdminRequest& request);
+AdminResult dead_redrive(Core& core, const AdminRequest& request);
+AdminResult dead_purge(Core& core, const AdminRequest& request);
+
 // explain.cpp
 /// One thing that something waits for: a word for programs and a sentence for people.
 struct Reason {

@@ -22,6 +22,7 @@ void write_item(MapWriter& out, const Queue& queue) {
       .flag("paused", queue.paused)
       .number("depth", queue.count)
       .number("running", queue.leased)
+      .number("delayed", queue.delayed)
       .number("bytes", queue.bytes)
       .number("blocked", queue.parked.size())
       .number("accepted", queue.accepted_total)
@@ -77,7 +78,7 @@ std::vector<CallSlab::Ref> unsent_calls(Core& core, Queue& queue, std::size_t ma
     for (Call* call : state.waiting) add(call);
   }
   // What may be overtaken waits outside of the lanes until it may go; look only when such are left.
-  if (found.empty() && queue.count > queue.leased) {
+  if (found.empty() && (queue.count > queue.leased || queue.delayed > 0)) {
     for (auto& [id, session] : core.sessions_) {
       session->calls.each([&](std::uint64_t, Call* call) { add(call); });
     }
@@ -129,6 +130,7 @@ AdminResult queue_inspect(Core& core, const AdminRequest& request) {
   for (const auto& method : queue->methods) {
     if (methods.size() < kMethodsShown) methods.add_text(method);
   }
+  const auto dead = core.dead_.find(queue->name);
   MapWriter out;
   write_item(out, *queue);
   out.text_or_nil("actor", queue->id ? to_string(queue->id) : "")
@@ -144,6 +146,7 @@ AdminResult queue_inspect(Core& core, const AdminRequest& request) {
                                                                          : "none")
       .number("handles", queue->handles)
       .number("keys", queue->keys.size())
+      .number("dead", dead == core.dead_.end() ? 0u : dead->second.calls.size())
       .number("instances", queue->instances.size())
       .raw("lanes", lanes.finish())
       .raw("groups", groups.finish())

@@ -41,6 +41,12 @@ struct BrokerOptions {
   std::uint64_t max_unreleased_bytes = limits::kUnreleasedBytesMax;
   std::size_t store_batch_bytes_max = limits::kStoreBatchBytesMax;
   int poison_limit = limits::kPoisonLimit;
+  /// A lane rises by one level of priority for every so long that its head has waited.
+  std::int64_t priority_ageing_ms = limits::kPriorityAgeingMs;
+  std::int64_t dedupe_ttl_ms = limits::kDedupeTtlMs;  ///< of outcomes under an idempotency key
+  std::uint64_t dead_max = limits::kDeadMax;          ///< of one queue's dead set
+  std::uint64_t dead_bytes_max = limits::kDeadBytesMax;
+  std::int64_t dead_ttl_ms = limits::kDeadTtlMs;
 };
 
 class Core;

@@ -47,6 +47,8 @@ struct CallExtra {
   bool killed = false;             ///< its actor was killed while it was out
   std::vector<SessionId> cancels;  ///< sessions that wait for the answer to a cancel
   std::string last_error;          ///< of the attempt before, encoded
+  std::int64_t due_wall_ms = 0;    ///< of a delayed call
+  std::string digest;              ///< of the payload, when it has an idempotency key
 };
 
 /// One call. In memory only; what is stored of it is in records.hpp.
@@ -86,6 +88,9 @@ struct Call {
   bool taken : 1 = false;        ///< the owner has taken the result
   bool recorded : 1 = false;     ///< the result is in the store's batch or beyond
   bool orphan : 1 = false;       ///< leased by a broker before this one, holder unknown
+  bool delayed : 1 = false;      ///< not due yet: it has no number and is in no lane
+  bool idempotent : 1 = false;   ///< has an idempotency key
+  bool follows : 1 = false;      ///< ends as the first call of its key does; never begins
 
   std::string_view options() const { return {data.get(), options_bytes}; }
   std::string_view value() const {

@@ -61,7 +61,6 @@ const StoreBatch& Core::take_batch(std::uint64_t& commit_no) {
     session->has_record = true;
     open_->set(open_->key(KeyKind::hash, "sessions"), hex(value_of(session->id)),
                session_record(*session));
-    session->flight_through = session->accepted_through;
   }
   flight_sessions_.clear();
   flight_sessions_.swap(dirty_sessions_);
@@ -130,6 +129,7 @@ void Core::erase_queue(const Queue& queue) {
   // A named queue's counter outlives it: a name that is used again never repeats a number.
   if (queue.name.starts_with('~')) {
     open_->drop(open_->key(KeyKind::hash, queue_key(queue.name, "")));
+    drop_dead(queue.name);
   }
 }
 

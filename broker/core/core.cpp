@@ -13,6 +13,7 @@ using wire::Type;
 namespace {
 
 constexpr std::int64_t kSweepUs = 100'000;  ///< how often silence is looked for
+constexpr std::int64_t kDeadSweepUs = 10'000'000;
 template <class... Ts>
 struct Overloaded : Ts... {
   using Ts::operator()...;
@@ -198,10 +199,7 @@ void Core::on_committed(std::uint64_t commit_no) {
   in_flight_ = false;
   flight_->clear();
   ++counters_.commits;
-  for (Session* session : flight_sessions_) {
-    session->stored = true;
-    session->stored_through = session->flight_through;
-  }
+  for (Session* session : flight_sessions_) session->stored = true;
   flight_sessions_.clear();
   for (auto& [peer, frames] : flight_effects_.frames) {
     std::erase_if(frames, [](const wire::Frame& frame) { return frame.empty(); });
@@ -225,6 +223,11 @@ void Core::on_tick() {
   next_sweep_us_ = now_.mono_us + kSweepUs;
   expire_workers();
   expire_sessions();
+  expire_keys();
+  if (now_.mono_us >= next_dead_sweep_us_) {
+    next_dead_sweep_us_ = now_.mono_us + kDeadSweepUs;
+    expire_dead();
+  }
   refresh_workers();
   if (recovering_ && now_.mono_us >= recovery_ends_us_) end_recovery();
   if (!unplaced_.empty()) place_waiting();
@@ -245,6 +248,8 @@ void Core::run_timers() {
     if (call == nullptr || call->state == CallState::ended) continue;
     if (timer.kind == Timer::Kind::deadline) {
       deadline_passed(*call);
+    } else if (timer.kind == Timer::Kind::delay_over) {
+      delay_over(*call);
     } else if (call->state == CallState::waiting) {
       enter(*call);
       wake(*call->queue);

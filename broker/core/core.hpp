@@ -14,7 +14,9 @@
 
 #include "broker/core/broker.hpp"
 #include "broker/core/call.hpp"
+#include "broker/core/dead_set.hpp"
 #include "broker/core/event.hpp"
+#include "broker/core/idempotency.hpp"
 #include "broker/core/queue.hpp"
 #include "broker/core/session.hpp"
 #include "broker/core/worker.hpp"
@@ -36,7 +38,7 @@ namespace callboard::broker {
 
 /// Something that is due at a time; stale ones are noticed by the call's generation.
 struct Timer {
-  enum class Kind : std::uint8_t { call_due, deadline, place };
+  enum class Kind : std::uint8_t { call_due, delay_over, deadline, place };
   std::int64_t due_us = 0;
   Kind kind = Kind::call_due;
   CallSlab::Ref call;
@@ -52,6 +54,9 @@ struct Restored {
   };
   std::vector<StoredCall> calls;
   std::vector<StoredCall> sent;
+  std::vector<StoredCall> delayed;                                   ///< number = call id
+  std::vector<StoredCall> dead;                                      ///< number = call id
+  std::vector<StoredCall> keyed;                                     ///< number = queue and key
   std::vector<StoredCall> results;                                   ///< queue = session in hex
   std::map<std::string, std::map<std::string, std::string>> queues;  ///< fields of q:NAME
   std::map<std::string, std::string> actors, names, sessions, classes;
@@ -62,7 +67,16 @@ struct CoreCounters {
   std::uint64_t submitted = 0, accepted = 0, refused = 0, duplicates = 0;
   std::uint64_t sent = 0, returned = 0, retried = 0, redelivered = 0;
   std::uint64_t ended_ok = 0, ended_error = 0, commits = 0, bad_frames = 0;
-  std::uint64_t workers_lost = 0, fenced_results = 0;
+  std::uint64_t workers_lost = 0, fenced_results = 0, buried = 0;
+};
+
+/// How a call lost its worker.
+struct Loss {
+  bool begun = false;   ///< it had begun, or nobody can know
+  bool known = false;   ///< somebody who knows says so
+  bool blamed = false;  ///< it took the process down
+  std::string_view why;
+  const wire::ChildDied* report = nullptr;
 };
 
 class Core {
@@ -123,7 +137,7 @@ class Core {
   void worker_lost(Worker& worker, const wire::ChildDied* report, std::string_view why,
                    bool planned = false);
   void settle_leases(Worker& worker, const wire::ChildDied* report, std::string_view why);
-  void lease_lost(Call& call, bool begun, bool known, bool blamed, std::string_view why);
+  void lease_lost(Call& call, const Loss& loss);
 
   // --- handles.cpp -----------------------------------------------------------------------------
   void on_open(Session& session, const wire::Open& message);
@@ -149,10 +163,13 @@ class Core {
   bool number_is_new(Session& session, std::uint64_t seq);
   Errc submit_problem(Session& session, Handle& handle, const wire::Submit& message,
                       const wire::CallOptions* options, std::string& text);
+  Errc key_problem(const Handle& handle, const wire::Submit& message,
+                   const wire::CallOptions& options, std::string& text) const;
   Call& make_call(Session& session, Queue& queue, CallId id, std::string_view options,
                   const wire::Body& args, const wire::CallOptions* parsed);
   void apply_options(Call& call, const wire::CallOptions& options);
   void accept(Call& call);
+  void line_up_call(Call& call);  ///< gives it its number
   void acknowledge(Session& session);
 
   // --- parking.cpp -----------------------------------------------------------------------------
@@ -172,6 +189,30 @@ class Core {
   void end_dependents(Call& call);
   void release_holds(Call& call);
 
+  // --- delays.cpp ------------------------------------------------------------------------------
+  void hold_back(Call& call, std::int64_t due_wall_ms);
+  void store_delayed(const Call& call);
+  void forget_delayed(Call& call);
+  void delay_over(Call& call);
+
+  // --- idempotency.cpp -------------------------------------------------------------------------
+  bool key_conflicts(const Queue& queue, const std::string& key, std::string_view digest) const;
+  bool lead_key(Call& call);
+  void key_ended(Call& call);
+  void expire_keys();
+  std::string restore_key(const Restored::StoredCall& stored);
+
+  // --- dead_set.cpp ----------------------------------------------------------------------------
+  void bury(const Call& call, Errc code, std::string_view message, const wire::ChildDied* report);
+  void remove_dead(const std::string& queue, DeadSet& set, std::size_t index);
+  void trim_dead(const std::string& queue, DeadSet& set);
+  void expire_dead();
+  void drop_dead(const std::string& queue);
+  static std::string dead_key(std::string_view queue);
+  Session& own_session();
+  std::string redrive(const DeadCall& dead, const std::string& queue_name, CallId& made);
+  std::string restore_dead(const Restored::StoredCall& stored);
+
   // --- lanes.cpp -------------------------------------------------------------------------------
   void enter(Call& call);  ///< waiting or back -> its lane
   void leave_lane(Call& call);
@@ -181,6 +222,7 @@ class Core {
   // --- dispatch.cpp ----------------------------------------------------------------------------
   void wake(Queue& queue);  ///< dispatches what may go
   void wake_instance(Instance& instance);
+  Lane* next_lane(Queue& queue, std::size_t first);
   Instance* free_instance(Queue& queue, std::uint8_t group);
   void send(Call& call, Instance& instance);
   void splice(const Call& call, std::string& args) const;
@@ -191,8 +233,10 @@ class Core {
   void on_returned(Worker& worker, const wire::Returned& message);
   void on_window(Worker& worker, const wire::Window& message);
   void close_lease(Worker& worker, std::uint64_t lease_no, const Lease& lease);
-  bool may_retry(const Call& call, Errc status, std::string_view error_type) const;
+  static bool wants_retry(const Call& call, Errc status, std::string_view error_type);
+  static bool has_attempts(const Call& call);
   void retry(Call& call, std::int64_t backoff_ms);
+  static bool lacks_results(const Call& call);
   void put_back(Call& call);  ///< leased and not begun -> head of its lane
   std::int64_t backoff_ms(const Call& call, int failures);
 
@@ -269,7 +313,9 @@ class Core {
   std::string restore_session(const std::string& name, const std::string& record);
   std::string restore_queue(const std::string& name, std::map<std::string, std::string>& fields);
   bool restore_actor(const std::shared_ptr<Queue>& queue, const std::string& record);
+  Call* restore_record(Queue& queue, std::string_view record, std::string& problem);
   std::string restore_call(const Restored::StoredCall& stored);
+  std::string restore_delayed(const Restored::StoredCall& stored);
   std::string restore_result(const Restored::StoredCall& stored);
   std::vector<Call*> restored_unfinished();
   void restore_attempts(Call* call, const SentRecords& sent_records);
@@ -304,6 +350,11 @@ class Core {
   std::map<std::string, std::map<std::string, Worker*>, std::less<>> offers_;  ///< class -> workers
   std::map<std::string, wire::Mode, std::less<>> classes_known_;
   std::map<std::string, bool, std::less<>> tasks_known_;
+  std::unordered_map<std::string, KeyedCalls> keyed_;  ///< by queue and key
+  std::map<std::int64_t, std::vector<std::string>> key_buckets_;
+  std::size_t keyed_bytes_ = 0;                       ///< of outcomes
+  std::map<std::string, DeadSet, std::less<>> dead_;  ///< by queue
+  std::int64_t next_dead_sweep_us_ = 0;
   std::uint64_t lease_floor_ = 1;  ///< a worker that comes back never sees a lease number twice
   std::vector<Instance*> unplaced_;
   std::deque<Queue*> ready_tasks_;  ///< task queues with calls that found no free slot

@@ -21,6 +21,10 @@ bool Core::bind_dependencies(Call& call) {
   for (const CallId id : dependencies(extra)) {
     Call* other = find_call(id);
     if (other == &call) other = nullptr;
+    if (other == nullptr || (other->state == CallState::ended && other->status != Errc::ok)) {
+      // It was sent, so they were there: they may be gone because it has ended.
+      if (call.orphan) continue;
+    }
     if (other == nullptr) {
       end_with(call, Errc::dependency_failed, "the result of call " + to_string(id) + " is gone",
                "result_expired: call " + to_string(id));

@@ -32,14 +32,10 @@ void Core::wake(Queue& queue) {
   if (queue.instances.empty() && queue.kind != QueueKind::task) return;
   std::size_t i = 0;
   while (i < queue.lanes.size()) {
+    const std::size_t first = i;
     const std::uint8_t group = queue.lanes[i].group;
-    // Lanes of one group stand together, the highest priority first.
-    Lane* best = nullptr;
-    for (; i < queue.lanes.size() && queue.lanes[i].group == group; ++i) {
-      Lane& lane = queue.lanes[i];
-      if (best == nullptr && lane.head != nullptr && ready(*lane.head)) best = &lane;
-    }
-    while (best != nullptr) {
+    while (i < queue.lanes.size() && queue.lanes[i].group == group) ++i;
+    while (Lane* lane = next_lane(queue, first)) {
       Instance* instance = free_instance(queue, group);
       if (instance == nullptr) {
         if (queue.kind == QueueKind::task && !queue.in_ready_tasks) {
@@ -48,17 +44,27 @@ void Core::wake(Queue& queue) {
         }
         break;
       }
-      send(*best->head, *instance);
-      if (best->head != nullptr && ready(*best->head)) continue;
-      best = nullptr;
-      for (Lane& lane : queue.lanes) {
-        if (lane.group == group && lane.head != nullptr && ready(*lane.head)) {
-          best = &lane;
-          break;
-        }
-      }
+      send(*lane->head, *instance);
     }
   }
+}
+
+/// Of the lanes of one group, which stand together from `first` on: the one whose turn it is. It
+/// has the highest priority, to which waiting adds, so that no lane starves.
+Lane* Core::next_lane(Queue& queue, std::size_t first) {
+  Lane* best = nullptr;
+  std::int64_t best_level = 0;
+  const std::int64_t step_us = options_.priority_ageing_ms * kMicrosPerMilli;
+  const std::uint8_t group = queue.lanes[first].group;
+  for (std::size_t i = first; i < queue.lanes.size() && queue.lanes[i].group == group; ++i) {
+    Lane& lane = queue.lanes[i];
+    if (lane.head == nullptr || !ready(*lane.head)) continue;
+    const std::int64_t level = lane.priority * step_us + (now_.mono_us - lane.head->since_us);
+    if (best != nullptr && level <= best_level) continue;
+    best = &lane;
+    best_level = level;
+  }
+  return best;
 }
 
 void Core::wake_instance(Instance& instance) {
@@ -96,7 +102,6 @@ void Core::send(Call& call, Instance& instance) {
   call.lease = worker.next_lease++;
   ++call.attempts;
   const std::uint8_t window = instance.queue ? call.group : std::uint8_t{0};
-  worker.leases.insert(call.lease, Lease{&call, &instance, window});
   ++instance.groups[window].out;
   ++instance.out;
   ++queue.leased;
@@ -116,6 +121,7 @@ void Core::send(Call& call, Instance& instance) {
   // Results that it takes are seen by its method: they are on record first, too.
   const bool takes = call.extra && !call.extra->holds.empty();
   if (takes && last_batch() != 0) instance.deferred_batch = last_batch();
+  worker.leases.insert(call.lease, Lease{&call, &instance, window, instance.deferred_batch});
   wire::Run run;
   run.lease = call.lease;
   run.slot = instance.slot;

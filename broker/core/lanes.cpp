@@ -8,6 +8,7 @@ namespace callboard::broker {
 bool Core::ready(const Call& call) const { return call.state == CallState::ready; }
 
 void Core::enter(Call& call) {
+  if (call.delayed || call.follows) return;
   Queue& queue = *call.queue;
   const bool open_dependencies = call.extra && call.extra->unresolved > 0;
   const bool may_go = !open_dependencies && call.not_before_us <= now_.mono_us;

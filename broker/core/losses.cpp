@@ -30,7 +30,8 @@ void Core::settle_leases(Worker& worker, const wire::ChildDied* report, std::str
       drop_if_done(call);
       continue;
     }
-    bool begun = report == nullptr;  // from silence alone nobody can know
+    // From silence alone nobody can know, unless its RUN still waits for a commit.
+    bool begun = report == nullptr && lease.batch <= committed_;
     bool blamed = false;
     if (report != nullptr) {
       begun = std::any_of(report->begun.begin(), report->begun.end(),
@@ -38,7 +39,7 @@ void Core::settle_leases(Worker& worker, const wire::ChildDied* report, std::str
       blamed = report->signal != 0 && begun &&
                (report->blamed ? report->blamed == call.id : report->begun.size() == 1);
     }
-    lease_lost(call, begun, report != nullptr, blamed, why);
+    lease_lost(call, {begun, report != nullptr, blamed, why, report});
   }
 }
 
@@ -88,9 +89,9 @@ void Core::worker_lost(Worker& worker, const wire::ChildDied* report, std::strin
   for (const auto& queue : tasks) wake(*queue);
 }
 
-void Core::lease_lost(Call& call, bool begun, bool known, bool blamed, std::string_view why) {
+void Core::lease_lost(Call& call, const Loss& loss) {
   call.lease = 0;
-  if (!begun) {
+  if (!loss.begun) {
     if (call.extra && !call.extra->cancels.empty()) {
       if (call.attempts > 0) --call.attempts;
       return end_with(call, Errc::cancelled, "cancelled before it began");
@@ -98,31 +99,31 @@ void Core::lease_lost(Call& call, bool begun, bool known, bool blamed, std::stri
     return put_back(call);
   }
   CallExtra& extra = call.more();
-  if (blamed) {
-    ++extra.crashes;
-    if (extra.crashes >= options_.poison_limit && call.max_retries != 0) {
-      return end_with(call, Errc::poisoned,
-                      "it took down " + std::to_string(extra.crashes) +
-                          " workers; the last: " + std::string(why));
-    }
-  } else {
-    ++extra.redeliveries;
-  }
-  if (!extra.cancels.empty()) return end_with(call, Errc::cancelled, "cancelled while it ran");
-  const bool may_again = call.max_retries < 0 || call.attempts <= call.max_retries;
+  ++(loss.blamed ? extra.crashes : extra.redeliveries);
+  const std::string why(loss.why);
   if (call.max_retries == 0) {
     const bool actor = call.queue->kind == QueueKind::actor;
     return end_with(call, Errc::maybe_executed,
-                    std::string(known ? "it was running when " : "it may have run: ") +
-                        std::string(why) + (actor ? "; the actor's state is lost" : ""));
+                    (loss.known ? "it was running when " : "it may have run: ") + why +
+                        (actor ? "; the actor's state is lost" : ""));
   }
-  if (!may_again) {
-    return end_with(call, Errc::maybe_executed,
-                    "its " + std::to_string(call.attempts) +
-                        " attempts are spent; the last: " + std::string(why));
+  // At most once it is not certain how far it came; here it is only not run again.
+  if (!extra.cancels.empty()) return end_with(call, Errc::cancelled, "cancelled while it ran");
+  Errc verdict = Errc::ok;
+  std::string text;
+  if (loss.blamed && extra.crashes >= options_.poison_limit) {
+    verdict = Errc::poisoned;
+    text = "it took down " + std::to_string(extra.crashes) + " workers; the last: " + why;
+  } else if (!has_attempts(call)) {
+    verdict = Errc::maybe_executed;
+    text = "its " + std::to_string(call.attempts) + " attempts are spent; the last: " + why;
+  }
+  if (verdict != Errc::ok) {
+    bury(call, verdict, text, loss.report);
+    return end_with(call, verdict, text);
   }
   ++counters_.redelivered;
-  retry(call, blamed ? backoff_ms(call, extra.crashes) : 0);
+  retry(call, loss.blamed ? backoff_ms(call, extra.crashes) : 0);
 }
 
 }  // namespace callboard::broker

@@ -60,7 +60,7 @@ std::vector<CallSlab::Ref> Core::unfinished_calls(Queue& queue) {
       if (lease.instance == instance) unfinished.push_back(lease.call);
     });
   }
-  if (!queue.leaves_in_order() || queue.count > unfinished.size()) {
+  if (!queue.leaves_in_order() || queue.delayed > 0 || queue.count > unfinished.size()) {
     for (auto& [id, session] : sessions_) {  // calls that wait outside of the lanes
       session->calls.each([&](std::uint64_t, Call* call) {
         if (call->queue == &queue) unfinished.push_back(call);

@@ -104,6 +104,11 @@ void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCal
     // store, so is the word to forget.
     const bool ended = call != nullptr && call->state == CallState::ended;
     if (ended && call->durable && !call->recorded && !call->taken) record_result(*call);
+    if (call != nullptr && call->orphan && call->state == CallState::leased) {
+      // It has begun in an incarnation that we have given up since.
+      call->orphan = false;
+      lease_lost(*call, {true, true, false, "its actor was replaced meanwhile", nullptr});
+    }
     forget(worker, no, last_batch() != 0);
     return;
   }

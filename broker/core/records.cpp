@@ -35,6 +35,95 @@ std::string sent_record(const Call& call, bool out_now) {
   return out;
 }
 
+std::string delayed_record(const Call& call) {
+  std::string out;
+  Writer w(out);
+  w.array(3);
+  w.uint(kRecordVersion);
+  w.integer(call.extra->due_wall_ms);
+  w.bin(call_record(call));
+  return out;
+}
+
+std::string dead_record(const DeadCall& dead) {
+  std::string out;
+  Writer w(out);
+  w.array(16);
+  w.uint(kRecordVersion);
+  w.uint(dead.number);
+  w.str(dead.method);
+  w.raw(dead.options);
+  w.bin(dead.args);
+  w.uint(static_cast<std::uint64_t>(dead.code));
+  w.str(dead.message);
+  w.uint(dead.attempts);
+  w.uint(dead.crashes);
+  w.uint(dead.errors);
+  w.uint(dead.redeliveries);
+  w.integer(dead.died_wall_ms);
+  w.str(dead.worker);
+  w.integer(dead.signal);
+  w.integer(dead.exit_status);
+  w.bin(dead.stderr_tail);
+  return out;
+}
+
+bool read_dead_record(std::string_view record, DeadCall& dead) {
+  wire::Reader in(record);
+  std::uint32_t n = 0;
+  std::uint64_t version = 0;
+  std::uint64_t code = 0;
+  std::int64_t signal = 0;
+  std::int64_t exit_status = 0;
+  std::string_view options, args, tail;
+  const bool good = in.array(n) && n >= 16 && in.uint(version) && version == kRecordVersion &&
+                    in.uint(dead.number) && in.str(dead.method) && in.raw(options) &&
+                    in.bin(args) && in.uint(code) && in.str(dead.message) &&
+                    in.uint_max(dead.attempts, UINT32_MAX) &&
+                    in.uint_max(dead.crashes, UINT32_MAX) && in.uint_max(dead.errors, UINT32_MAX) &&
+                    in.uint_max(dead.redeliveries, UINT32_MAX) && in.integer(dead.died_wall_ms) &&
+                    in.str(dead.worker) && in.integer(signal) &&
+                    in.integer(exit_status) && in.bin(tail);
+  dead.options = options;
+  dead.args = args;
+  dead.stderr_tail = tail;
+  dead.code = static_cast<Errc>(code);
+  dead.signal = static_cast<std::int32_t>(signal);
+  dead.exit_status = static_cast<std::int32_t>(exit_status);
+  return good;
+}
+
+std::string keyed_record(const KeyedCalls& keyed) {
+  std::string out;
+  Writer w(out);
+  w.array(7);
+  w.uint(kRecordVersion);
+  w.uint(value_of(keyed.id.session));
+  w.uint(keyed.id.seq);
+  w.bin(keyed.digest);
+  w.uint(static_cast<std::uint64_t>(keyed.status));
+  w.bin(keyed.value);
+  w.integer(keyed.bucket);
+  return out;
+}
+
+bool read_keyed_record(std::string_view record, KeyedCalls& keyed) {
+  wire::Reader in(record);
+  std::uint32_t n = 0;
+  std::uint64_t version = 0;
+  std::uint64_t session = 0;
+  std::uint64_t status = 0;
+  std::string_view digest, value;
+  const bool good = in.array(n) && n >= 7 && in.uint(version) && version == kRecordVersion &&
+                    in.uint(session) && in.uint(keyed.id.seq) && in.bin(digest) &&
+                    in.uint(status) && in.bin(value) && in.integer(keyed.bucket);
+  keyed.id.session = SessionId{session};
+  keyed.digest = digest;
+  keyed.status = static_cast<Errc>(status);
+  keyed.value = value;
+  return good;
+}
+
 std::string result_record(const Call& call) {
   std::string out;
   out.reserve(32 + call.value().size());
@@ -82,7 +171,8 @@ std::string actor_record(const Queue& queue) {
     w.uint(instance->replica);
     w.uint(instance->incarnation);
     w.uint(instance->restarts);
-    w.boolean(instance->worker != nullptr);
+    // One that is recovering lives where an earlier broker run has placed it.
+    w.boolean(instance->worker != nullptr || instance->state == InstanceState::recovering);
   }
   return out;
 }

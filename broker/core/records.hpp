@@ -18,12 +18,22 @@ std::string call_record(const Call& call);
 /// q:NAME:sent, field number. [1, out, attempts, crashes, errors, redeliveries]
 /// "out" overrides the lane's watermark either way.
 std::string sent_record(const Call& call, bool out);
+/// q:NAME:delayed, field call id. [1, due_wall_ms, call record (bin)]
+std::string delayed_record(const Call& call);
+/// q:NAME:dead, field call id. [1, number, method, options (map or nil), args (bin), code, message,
+/// attempts, crashes, errors, redeliveries, died_wall_ms, worker, signal, exit_status, stderr]
+std::string dead_record(const DeadCall& dead);
+bool read_dead_record(std::string_view record, DeadCall& dead);
+/// dedupe:BUCKET, field "QUEUE\nKEY". [1, session, seq, digest (bin), status, value (bin), bucket]
+std::string keyed_record(const KeyedCalls& keyed);
+bool read_keyed_record(std::string_view record, KeyedCalls& keyed);
 /// results:SESSION, field seq. [1, status, taken, queue name, value (bin)]
 std::string result_record(const Call& call);
 /// sessions, field id in hex. [1, accepted_through, name, gone_wall_ms, [[seq, parked], ...]]
 std::string session_record(const Session& session);
 /// actors, field id in hex.
-/// [1, queue, kind, class, args (bin), options, owner, [[replica, incarnation, restarts], ...]]
+/// [1, queue, kind, class, args (bin), options, owner, [[replica, incarnation,
+/// restarts, placed], ...]]
 std::string actor_record(const Queue& queue);
 
 /// Field of q:NAME that holds a lane's watermark: "sent.GROUP.PRIORITY".

@@ -46,6 +46,10 @@ std::string Core::load(const StoreEntry& entry) {
         {std::string(entry.key.substr(8)), std::string(entry.field), std::string(entry.value)});
     return {};
   }
+  if (entry.key.starts_with("dedupe:")) {
+    restored_.keyed.push_back({{}, std::string(entry.field), std::string(entry.value)});
+    return {};
+  }
   if (!entry.key.starts_with("q:")) return "unknown key " + std::string(entry.key);
   std::string_view name = entry.key.substr(2);
   if (name.ends_with(":calls")) {
@@ -55,6 +59,14 @@ std::string Core::load(const StoreEntry& entry) {
   } else if (name.ends_with(":sent")) {
     name.remove_suffix(5);
     restored_.sent.push_back(
+        {std::string(name), std::string(entry.field), std::string(entry.value)});
+  } else if (name.ends_with(":delayed")) {
+    name.remove_suffix(8);
+    restored_.delayed.push_back(
+        {std::string(name), std::string(entry.field), std::string(entry.value)});
+  } else if (name.ends_with(":dead")) {
+    name.remove_suffix(5);
+    restored_.dead.push_back(
         {std::string(name), std::string(entry.field), std::string(entry.value)});
   } else {
     restored_.queues[std::string(name)][std::string(entry.field)] = entry.value;
@@ -150,11 +162,9 @@ std::string Core::restore_queue(const std::string& name,
   return {};
 }
 
-std::string Core::restore_call(const Restored::StoredCall& stored) {
-  const auto found = queues_.find(stored.queue);
-  if (found == queues_.end()) return {};
-  Queue& queue = *found->second;
-  wire::Reader in(stored.value);
+/// A call as its record says; null when its session is gone (no problem) or it cannot be read.
+Call* Core::restore_record(Queue& queue, std::string_view record, std::string& problem) {
+  wire::Reader in(record);
   std::uint64_t session_no = 0;
   std::uint64_t seq = 0;
   std::string method;
@@ -163,17 +173,19 @@ std::string Core::restore_call(const Restored::StoredCall& stored) {
   std::string_view args;
   const bool good = begin_record(in, 7) && in.uint(session_no) && in.uint(seq) && in.str(method) &&
                     in.integer(deadline) && in.raw(options) && in.bin(args);
-  if (!good) return "call " + stored.number + " of queue " + stored.queue + " cannot be read";
+  if (!good) {
+    problem = "a call of queue " + queue.name + " cannot be read";
+    return nullptr;
+  }
   const auto session = sessions_.find(SessionId{session_no});
-  if (session == sessions_.end()) return {};
+  if (session == sessions_.end()) return nullptr;
   if (options.size() == 1 && options[0] == '\xc0') options = {};
   wire::CallOptions parsed;
-  std::string problem;
+  std::string unused;
   wire::Reader encoded(options);
-  const bool has_options = !options.empty() && wire::read(encoded, parsed, problem);
+  const bool has_options = !options.empty() && wire::read(encoded, parsed, unused);
   Call& call = make_call(*session->second, queue, CallId{SessionId{session_no}, seq}, options,
                          wire::Body{args, Blob()}, has_options ? &parsed : nullptr);
-  call.number = number_of(stored.number);
   call.durable = true;
   call.deadline_wall_ms = deadline;
   call.since_us = now_.mono_us;
@@ -181,17 +193,43 @@ std::string Core::restore_call(const Restored::StoredCall& stored) {
   call.method = index < 0 ? std::uint16_t{0} : static_cast<std::uint16_t>(index);
   call.group = has_options && !parsed.group.empty() ? queue.group_named(parsed.group)
                                                     : queue.method_group[call.method];
+  if (call.idempotent) call.extra->digest = payload_digest(method, parsed, call.value());
   call.state = CallState::waiting;
-  call.counted = true;
-  ++queue.count;
   ++queue.open_calls;
-  queue.bytes += call.stored_bytes;
-  queue.next_number = std::max(queue.next_number, call.number + 1);
   session->second->calls.insert(seq, &call);
-  if (queue.leaves_in_order() && call.number <= queue.lane(call.group, call.priority).watermark) {
-    call.orphan = true;
-  }
+  return &call;
+}
+
+std::string Core::restore_call(const Restored::StoredCall& stored) {
+  const auto found = queues_.find(stored.queue);
+  if (found == queues_.end()) return {};
+  Queue& queue = *found->second;
+  std::string problem;
+  Call* call = restore_record(queue, stored.value, problem);
+  if (call == nullptr) return problem;
+  call->number = number_of(stored.number);
+  call->counted = true;
+  ++queue.count;
+  queue.bytes += call->stored_bytes;
+  queue.next_number = std::max(queue.next_number, call->number + 1);
+  call->orphan =
+      queue.leaves_in_order() && call->number <= queue.lane(call->group, call->priority).watermark;
   return {};
+}
+
+std::string Core::restore_delayed(const Restored::StoredCall& stored) {
+  const auto found = queues_.find(stored.queue);
+  if (found == queues_.end()) return {};
+  wire::Reader in(stored.value);
+  std::int64_t due = 0;
+  std::string_view record;
+  if (!begin_record(in, 3) || !in.integer(due) || !in.bin(record)) {
+    return "a delayed call of queue " + stored.queue + " cannot be read";
+  }
+  std::string problem;
+  Call* call = restore_record(*found->second, record, problem);
+  if (call != nullptr) hold_back(*call, due);
+  return problem;
 }
 
 std::string Core::restore_session(const std::string& name, const std::string& record) {
@@ -211,9 +249,10 @@ std::string Core::restore_session(const std::string& name, const std::string& re
     session->refused[seq] = {UINT32_MAX, parked};
   }
   session->has_record = session->stored = true;
-  session->stored_through = session->accepted_through;
   session->away_since_us = now_.mono_us;
-  if (session->gone_wall_ms == 0) {
+  if (session->id == broker_session(options_.shard)) {
+    // Our own: it needs no connection.
+  } else if (session->gone_wall_ms == 0) {
     away_.push_back(session->id);
   } else {
     gone_.emplace_back(session->gone_wall_ms + options_.result_ttl_ms, session->id);
@@ -290,6 +329,7 @@ void Core::resume_call(Call* call) {
        Timer::Kind::deadline, *call);
   }
   if (call->extra && !bind_dependencies(*call)) return;
+  if (call->idempotent && !lead_key(*call)) return;
   if (call->orphan) {
     call->state = CallState::leased;
     orphans_.push_back(CallSlab::ref(*call));
@@ -309,7 +349,9 @@ std::vector<Call*> Core::restored_unfinished() {
       if (call->state != CallState::ended) calls.push_back(call);
     });
   }
+  // Delayed ones last: of the calls of one idempotency key, the one that was sent leads.
   std::sort(calls.begin(), calls.end(), [](const Call* a, const Call* b) {
+    if (a->delayed != b->delayed) return b->delayed != 0;
     return a->queue->name != b->queue->name ? a->queue->name < b->queue->name
                                             : a->number < b->number;
   });
@@ -332,6 +374,9 @@ void Core::restore_all() {
     return a.queue != b.queue ? a.queue < b.queue : number_of(a.number) < number_of(b.number);
   });
   for (const auto& stored : restored_.calls) fail(restore_call(stored));
+  for (const auto& stored : restored_.delayed) fail(restore_delayed(stored));
+  for (const auto& stored : restored_.keyed) fail(restore_key(stored));
+  for (const auto& stored : restored_.dead) fail(restore_dead(stored));
   for (const auto& stored : restored_.results) fail(restore_result(stored));
 }
 
@@ -376,8 +421,8 @@ void Core::end_recovery() {
       end_with(*call, Errc::deadline_exceeded, "its deadline passed while its worker was away");
       continue;
     }
-    lease_lost(*call, true, false, false,
-               "its worker did not come back after the broker's restart");
+    lease_lost(*call,
+               {.begun = true, .why = "its worker did not come back after the broker's restart"});
   }
   std::vector<Instance*> lost;
   for (auto& [key, instance] : instances_) {

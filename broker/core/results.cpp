@@ -65,6 +65,7 @@ void Core::end_call(Call& call, Errc status, const wire::Body& value, bool by_me
   release_holds(call);
   const bool has_dependents = call.extra && !call.extra->dependents.empty();
   deliver(call, by_method);
+  if (call.idempotent) key_ended(call);
   if (call.extra && !call.extra->cancels.empty()) answer_cancels(call);
   if (has_dependents) {
     ending_.push_back(&call);
@@ -103,8 +104,8 @@ void Core::deliver(Call& call, bool by_method) {
     return;
   }
   // Early: nothing can ever run it again, so the owner may know before the store does.
-  const bool early =
-      by_method && call.max_retries == 0 && !needed_by_others && session.peer != nullptr;
+  const bool early = by_method && call.max_retries == 0 && !call.idempotent && !needed_by_others &&
+                     session.peer != nullptr;
   if (early) {
     tell_owner(call, 0);
     unsettled_.push_back(
@@ -139,6 +140,7 @@ void Core::record_result(Call& call) {
 }
 
 void Core::uncount(Call& call) {
+  if (call.delayed) return forget_delayed(call);
   if (!call.counted) return;
   Queue& queue = *call.queue;
   call.counted = false;

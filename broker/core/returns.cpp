@@ -39,13 +39,14 @@ void Core::on_done(Worker& worker, const wire::Done& message) {
     confirm_lease(call, false);
     drop_if_done(call);
   } else {
-    std::string error_type;
+    ErrorInfo error;
     if (message.status == Errc::task_error) {
-      error_type = wire::decode_error(message.value.bytes, message.status).type;
+      error = wire::decode_error(message.value.bytes, message.status);
     }
-    if (may_retry(call, message.status, error_type)) {
-      CallExtra& extra = call.more();
-      ++extra.errors;
+    const bool wanted = wants_retry(call, message.status, error.type);
+    if (wanted) ++call.more().errors;
+    if (wanted && has_attempts(call)) {
+      CallExtra& extra = *call.extra;
       ++counters_.retried;
       hand_back = message.held;
       extra.last_error = message.value.bytes;
@@ -54,6 +55,9 @@ void Core::on_done(Worker& worker, const wire::Done& message) {
     } else if (message.status == Errc::expired && call.attempts > 1) {
       end_with(call, Errc::deadline_exceeded, "its deadline passed between two attempts");
     } else {
+      if (wanted && call.max_retries != 0) {
+        bury(call, message.status, error.type + ": " + error.message, nullptr);
+      }
       // That it expired is the worker's verdict, not a method's: it is not told early.
       end_call(call, message.status, message.value, message.status != Errc::expired);
     }
@@ -113,9 +117,12 @@ void Core::on_window(Worker& worker, const wire::Window& message) {
   wake_instance(*instance);
 }
 
-bool Core::may_retry(const Call& call, Errc status, std::string_view error_type) const {
+bool Core::has_attempts(const Call& call) {
+  return call.max_retries < 0 || call.attempts <= call.max_retries;
+}
+
+bool Core::wants_retry(const Call& call, Errc status, std::string_view error_type) {
   if (status != Errc::task_error) return false;
-  if (call.max_retries >= 0 && call.attempts > call.max_retries) return false;
   if (call.extra && !call.extra->cancels.empty()) return false;
   const std::optional<wire::RetryOn>& own =
       call.extra ? call.extra->options.retry_on : std::nullopt;
@@ -142,6 +149,16 @@ void Core::retry(Call& call, std::int64_t backoff) {
   if (call.queue->state == QueueState::dead) {
     return end_with(call, call.queue->reason, call.queue->reason_text);
   }
+  if (call.extra && call.extra->expire) {
+    if (call.attempts == 0) {
+      return end_with(call, Errc::expired, "its deadline passed before it began");
+    }
+    return end_with(call, Errc::deadline_exceeded, "its deadline passed between two attempts");
+  }
+  if (lacks_results(call)) {
+    return end_with(call, Errc::dependency_failed, "a result that it takes is gone",
+                    "result_expired: it was released before a restart of the broker");
+  }
   call.lease = 0;
   call.state = CallState::waiting;
   call.since_us = now_.mono_us;
@@ -155,6 +172,12 @@ void Core::retry(Call& call, std::int64_t backoff) {
   enter(call);
   // The slots of tasks ask only the queues that found no room; any of them may take this one.
   if (queue.kind == QueueKind::task) wake(queue);
+}
+
+/// An orphan took results that are gone since: it cannot be sent again.
+bool Core::lacks_results(const Call& call) {
+  if (!call.extra) return false;
+  return dependencies(*call.extra).size() > call.extra->holds.size() + call.extra->unresolved;
 }
 
 void Core::put_back(Call& call) {

@@ -40,7 +40,7 @@ struct Handle {
   bool open = false;
   bool refusing = false;  ///< a call was refused and the client has not seen it
   bool parked = false;
-  std::uint64_t granted = 0;  ///< room promised
+  std::uint64_t granted = 0;        ///< room promised
   std::set<std::uint64_t> waiting;  ///< numbers parked here and not offered again yet
 };
 
@@ -64,10 +64,8 @@ struct Session {
   std::vector<Handle> handles;
   SeqMap<Call*> calls;  ///< unfinished and not released
   std::uint64_t unreleased_bytes = 0;
-  std::uint64_t durable_batch = 0;  ///< batch that holds its last durable accept
-  std::uint64_t stored_through = 0;  ///< accepted_through as the store has it, committed
-  std::uint64_t flight_through = 0;  ///< ... in the batch in flight
-  bool stored = false;               ///< the store has its record, committed
+  std::uint64_t durable_batch = 0;   ///< batch that holds its last durable accept
+  bool stored = false;              ///< the store has its record, committed
   std::uint64_t ack_sent = 0;
   std::vector<std::uint64_t> accepted_again;  ///< parked before, accepted since the last ack
   bool record_dirty = false;

@@ -58,9 +58,8 @@ bool Core::hello_session(Peer& peer, const wire::Hello& hello, wire::Welcome& we
     welcome.refused.push_back(seq);
     refusal.parked = true;  // the client may offer it again
   }
-  // What waits for its commit is not acknowledged: it is submitted again, for nothing.
-  welcome.accepted_through =
-      session->durable_batch <= committed_ ? session->accepted_through : session->stored_through;
+  // Not an acknowledgement: that follows when what has come is stored.
+  welcome.accepted_through = session->accepted_through;
   session->ack_sent = 0;
   return true;
 }

@@ -58,6 +58,24 @@ void Core::on_submit(Session& session, const wire::Submit& message) {
   accept(call);
 }
 
+Errc Core::key_problem(const Handle& handle, const wire::Submit& message,
+                       const wire::CallOptions& options, std::string& text) const {
+  const Queue& queue = *handle.queue;
+  if (keyed_.size() >= limits::kIdempotencyKeysMax || keyed_bytes_ > limits::kIdempotencyBytesMax) {
+    text = "too many outcomes of idempotency keys are kept";
+    return Errc::queue_full;
+  }
+  const std::string& method = queue.kind == QueueKind::task
+                                  ? queue.methods[0]
+                                  : queue.methods[handle.methods[message.method]];
+  const std::string_view args = message.args.part ? message.args.part.view() : message.args.bytes;
+  if (key_conflicts(queue, options.idempotency_key, payload_digest(method, options, args))) {
+    text = "the idempotency key was used with another method or other arguments";
+    return Errc::idempotency_conflict;
+  }
+  return Errc::ok;
+}
+
 Errc Core::submit_problem(Session& session, Handle& handle, const wire::Submit& message,
                           const wire::CallOptions* options, std::string& text) {
   if (!handle.queue) {
@@ -106,15 +124,11 @@ Errc Core::submit_problem(Session& session, Handle& handle, const wire::Submit& 
     text = "no concurrency group is named " + options->group;
     return Errc::invalid_option;
   }
-  if (options->delay_ms || !options->idempotency_key.empty()) {
-    text = "delays and idempotency keys are not offered by this version";
-    return Errc::invalid_option;
-  }
   if (options->refs.size() + options->after.size() > limits::kRefsMax) {
     text = "too many dependencies";
     return Errc::too_large;
   }
-  return Errc::ok;
+  return options->idempotency_key.empty() ? Errc::ok : key_problem(handle, message, *options, text);
 }
 
 Call& Core::make_call(Session& session, Queue& queue, CallId id, std::string_view options,
@@ -156,36 +170,53 @@ void Core::apply_options(Call& call, const wire::CallOptions& options) {
   if (options.priority) call.priority = *options.priority;
   call.no_result = options.no_result;
   call.keyed = !options.key.empty() && call.queue->options.ordering == wire::Ordering::key;
-  if (call.keyed || !options.refs.empty() || !options.after.empty() || options.retry_on ||
-      options.backoff_ms || options.parent) {
+  call.idempotent = !options.idempotency_key.empty();
+  if (call.keyed || call.idempotent || options.delay_ms || !options.refs.empty() ||
+      !options.after.empty() || options.retry_on || options.backoff_ms || options.parent) {
     call.more().options = options;
   }
+}
+
+void Core::line_up_call(Call& call) {
+  Queue& queue = *call.queue;
+  call.number = queue.next_number++;
+  call.counted = true;
+  ++queue.count;
+  queue.bytes += call.stored_bytes;
+  if (!call.durable) return;
+  mark(queue);
+  store_call(call);
 }
 
 void Core::accept(Call& call) {
   Queue& queue = *call.queue;
   Session& session = *call.session;
-  call.number = queue.next_number++;
   call.since_us = now_.mono_us;
   call.state = CallState::waiting;
-  call.counted = true;
-  ++queue.count;
   ++queue.open_calls;
   ++queue.accepted_total;
   ++counters_.accepted;
-  queue.bytes += call.stored_bytes;
   session.calls.insert(call.id.seq, &call);
   if (call.durable) {
     session.durable_batch = open_batch();
     mark(session);
-    mark(queue);
-    store_call(call);
+  }
+  if (call.extra && call.extra->options.delay_ms.value_or(0) > 0) {
+    hold_back(call, now_.wall_ms + *call.extra->options.delay_ms);
+    if (call.durable) store_delayed(call);
+  } else {
+    line_up_call(call);
   }
   if (call.deadline_wall_ms != 0) {
     at(now_.mono_us + (call.deadline_wall_ms - now_.wall_ms) * kMicrosPerMilli,
        Timer::Kind::deadline, call);
   }
   if (call.extra && !bind_dependencies(call)) return;
+  if (call.idempotent) {
+    call.extra->digest =
+        payload_digest(queue.methods[call.method], call.extra->options, call.value());
+    if (!lead_key(call)) return;
+  }
   enter(call);
   wake(queue);
 }

@@ -61,6 +61,7 @@ struct Lease {
   Call* call = nullptr;  ///< none once the call has ended for another reason
   Instance* instance = nullptr;
   std::uint8_t group = 0;
+  std::uint64_t batch = 0;  ///< its RUN leaves when this is committed
   explicit operator bool() const { return instance != nullptr; }
 };
 

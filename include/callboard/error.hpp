@@ -49,6 +49,7 @@ enum class Errc : std::uint8_t {
   stopping = 32,             ///< the broker, worker or actor is shutting down
   unknown_verb = 33,         ///< no such administrative verb
   internal = 34,             ///< a bug of ours; please report it
+  idempotency_conflict = 35,  ///< the idempotency key was used with another payload
 };
 
 /// The code's name as it is printed everywhere: "queue_full". "unknown" for a code we do not know.

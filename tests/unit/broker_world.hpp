@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -112,6 +113,16 @@ class BrokerWorld {
       now.mono_us += 20'000;
       now.wall_ms += 20;
       step(Tick{});
+    }
+  }
+
+  /// Time in which these peers let themselves be heard.
+  void pass_with(std::int64_t ms, const std::vector<std::uint64_t>& peers) {
+    for (; ms > 0; ms -= 500) {
+      pass(std::min<std::int64_t>(ms, 500));
+      for (const std::uint64_t peer : peers) {
+        send(peer, [](auto& out) { wire::write_pong(out, 1); });
+      }
     }
   }
 

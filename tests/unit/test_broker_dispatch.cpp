@@ -205,6 +205,34 @@ TEST(BrokerDispatch, TaskThatComesBackWhenNoWorkerIsLeftRunsOnTheNextOneThatJoin
   EXPECT_EQ(world.runs(21), (Seqs{1}));
 }
 
+TEST(BrokerDispatch, WaitingRaisesALowPriorityUntilItsTurnComes) {
+  BrokerOptions broker;
+  broker.priority_ageing_ms = 100;
+  BrokerWorld world(broker);
+  world.worker(20, "w0");
+  world.client(10);
+  wire::ActorOptions actor;
+  actor.max_concurrency = 1;
+  world.create(10, 1, 1, actor);
+  world.started(20);
+  wire::CallOptions low, high;
+  low.priority = 0;
+  high.priority = 5;
+  world.submit(10, 2, 1, high);
+  world.submit(10, 3, 1, low);
+  std::uint64_t seq = 4;
+  // Higher ones keep coming, each before the one before it has ended.
+  for (; world.runs(20).back() != 3 && seq < 100; ++seq) {
+    world.submit(10, seq, 1, high);
+    world.pass(100);
+    world.say(20, wire::Window{1, 0, 1});
+    world.done(20, world.last(20, Type::run).lease);
+  }
+  EXPECT_EQ(world.runs(20).back(), 3u);
+  EXPECT_GE(seq, 8u) << "five levels take five times as long";
+  EXPECT_LE(seq, 13u);
+}
+
 TEST(BrokerDispatch, PausedQueueKeepsItsCalls) {
   OneActor world;
   std::string info;

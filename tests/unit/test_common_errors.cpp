@@ -15,7 +15,7 @@
 namespace callboard {
 namespace {
 
-constexpr int kLast = static_cast<int>(Errc::internal);
+constexpr int kLast = static_cast<int>(Errc::idempotency_conflict);
 
 std::vector<Errc> all_codes() {
   std::vector<Errc> codes;

@@ -1,0 +1,46 @@
+// Delayed calls: accepted now, numbered when they are due.
+//
+// Until then they hold up nobody: they are no part of any lane, and are kept apart in the store.
+// Numbered at accept, a call that is due in an hour would block a serial actor for an hour.
+#include "broker/core/core.hpp"
+#include "broker/core/records.hpp"
+
+#include <algorithm>
+
+namespace callboard::broker {
+
+void Core::hold_back(Call& call, std::int64_t due_wall_ms) {
+  Queue& queue = *call.queue;
+  call.delayed = true;
+  call.more().due_wall_ms = due_wall_ms;
+  call.not_before_us =
+      now_.mono_us + std::max<std::int64_t>(due_wall_ms - now_.wall_ms, 0) * kMicrosPerMilli;
+  ++queue.delayed;
+  at(call.not_before_us, Timer::Kind::delay_over, call);
+}
+
+void Core::store_delayed(const Call& call) {
+  const auto key = open_->key(KeyKind::hash, queue_key(call.queue->name, ":delayed"));
+  open_->set(key, to_string(call.id), delayed_record(call));
+}
+
+void Core::forget_delayed(Call& call) {
+  call.delayed = false;
+  call.not_before_us = 0;
+  --call.queue->delayed;
+  if (!call.durable) return;
+  open_->erase(open_->key(KeyKind::hash, queue_key(call.queue->name, ":delayed")),
+               to_string(call.id));
+}
+
+void Core::delay_over(Call& call) {
+  if (!call.delayed) return;
+  forget_delayed(call);
+  call.since_us = now_.mono_us;
+  line_up_call(call);
+  if (call.follows) return;
+  enter(call);
+  wake(*call.queue);
+}
+
+}  // namespace callboard::broker

@@ -1,0 +1,160 @@
+// Idempotency keys: one execution for calls of one key and payload, whenever they come.
+#include "broker_asker.hpp"
+
+namespace callboard::broker {
+namespace {
+
+using Seqs = std::vector<std::uint64_t>;
+
+wire::CallOptions keyed(std::string key) {
+  wire::CallOptions options;
+  options.idempotency_key = std::move(key);
+  return options;
+}
+
+/// Client 11 beside client 10, with the actor under handle 1.
+struct TwoClients : OneActor {
+  explicit TwoClients(wire::ActorOptions options = {}) : OneActor(std::move(options)) {
+    client(11);
+    wire::Open open;
+    open.handle = 1;
+    open.kind = wire::TargetKind::actor;
+    open.actor = ActorId{SessionId{10}, 1};
+    open.methods = {"add", "get"};
+    say(11, open);
+  }
+};
+
+TEST(BrokerIdempotency, SecondCallOfAKeyEndsAsTheFirstAndNeverRuns) {
+  TwoClients world;
+  world.submit(10, 2, 1, keyed("k"));
+  world.submit(11, 1, 1, keyed("k"));
+  world.submit(10, 3, 1);
+  EXPECT_EQ(world.runs(20), (Seqs{2}));
+  world.done(20, world.last(20, Type::run).lease, "\x07");
+  EXPECT_EQ(world.result(10, 2).text, "\x07");
+  EXPECT_EQ(world.result(11, 1).text, "\x07");
+  EXPECT_EQ(world.runs(20), (Seqs{2, 3})) << "it held up nobody";
+}
+
+TEST(BrokerIdempotency, OutcomeIsKeptAfterTheFirstWasTaken) {
+  TwoClients world;
+  world.submit(10, 2, 1, keyed("k"));
+  world.done(20, world.last(20, Type::run).lease, "\x07");
+  world.taken(10, 2);
+  world.submit(11, 1, 1, keyed("k"));
+  EXPECT_EQ(world.result(11, 1).text, "\x07");
+  EXPECT_EQ(world.runs(20), (Seqs{2}));
+}
+
+TEST(BrokerIdempotency, OutcomeSurvivesARestart) {
+  TwoClients world;
+  world.submit(10, 2, 1, keyed("k"));
+  world.done(20, world.last(20, Type::run).lease, "\x07");
+  world.taken(10, 2);
+  world.restart();
+  wire::Hello hello = world.worker_hello(21, "w0");
+  hello.instance = 20;
+  hello.held_actors = {{ActorId{SessionId{10}, 1}, (std::uint64_t{1} << 32) | 1, world.slot}};
+  world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.say(21, wire::Window{world.slot, 0, 1});
+  world.client(12, 10, true);
+  wire::Open open;
+  open.handle = 1;
+  open.kind = wire::TargetKind::actor;
+  open.actor = ActorId{SessionId{10}, 1};
+  open.methods = {"add"};
+  world.say(12, open);
+  world.submit(12, 3, 1, keyed("k"));
+  EXPECT_EQ(world.result(12, 3).text, "\x07");
+  EXPECT_EQ(world.runs(21), (Seqs{}));
+}
+
+TEST(BrokerIdempotency, OpenKeyIsKnownAfterARestart) {
+  BrokerWorld world;
+  world.worker(20, "w0");
+  world.client(10);
+  world.open_task(10, 1);
+  for (std::uint64_t seq = 1; seq <= 2; ++seq) world.submit(10, seq, 1, keyed("k"));
+  world.restart();
+  world.client(11, 10, true);
+  world.worker(21, "w1");
+  world.pass_with(4000, {11, 21});
+  ASSERT_EQ(world.runs(21), (Seqs{1}));
+  world.done(21, world.last(21, Type::run).lease, "\x05");
+  EXPECT_EQ(world.result(11, 1).text, "\x05");
+  EXPECT_EQ(world.result(11, 2).text, "\x05");
+}
+
+TEST(BrokerIdempotency, SameKeyWithAnotherPayloadIsAnError) {
+  TwoClients world;
+  world.submit(10, 2, 1, keyed("k"), "\x91\x01");
+  world.submit(11, 1, 1, keyed("k"), "\x91\x02");
+  EXPECT_EQ(world.last(11, Type::refused).code, Errc::idempotency_conflict);
+  world.done(20, world.last(20, Type::run).lease);
+  world.say(11, wire::Resume{1});
+  world.submit(11, 2, 1, keyed("k"), "\x91\x02");
+  EXPECT_EQ(world.last(11, Type::refused).seq, 2u) << "after its end as well";
+}
+
+TEST(BrokerIdempotency, KeysOfAnotherQueueAreOtherKeys) {
+  OneActor world({}, 4);
+  world.create(10, 2, 2, {});
+  const std::uint32_t second = world.started(20);
+  EXPECT_NE(second, world.slot);
+  world.submit(10, 3, 1, keyed("k"));
+  world.submit(10, 4, 2, keyed("k"));
+  EXPECT_EQ(world.runs(20), (Seqs{3, 4}));
+}
+
+TEST(BrokerIdempotency, KeyOfACallThatNeverBeganGoesToTheNext) {
+  TwoClients world;
+  world.submit(10, 2, 1);  // keeps the actor busy
+  world.submit(10, 3, 1, keyed("k"));
+  world.submit(11, 1, 1, keyed("k"));
+  world.say(10, wire::Cancel{CallId{SessionId{10}, 3}, false});
+  EXPECT_EQ(world.result(10, 3).code, Errc::cancelled);
+  EXPECT_FALSE(world.has_result(11, 1));
+  world.done(20, world.last(20, Type::run).lease);
+  EXPECT_EQ(world.runs(20), (Seqs{2, 1}));
+  world.done(20, world.last(20, Type::run).lease, "\x09");
+  EXPECT_EQ(world.result(11, 1).text, "\x09");
+}
+
+TEST(BrokerIdempotency, CancelOfAFollowerLeavesTheFirstAlone) {
+  TwoClients world;
+  world.submit(10, 2, 1, keyed("k"));
+  world.submit(11, 1, 1, keyed("k"));
+  world.say(11, wire::Cancel{CallId{SessionId{11}, 1}, false});
+  EXPECT_EQ(world.result(11, 1).code, Errc::cancelled);
+  world.done(20, world.last(20, Type::run).lease, "\x07");
+  EXPECT_EQ(world.result(10, 2).text, "\x07");
+}
+
+TEST(BrokerIdempotency, OutcomeIsForgottenWhenItsTimeIsOver) {
+  BrokerOptions options;
+  options.dedupe_ttl_ms = 1000;
+  BrokerWorld world(options);
+  world.worker(20, "w0");
+  world.client(10);
+  world.open_task(10, 1);
+  world.submit(10, 1, 1, keyed("k"));
+  world.done(20, world.last(20, Type::run).lease);
+  world.pass_with(62'000, {10, 20});  // outcomes of one minute go together
+  world.submit(10, 2, 1, keyed("k"));
+  EXPECT_EQ(world.runs(20), (Seqs{1, 2}));
+}
+
+TEST(BrokerIdempotency, EarlyResultIsNoOption) {
+  TwoClients world;
+  world.auto_commit = false;
+  world.submit(10, 2, 1, keyed("k"));
+  world.commit();
+  world.done(20, world.last(20, Type::run).lease, "\x07");
+  EXPECT_FALSE(world.has_result(10, 2)) << "another call may be told of it: it is recorded first";
+  world.commit();
+  EXPECT_EQ(world.result(10, 2).text, "\x07");
+}
+
+}  // namespace
+}  // namespace callboard::broker
