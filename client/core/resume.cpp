@@ -31,6 +31,7 @@ void Session::on_welcome(Instant now, const wire::Welcome& welcome, bool new_epo
 
 void Session::settle_sent(const wire::Welcome& welcome, bool new_epoch) {
   const std::uint64_t through = std::min(welcome.accepted_through, sent_through_);
+  std::uint64_t first_open = through + 1;  // the first that has come to the broker and may be lost
   std::vector<std::uint64_t> refused = welcome.refused;
   std::sort(refused.begin(), refused.end());
   resends_.clear();
@@ -46,8 +47,16 @@ void Session::settle_sent(const wire::Welcome& welcome, bool new_epoch) {
         seq <= through && !std::binary_search(refused.begin(), refused.end(), seq);
     if (new_epoch && left && is_memory(record)) {
       end_memory_call(seq, record);
+    } else if (accepted && told) {
+      continue;
     } else if (accepted) {
-      if (!told) accept(seq, record);
+      // It is not sent again, nor decided here; the acknowledgement follows once it is stored.
+      if (!left) {
+        ++unacked_calls_;
+        unacked_bytes_ += record.bytes;
+      }
+      record.state = CallState::sent;
+      first_open = std::min(first_open, seq);
     } else if (told) {
       // Another run of the broker, and its store does not have what was acknowledged.
       if (new_epoch) answer(seq, record, Errc::lost, "the store lost it after it was acknowledged");
@@ -60,7 +69,8 @@ void Session::settle_sent(const wire::Welcome& welcome, bool new_epoch) {
       resends_.push_back(seq);
     }
   }
-  accepted_through_ = through;
+  accepted_through_ = first_open - 1;
+  seen_through_ = through;
   limbo_.clear();
   drop_kept();
 }
@@ -106,7 +116,8 @@ void Session::reopen_handles() {
     if (to.held.empty()) tell_parked(number, to, false);
     // Most are opened again with their next call; a creation's answer is waited for.
     const CallRecord* creation = to.creation == 0 ? nullptr : calls_.find(to.creation);
-    if (to.creation != 0 && creation == nullptr) {
+    const bool came = creation != nullptr && creation->state == CallState::sent;
+    if (to.creation != 0 && (creation == nullptr || came)) {
       markers_.push_back({.after = sent_through_, .what = Marker::What::open, .handle = number});
     }
   }
@@ -195,7 +206,7 @@ void Session::on_session_unknown(Instant) {
   taken_.clear();
   taken_count_ = 0;
   taken_due_us_ = kNever;
-  accepted_through_ = sent_through_;
+  accepted_through_ = seen_through_ = sent_through_;
   drop_kept();
 }
 

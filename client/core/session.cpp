@@ -179,7 +179,7 @@ void Session::pump(Instant now, wire::LinkOut& out) {
     if ((record->extra || !to.plain()) && !may_leave(seq, *record, to)) continue;
     write_call(now, seq, *record, out);
     record = calls_.find(seq);
-    if (seq > accepted_through_ || record == nullptr) continue;
+    if (seq > seen_through_ || record == nullptr) continue;
     // The broker had refused or parked it: that it accepts it now is told for this number alone.
     record->state = CallState::resent;
     to.resent_calls.insert(seq);

@@ -249,7 +249,8 @@ class Session final : public wire::LinkMember {
 
   std::uint64_t last_seq_ = 0;         ///< given last
   std::uint64_t sent_through_ = 0;     ///< all numbers up to this one have left, were held or ended
-  std::uint64_t accepted_through_ = 0; ///< told by the broker
+  std::uint64_t accepted_through_ = 0; ///< all up to here are acknowledged, or have their answers
+  std::uint64_t seen_through_ = 0;     ///< all up to here had come to the broker at the welcome
   std::uint64_t unacked_calls_ = 0;    ///< sent, and nothing is known of them
   std::size_t unacked_bytes_ = 0;
   std::uint64_t unsettled_ = 0;

@@ -6,6 +6,7 @@ import re
 import subprocess
 import unittest
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = pathlib.Path(os.environ["CALLBOARD_BINARY_DIR"]) / "tests/sim/callboard_sim"
 TIMEOUT_S = 280
 
@@ -36,6 +37,15 @@ class Simulation(unittest.TestCase):
 
     def test_another_seed_gives_another_history(self):
         self.assertEqual(5, len({self.digest_of(seed) for seed in range(1, 6)}))
+
+    def test_every_planted_bug_still_applies(self):
+        patches = sorted((ROOT / "tests/sim/planted").glob("*.patch"))
+        self.assertGreaterEqual(len(patches), 20)
+        for patch in patches:
+            with self.subTest(patch.stem):
+                check = subprocess.run(
+                    ["git", "apply", "--check", patch], cwd=ROOT, capture_output=True, text=True)
+                self.assertEqual(0, check.returncode, check.stderr)
 
     def test_a_bad_argument_is_a_usage_error(self):
         self.assertEqual(2, simulate("--seeds", "9..1").returncode)

@@ -1,6 +1,8 @@
 // At most once, at least once within its budget: which executions there may be.
 #include "tests/sim/checker.hpp"
 
+#include "common/messages.hpp"
+
 namespace callboard::sim {
 
 namespace {
@@ -25,6 +27,10 @@ class AttemptsChecker final : public Checker {
     }
     if (facts->refused_us >= 0) {
       return fail(verdict, "begun, although it was refused: " + describe(spec));
+    }
+    constexpr auto kNotBegun = static_cast<std::uint64_t>(wire::CancelAnswer::cancelled_before_start);
+    if (facts->cancel_answer == kNotBegun) {
+      return fail(verdict, "begun, although a cancel was told that it never will: " + describe(spec));
     }
     if (facts->resolved_us >= 0) {
       return fail(verdict, "begun after its outcome (" +

@@ -1,8 +1,10 @@
-// Calls of one session and lane start in the order in which they were submitted.
+// Calls of one session and lane start in the order in which they were submitted: for the first time
+// in that order over all incarnations, and in each incarnation too, whose state is new.
 #include "tests/sim/checker.hpp"
 
 #include <map>
 #include <tuple>
+#include <utility>
 
 namespace callboard::sim {
 
@@ -30,8 +32,13 @@ class OrderChecker final : public Checker {
     // One at a time: a retried call comes before everything behind it. Otherwise only first starts
     // have an order.
     const bool one_at_a_time = keyed || limit_of(target, spec.group) == 1;
-    if (!one_at_a_time && facts->begins.size() > 1) return;
-    const CallSpec*& last = last_[lane];
+    const bool again = facts->begins.size() > 1;
+    if (!again) check(spec, last_[lane], verdict);
+    // What a lost worker had done is done again by its successor, whatever came after it there.
+    if (!again || one_at_a_time) check(spec, last_here_[{lane, record.incarnation}], verdict);
+  }
+
+  void check(const CallSpec& spec, const CallSpec*& last, Verdict& verdict) {
     if (last != nullptr && spec.index < last->index) {
       return fail(verdict,
                   describe(spec) + " began after " + describe(*last) + " of the same lane");
@@ -48,6 +55,7 @@ class OrderChecker final : public Checker {
   }
 
   std::map<LaneKey, const CallSpec*> last_;
+  std::map<std::pair<LaneKey, std::uint64_t>, const CallSpec*> last_here_;  ///< by incarnation
 };
 
 }  // namespace
