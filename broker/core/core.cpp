@@ -30,6 +30,7 @@ void Core::step(Instant now, const Event& event, Effects& effects) {
   CALLBOARD_CHECK(now.mono_us >= now_.mono_us);
   now_ = now;
   effects_ = &effects;
+  run_timers();  // first: what the event lets go may be past its deadline
   std::visit(Overloaded{
                  [&](const FrameArrived& e) { on_frame(e.peer, e.frame); },
                  [&](const PeerLost& e) {
@@ -46,6 +47,10 @@ void Core::step(Instant now, const Event& event, Effects& effects) {
                    store_problem_.clear();
                  },
                  [&](const StoreFull& e) { store_full_ = e.full; },
+                 [&](const Resumed&) {
+                   for (Peer* peer : peers_by_age_) peer->heard_us = now_.mono_us;
+                   for (auto& [name, worker] : workers_) worker->heard_us = now_.mono_us;
+                 },
                  [&](const Tick&) {},
              },
              event);

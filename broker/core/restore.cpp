@@ -332,6 +332,11 @@ void Core::resume_call(Call* call) {
   if (call->idempotent && !lead_key(*call)) return;
   if (call->orphan) {
     call->state = CallState::leased;
+    if (call->keyed) {  // the others of its key wait for it, as they did when it was sent
+      KeyState& key = call->queue->keys[call->extra->options.key];
+      key.waiting.push_front(call);
+      key.busy = true;
+    }
     orphans_.push_back(CallSlab::ref(*call));
     return;
   }

@@ -54,6 +54,10 @@ void Core::on_done(Worker& worker, const wire::Done& message) {
       retry(call, backoff_ms(call, extra.errors));
     } else if (message.status == Errc::expired && call.attempts > 1) {
       end_with(call, Errc::deadline_exceeded, "its deadline passed between two attempts");
+    } else if (message.status == Errc::cancelled && call.deadline_wall_ms != 0 &&
+               call.deadline_wall_ms <= now_.wall_ms && call.extra && call.extra->cancels.empty()) {
+      // An earlier broker run asked it to stop, because its time was over.
+      end_with(call, Errc::deadline_exceeded, "its deadline passed while it ran");
     } else {
       if (wanted && call.max_retries != 0) {
         bury(call, message.status, error.type + ": " + error.message, nullptr);

@@ -139,6 +139,7 @@ void ClientProcess::open_targets() {
     what.name = target.name;
     uses_[index].handle = session_.open(what, kMethods);
   }
+  opened_ = true;
   for (const auto& [index, use] : uses_) target_of_handle_[use.handle] = index;
   turn_soon();
   burst();

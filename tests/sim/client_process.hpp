@@ -35,7 +35,7 @@ class ClientProcess final : public LinkProcess, private client::SessionSink {
   /// No more calls; what is open is waited for.
   void stop_calling() { calling_ = false; }
   /// All its calls have their answers.
-  bool quiet() const { return open_ == 0 && calls_left_to_make() == 0; }
+  bool quiet() const { return opened_ && open_ == 0 && calls_left_to_make() == 0; }
   /// Kills the named actors that it uses.
   void kill_named();
   void leave();
@@ -106,6 +106,7 @@ class ClientProcess final : public LinkProcess, private client::SessionSink {
   std::size_t open_ = 0;                                     ///< calls without an answer
   bool calling_ = true;
   bool left_ = false;
+  bool opened_ = false;                                      ///< its targets
 };
 
 }  // namespace callboard::sim

@@ -27,6 +27,9 @@ class Simulation(unittest.TestCase):
     def test_network_and_store_faults_break_no_promise_and_all_of_them_fire(self):
         self.check("--seeds", "1..300", "--faults", "network,store", "--require-coverage")
 
+    def test_a_thousand_worlds_with_all_faults_keep_every_promise_and_all_of_them_fire(self):
+        self.check("--seeds", "1..1000", "--faults", "all", "--require-coverage")
+
     def digest_of(self, seed):
         output = simulate("--seed", str(seed), "-v").stdout
         return re.search(r"digest ([0-9a-f]{16})", output).group(1)

@@ -19,7 +19,21 @@ TEST_F(ClientResume, OnlyWhatTheWelcomeDoesNotClaimIsSentAgain) {
   reconnect(2);
   EXPECT_THAT(submitted(), ElementsAre(3, 4));
   EXPECT_EQ(sent_[0].type, Type::open) << "handles belong to a connection";
+  EXPECT_EQ(told_.settled, 0u) << "the broker has them, but has not acknowledged them";
+  accepted(2);
+  tick();
   EXPECT_EQ(told_.settled, 2u);
+}
+
+TEST_F(ClientResume, WhatWasNotAcknowledgedIsSentAgainToABrokerThatDoesNotHaveIt) {
+  welcome();
+  const std::uint32_t handle = open_known("hits");
+  for (Token token = 1; token <= 2; ++token) call(handle, token);
+  tick();
+  reconnect(2);  // it has them, but their accepts are not committed ...
+  reconnect(0, {}, true);  // ... when it dies, and its successor does not know them
+  EXPECT_THAT(submitted(), ElementsAre(1, 2));
+  EXPECT_THAT(told_.answers, IsEmpty());
 }
 
 TEST_F(ClientResume, HelloSaysThatTheSessionGoesOn) {

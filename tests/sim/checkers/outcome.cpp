@@ -68,7 +68,7 @@ class OutcomeChecker final : public Checker {
         if (spec.max_retries != 0 && !spent(facts, ledger)) return "it may be run again";
         return trouble ? std::string() : "nothing was lost";
       case Errc::lost:
-        if (spec.durable) return "it is durable";
+        if (spec.durable && facts.accepted_us >= 0) return "it is durable";
         return ledger.broker_deaths() > 0 ? std::string() : "no broker died";
       case Errc::unknown_actor:
       case Errc::stopping:
@@ -87,6 +87,8 @@ class OutcomeChecker final : public Checker {
   /// attempt may be on record and never have left, when the broker died between the two.
   static bool spent(const CallFacts& facts, const Ledger& ledger) {
     if (ledger.session_refused(facts.spec->client)) return true;
+    // Nothing was promised for it yet, and whether its queue is durable was not known.
+    if (facts.accepted_us < 0 && ledger.broker_deaths() > 0) return true;
     return facts.spec->max_retries > 0 &&
            facts.attempts_sent + ledger.broker_deaths() >
                static_cast<std::uint64_t>(facts.spec->max_retries);
@@ -108,6 +110,7 @@ class OutcomeChecker final : public Checker {
     for (const CallSpec* other : spec.takes) {
       const CallFacts& facts = const_cast<Ledger&>(ledger).facts(*other);
       if (facts.refused_us >= 0) return {};
+      if (!other->durable && ledger.broker_deaths() > 0) return {};  // its result was in memory
       if (facts.resolved_us >= 0 && facts.code != Errc::ok) return {};
       if (facts.resolved_us >= 0) continue;
       // Its failure may not have reached its own client yet; it must not have succeeded.
