@@ -81,6 +81,15 @@ def tail(text, first=False):
     return "\n".join(lines[:TAIL_LINES] if first else lines[-TAIL_LINES:])
 
 
+def shorten(text):
+    """The head and the end of a long text; all of it is in the report or the log."""
+    lines = text.rstrip().splitlines()
+    if len(lines) <= TAIL_LINES:
+        return lines
+    head, end = lines[:TAIL_LINES // 4], lines[-TAIL_LINES * 3 // 4:]
+    return head + [f"... {len(lines) - len(head) - len(end)} lines, in test-results/"] + end
+
+
 def read_report(path):
     """A program that died while it wrote leaves half a report; that is no report."""
     try:
@@ -97,7 +106,7 @@ def main(arguments):
         print(f"SKIPPED {name}: {reason.strip()}")
     for name, text in summary.failures:
         print(f"FAILED {name}")
-        print("\n".join("    " + line for line in text.splitlines()))
+        print("\n".join("    " + line for line in shorten(text)))
     if summary.passed == 0 and not summary.failures:
         summary.failures.append(("tests", "nothing passed"))
         print("FAILED no test was run")

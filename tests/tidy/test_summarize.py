@@ -41,6 +41,13 @@ class Verdict(unittest.TestCase):
             status = summarize.main([str(self.build)])
         return output.getvalue().splitlines()[-1], status
 
+    def test_long_failures_are_shown_with_their_head_and_their_end(self):
+        lines = [f"line {number}" for number in range(1000)]
+        shown = summarize.shorten("\n".join(lines))
+        self.assertEqual((shown[0], shown[-1]), ("line 0", "line 999"))
+        self.assertEqual(len(shown), summarize.TAIL_LINES + 1)
+        self.assertEqual(summarize.shorten("one\ntwo"), ["one", "two"])
+
     def test_cases_of_all_programs_are_added_up(self):
         self.program("a", cases=[case("X"), case("Y")])
         self.program("b", cases=[case("Z")])
