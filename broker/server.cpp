@@ -5,6 +5,7 @@
 #include "common/check.hpp"
 #include "common/clock.hpp"
 #include "common/log.hpp"
+#include "common/messages.hpp"
 
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -89,7 +90,11 @@ class BrokerServer::Loop : private StoreReader {
   void wait(long wait_ms);
   long wait_ms() const;
   void step(const Event& event) { broker_->step(now_, event, effects_); }
-  bool wants_frames() const { return serving_ && !broker_->congested(); }
+  bool wants_frames() const {
+    return store_->standing_by() || (serving_ && !suspended_ && !broker_->congested());
+  }
+  void refuse_hello(PeerId peer, const wire::FrameView& frame);
+  void watch_lease();
   std::size_t take_frames();
   void take_news();
   void begin_serving();
@@ -109,14 +114,15 @@ class BrokerServer::Loop : private StoreReader {
   int stop_fd_;
   bool stopping_ = false;
   std::string failure_;
-  std::string store_url_;            ///< for people
+  std::string store_url_;  ///< for people
   Instant now_;
   std::optional<Router> router_;
   std::optional<RedisStore> store_;
-  bool store_ready_ = false;         ///< its fd can be read or written
-  std::unique_ptr<Broker> broker_;   ///< from the first reading of the store on
-  bool loaded_ = false;              ///< the store was read whole
-  bool serving_ = false;             ///< frames are taken
+  bool store_ready_ = false;        ///< its fd can be read or written
+  std::unique_ptr<Broker> broker_;  ///< from the first reading of the store on
+  bool loaded_ = false;             ///< the store was read whole
+  bool serving_ = false;            ///< frames are taken
+  bool suspended_ = false;          ///< Redis has not confirmed for too long that the shard is ours
   Effects effects_;
   std::vector<PeerId> lost_;
 };
@@ -141,6 +147,7 @@ bool BrokerServer::Loop::open() {
   store_url_ = url->text();
   store.shard = options_.broker.shard;
   store.broker_name = options_.broker.name;
+  store.standby = options_.standby;
   store_.emplace(store, static_cast<StoreReader&>(*this));
   now_ = clock_now();
   store_->tick(now_);
@@ -150,7 +157,7 @@ bool BrokerServer::Loop::open() {
 
 long BrokerServer::Loop::wait_ms() const {
   std::int64_t due = store_->next_deadline_us();
-  if (serving_) due = std::min(due, broker_->next_deadline_us());
+  if (serving_ && !suspended_) due = std::min(due, broker_->next_deadline_us());
   if (due == kNever) return -1;
   const std::int64_t left_us = due - clock_now().mono_us;
   if (left_us <= 0) return 0;
@@ -176,8 +183,9 @@ void BrokerServer::Loop::turn(long wait_ms) {
   store_->tick(now_);
   take_news();
   if (!failure_.empty()) return;
+  watch_lease();
   take_frames();
-  if (!serving_) return;
+  if (!serving_ || suspended_) return flush();
   if (now_.mono_us >= broker_->next_deadline_us()) step(Tick{});
   write_batch();
   flush();
@@ -188,6 +196,7 @@ std::size_t BrokerServer::Loop::take_frames() {
     if (serving_) step(PeerLost{peer});
   };
   const auto on_frame = [this](PeerId peer, const wire::FrameView& frame) {
+    if (!serving_) return refuse_hello(peer, frame);
     step(FrameArrived{peer, frame});
   };
   if (!wants_frames()) return router_->receive(0, on_frame, on_lost);
@@ -199,6 +208,36 @@ std::size_t BrokerServer::Loop::take_frames() {
     if (now < kFramesAtOnce) break;
   }
   return taken;
+}
+
+/// While it stands by: whoever asks is sent on to the next address.
+void BrokerServer::Loop::refuse_hello(PeerId peer, const wire::FrameView& frame) {
+  wire::FrameReader in(frame);
+  std::uint64_t version = 0;
+  std::uint64_t epoch = 0;
+  std::uint64_t type = 0;
+  std::uint32_t fields = 0;
+  wire::Hello hello;
+  if (!in.header(version, epoch) || !in.message(type, fields) ||
+      static_cast<wire::Type>(type) != wire::Type::hello || !read(in, fields, hello)) {
+    return;
+  }
+  // A frame of an older run than it has seen would not be believed.
+  wire::FrameWriter out(effects_.frame_for(peer), hello.epoch_seen);
+  wire::write(out, wire::Goodbye{Errc::stopping, "this broker stands by; another one serves"});
+}
+
+/// A broker that may have been replaced without knowing stops everything until Redis says that it
+/// was not. Peers find it silent and look for the other one.
+void BrokerServer::Loop::watch_lease() {
+  if (!serving_) return;
+  const bool was = std::exchange(suspended_, !store_->confirmed(now_));
+  if (suspended_ && !was) {
+    log::warning("Redis does not confirm that the shard is ours: nothing is done until it does");
+  } else if (!suspended_ && was) {
+    log::info("the shard is ours still: going on");
+    step(Resumed{});
+  }
 }
 
 void BrokerServer::Loop::take_news() {
@@ -255,6 +294,7 @@ void BrokerServer::Loop::flush() {
     if (!effects_.fatal.empty()) fail(effects_.fatal);
     effects_.clear();
     if (lost_.empty()) return;
+    if (!serving_) return;
     for (PeerId peer : lost_) step(PeerLost{peer});
   }
 }
@@ -280,6 +320,7 @@ void BrokerServer::Loop::finish() {
     store_->tick(now_);
     take_news();
   }
+  if (failure_.empty() && options_.standby && store_->idle()) store_->leave(now_);
   flush();
 }
 

@@ -27,6 +27,9 @@ struct BrokerServerOptions {
   std::vector<std::string> advertise;
   std::string event_endpoint;  ///< of the PUB socket; empty: none
   std::string redis_url = "redis://127.0.0.1:6379";
+  /// Other brokers share the shard: this one stands by while another serves, and stops when Redis
+  /// does not confirm in time that the shard is still its own. All of them must be started so.
+  bool standby = false;
   /// Name, shard, limits. Epoch, timeline, commit number and endpoints come from elsewhere.
   BrokerOptions broker;
   /// Called once, in the thread of run(), when frames are taken from then on.

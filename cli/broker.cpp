@@ -29,6 +29,7 @@ int run_with(const config::BrokerSettings& settings) {
   options.advertise = settings.advertise;
   options.event_endpoint = settings.events;
   options.redis_url = settings.redis;
+  options.standby = settings.standby;
   options.broker.name = settings.name;
   options.broker.shard = static_cast<std::uint32_t>(settings.shard);
   options.broker.lease_ms = settings.lease_ms;

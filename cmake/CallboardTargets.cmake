@@ -60,14 +60,16 @@ function(_callboard_test_properties name)
     set(arg_TIMEOUT 120)
   endif()
   set(suppressions "${PROJECT_SOURCE_DIR}/tests/sanitizers")
-  # Reports go to files, so that a process which a test started cannot be accused unheard.
+  # Reports go to files, so that a process which a test started cannot be accused unheard. Deadly
+  # signals are left to those whom they hit: some tests crash on purpose, the others fail of them.
+  set(signals "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0")
   set(reports "${CMAKE_BINARY_DIR}/sanitizer-reports/${name}")
   set(environment ${arg_ENVIRONMENT}
       "GTEST_OUTPUT=json:${CALLBOARD_TEST_RESULTS}/${name}.json"
-      "ASAN_OPTIONS=detect_stack_use_after_return=1:log_path=${reports}.asan"
+      "ASAN_OPTIONS=${signals}:detect_stack_use_after_return=1:log_path=${reports}.asan"
       "UBSAN_OPTIONS=print_stacktrace=1:log_path=${reports}.ubsan"
       "LSAN_OPTIONS=suppressions=${suppressions}/lsan.supp:print_suppressions=0"
-      "TSAN_OPTIONS=suppressions=${suppressions}/tsan.supp:log_path=${reports}.tsan")
+      "TSAN_OPTIONS=${signals}:suppressions=${suppressions}/tsan.supp:log_path=${reports}.tsan")
   set_tests_properties(${name} PROPERTIES
     TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" ENVIRONMENT "${environment}")
   if(arg_SERIAL)

@@ -26,6 +26,7 @@ struct BrokerSettings {
   std::string events = "tcp://127.0.0.1:7701";
   std::string redis = "redis://127.0.0.1:6379";
   std::int64_t shard = 0;
+  bool standby = false;
   std::int64_t lease_ms = limits::kLeaseMs;
   std::int64_t worker_lease_ms = limits::kWorkerLeaseMs;
   std::int64_t heartbeat_ms = limits::kHeartbeatMs;

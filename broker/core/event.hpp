@@ -38,6 +38,8 @@ struct StoreDown {
 /// Redis is back, the fate of the batch in flight is known (and told by Committed if it was
 /// applied; otherwise the store wrote it again).
 struct StoreUp {};
+/// Nothing was heard or done for a while, through no fault of the peers.
+struct Resumed {};
 /// Redis has less than its reserve of memory left (or has it again).
 struct StoreFull {
   bool full = false;
@@ -45,7 +47,8 @@ struct StoreFull {
 /// Time passed.
 struct Tick {};
 
-using Event = std::variant<FrameArrived, PeerLost, Committed, StoreDown, StoreUp, StoreFull, Tick>;
+using Event =
+    std::variant<FrameArrived, PeerLost, Committed, StoreDown, StoreUp, StoreFull, Resumed, Tick>;
 
 /// One thing for the PUB socket: topic and an encoded map.
 struct Announcement {

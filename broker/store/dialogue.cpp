@@ -17,6 +17,12 @@ constexpr int kRefusalsMax = 3;
 /// hiredis moves what is left of its buffer after each kilobyte of replies, so it gets little.
 constexpr std::size_t kFeedBytes = 16 * 1024;
 
+// KEYS: fence, meta. A sign of life for those who stand by, also when Redis is full.
+constexpr std::string_view kBeatScript = R"lua(#!lua flags=allow-oom
+redis.call('HINCRBY', KEYS[2], 'beat', 1)
+return redis.call('GET', KEYS[1])
+)lua";
+
 /// Errors that pass by themselves, or when somebody repairs Redis.
 bool is_passing(std::string_view error_word) {
   static constexpr std::array<std::string_view, 13> kPassing = {
@@ -111,12 +117,21 @@ void StoreDialogue::on_reply(Instant now, Asked what, const Reply& reply) {
     case Asked::name:
     case Asked::info:
     case Asked::config:
-    case Asked::script: return on_greeting(now, what, reply);
-    case Asked::fence: return on_fence(now, reply);
-    case Asked::scan: return on_scan(now, reply);
-    case Asked::commit: return on_commit(now, reply);
+    case Asked::script:
+      return on_greeting(now, what, reply);
+    case Asked::watch:
+      return on_watch(now, reply);
+    case Asked::fence:
+      return on_fence(now, reply);
+    case Asked::leave:
+      return;
+    case Asked::scan:
+      return on_scan(now, reply);
+    case Asked::commit:
+      return on_commit(now, reply);
     case Asked::probe_fence:
-    case Asked::probe_memory: return on_probe(now, what, reply);
+    case Asked::probe_memory:
+      return on_probe(now, what, reply);
   }
 }
 
@@ -139,11 +154,76 @@ void StoreDialogue::check_server(Instant now) {
   // While the broker runs, a server that must not be used is like one that is away: what is in the
   // broker's memory stays, nothing is acknowledged, and work goes on when it was repaired.
   if (!problem.empty()) return rest(now, problem);
-  take_fence();
+  if (options_.standby && !loaded_) return stand_by(now);
+  take_fence(now);
 }
 
-void StoreDialogue::take_fence() {
+// --- standing by ---------------------------------------------------------------------------------
+
+void StoreDialogue::stand_by(Instant now) {
+  phase_ = Phase::standing_by;
+  watched_us_ = quiet_us_ = 0;
+  seen_.clear();
+  watch_owner(now);
+}
+
+void StoreDialogue::watch_owner(Instant now) {
+  next_watch_us_ = now.mono_us + options_.standby_poll_ms * kMicrosPerMilli;
+  if (!asked_.empty()) return;  // Redis is slow; one question is enough
+  progress_us_ = now.mono_us;
+  RespWriter out(output_);
+  out.command({"GET", fence_.key()});
+  ask(Asked::watch);
+  out.command({"HMGET", prefix_ + "meta", "beat", "commit_no", "left", "broker"});
+  ask(Asked::watch);
+}
+
+void StoreDialogue::on_watch(Instant now, const Reply& reply) {
+  if (reply.is_error()) return rest(now, "Redis says: " + std::string(reply.text()));
+  if (reply.size() == 0) {  // the first of the two answers: the fence
+    fence_seen_ = reply.is_nil() ? std::string() : std::string(reply.text());
+    return;
+  }
+  const std::string sign =
+      fence_seen_ + " " + std::string(reply[0].text()) + " " + std::string(reply[1].text());
+  const bool left = !fence_seen_.empty() && reply[2].text() == fence_seen_;
+  if (fence_seen_.empty() || left) return take_fence(now);
+  if (watched_us_ == 0) {
+    say(0, "standing by: " + std::string(reply[3].text()) + " serves shard " +
+               std::to_string(options_.shard));
+  }
+  if (watched_us_ == 0 || sign != seen_) {
+    seen_ = sign;
+    quiet_us_ = 0;
+  } else {
+    // Only time in which Redis answered counts: while it stalls, its owner cannot be heard either.
+    quiet_us_ +=
+        std::min(now.mono_us - watched_us_, 2 * options_.standby_poll_ms * kMicrosPerMilli);
+  }
+  watched_us_ = now.mono_us;
+  if (quiet_us_ < options_.takeover_ms * kMicrosPerMilli) return;
+  say(1, std::string(reply[3].text()) + " gave no sign of life for " +
+             std::to_string(quiet_us_ / kMicrosPerMilli) + " ms: taking shard " +
+             std::to_string(options_.shard) + " over");
+  take_fence(now);
+}
+
+bool StoreDialogue::confirmed(Instant now) const {
+  return !options_.standby || now.mono_us - confirmed_us_ < options_.lease_ms * kMicrosPerMilli;
+}
+
+void StoreDialogue::leave(Instant now) {
+  CALLBOARD_CHECK(idle());
+  if (asked_.empty()) progress_us_ = now.mono_us;
+  RespWriter(output_).command({"HSET", prefix_ + "meta", "left", fence_.token()});
+  ask(Asked::leave);
+}
+
+// --- fencing -------------------------------------------------------------------------------------
+
+void StoreDialogue::take_fence(Instant now) {
   phase_ = Phase::fencing;
+  probe_asked_us_ = now.mono_us;
   fence_.write_request(output_);
   ask(Asked::fence);
 }
@@ -151,12 +231,16 @@ void StoreDialogue::take_fence() {
 void StoreDialogue::on_fence(Instant now, const Reply& reply) {
   const Fence::Answer answer = fence_.read_answer(reply);
   switch (answer.kind) {
-    case Fence::Answer::Kind::refused: return rest(now, "Redis says: " + answer.text);
+    case Fence::Answer::Kind::refused:
+      return rest(now, "Redis says: " + answer.text);
     case Fence::Answer::Kind::schema:
     case Fence::Answer::Kind::taken:
-    case Fence::Answer::Kind::went_back: return end(answer.text);
-    case Fence::Answer::Kind::owned: break;
+    case Fence::Answer::Kind::went_back:
+      return end(answer.text);
+    case Fence::Answer::Kind::owned:
+      break;
   }
+  confirmed_us_ = probe_asked_us_;
   if (loaded_) return resolve(now, answer.commit_no);
 
   state_.facts = facts_;
@@ -207,6 +291,7 @@ bool StoreDialogue::idle() const {
 void StoreDialogue::commit(Instant now, const StoreBatch& batch, std::uint64_t commit_no) {
   CALLBOARD_CHECK(idle());
   if (asked_.empty()) progress_us_ = now.mono_us;
+  commit_asked_us_ = now.mono_us;
   pipeline_.stage(batch, commit_no);
   script_was_gone_ = false;
   write_commit();
@@ -220,7 +305,9 @@ void StoreDialogue::write_commit() {
 void StoreDialogue::on_commit(Instant now, const Reply& reply) {
   const CommitAnswer answer = pipeline_.on_reply(reply);
   switch (answer.kind) {
-    case CommitAnswer::Kind::committed: return committed();
+    case CommitAnswer::Kind::committed:
+      confirmed_us_ = std::max(confirmed_us_, commit_asked_us_);
+      return committed();
     case CommitAnswer::Kind::no_script:
       if (script_was_gone_) return rest(now, "Redis forgets scripts as soon as they are loaded");
       script_was_gone_ = true;
@@ -228,9 +315,11 @@ void StoreDialogue::on_commit(Instant now, const Reply& reply) {
       ask(Asked::script);
       return write_commit();
     case CommitAnswer::Kind::not_yet:
-    case CommitAnswer::Kind::refused: return on_refused_commit(now, answer.text);
+    case CommitAnswer::Kind::refused:
+      return on_refused_commit(now, answer.text);
     case CommitAnswer::Kind::fenced:
-    case CommitAnswer::Kind::went_back: return end(answer.text);
+    case CommitAnswer::Kind::went_back:
+      return end(answer.text);
   }
 }
 
@@ -252,11 +341,14 @@ void StoreDialogue::committed() {
 void StoreDialogue::resolve(Instant now, std::uint64_t store_commit_no) {
   const CommitAnswer answer = pipeline_.resolve(store_commit_no);
   switch (answer.kind) {
-    case CommitAnswer::Kind::committed: committed(); break;
+    case CommitAnswer::Kind::committed:
+      committed();
+      break;
     case CommitAnswer::Kind::not_yet:
       if (pipeline_.state() == CommitPipeline::State::staged) write_commit();
       break;
-    default: return end(answer.text);
+    default:
+      return end(answer.text);
   }
   become_ready(now);
 }
@@ -268,8 +360,13 @@ void StoreDialogue::probe(Instant now) {
   if (probing_) return;  // Redis is slow; one question is enough
   probing_ = true;
   if (asked_.empty()) progress_us_ = now.mono_us;
+  probe_asked_us_ = now.mono_us;
   RespWriter out(output_);
-  out.command({"GET", fence_.key()});
+  if (options_.standby) {
+    out.command({"EVAL", kBeatScript, "2", fence_.key(), prefix_ + "meta"});
+  } else {
+    out.command({"GET", fence_.key()});
+  }
   ask(Asked::probe_fence);
   if (facts_.memory_max == 0 && now.mono_us < next_memory_us_) return;
   next_memory_us_ = now.mono_us + kNoLimitProbeMs * kMicrosPerMilli;
@@ -288,6 +385,7 @@ void StoreDialogue::on_probe(Instant now, Asked what, const Reply& reply) {
   if (reply.text() != fence_.token()) {
     return end("another broker took over (fence " + std::string(reply.text()) + ")");
   }
+  confirmed_us_ = std::max(confirmed_us_, probe_asked_us_);
   if (pipeline_.state() == CommitPipeline::State::waiting) backoff_ms_ = 0;
 }
 
@@ -310,6 +408,7 @@ void StoreDialogue::tick(Instant now) {
       now.mono_us >= progress_us_ + options_.reply_ms_max * kMicrosPerMilli) {
     return rest(now, "Redis does not answer");
   }
+  if (phase_ == Phase::standing_by && now.mono_us >= next_watch_us_) watch_owner(now);
   if (phase_ == Phase::ready && now.mono_us >= next_probe_us_) probe(now);
 }
 
@@ -319,6 +418,7 @@ std::int64_t StoreDialogue::next_deadline_us() const {
   if (phase_ == Phase::connecting) return progress_us_ + options_.connect_ms_max * kMicrosPerMilli;
   std::int64_t due = kNever;
   if (!asked_.empty()) due = progress_us_ + options_.reply_ms_max * kMicrosPerMilli;
+  if (phase_ == Phase::standing_by) due = std::min(due, next_watch_us_);
   if (phase_ == Phase::ready) due = std::min(due, next_probe_us_);
   return due;
 }

@@ -1,10 +1,12 @@
 // All that a broker and Redis say to each other, through one connection after another.
 //
-//   resting ──> connecting ──> greeting ──> fencing ──> loading ──> ready
-//      ^            │             │            │ (first run     │        │
-//      └────────────┴─────────────┴────────────┴─ only) ────────┴────────┘
+//   resting ──> connecting ──> greeting ──> [standing by] ──> fencing ──> loading ──> ready
+//      ^            │             │               │              │ (first run     │        │
+//      └────────────┴─────────────┴───────────────┴──────────────┴─ only) ────────┴────────┘
 //                        any trouble: rest a little
 //
+//   standing by  of a broker that shares its shard (StoreOptions::standby): wait until whoever owns
+//             it has left, or has given no sign of life for `takeover_ms` in which Redis answered
 //   greeting  log in, look at the server (refusal(), durability()), load the commit script
 //   fencing   replace the fence; only then is anything read
 //   loading   hand every field of the store to the StoreReader
@@ -40,6 +42,12 @@
 
 namespace callboard::broker {
 
+/// A broker that shares its shard stops when Redis has not confirmed it for this long, and those who
+/// stand by take over after the longer time.
+inline constexpr std::int64_t kBrokerLeaseMs = 1500;
+inline constexpr std::int64_t kTakeoverMs = 2000;
+static_assert(kBrokerLeaseMs < kTakeoverMs, "two brokers must not serve one shard");
+
 struct StoreOptions {
   RedisUrl url;
   std::uint32_t shard = 0;
@@ -49,6 +57,12 @@ struct StoreOptions {
   /// forks or its disk is slow, and a new connection would not be answered sooner.
   std::int64_t reply_ms_max = 5000;
   std::int64_t probe_ms = 500;        ///< how often the fence and the memory are looked at
+  /// Others may take the shard over, and have to be waited for: this broker stands by at first, and
+  /// once it serves it gives a sign of life with every probe and must be confirmed().
+  bool standby = false;
+  std::int64_t standby_poll_ms = 250;
+  std::int64_t takeover_ms = kTakeoverMs;
+  std::int64_t lease_ms = kBrokerLeaseMs;  ///< how long a confirmation holds
   std::int64_t backoff_ms_min = 20;
   std::int64_t backoff_ms_max = 500;
 };
@@ -109,20 +123,33 @@ class StoreDialogue {
   void tick(Instant now);
   std::int64_t next_deadline_us() const;  ///< of the steady clock; kNever when there is none
 
+  // --- other brokers of the shard ---------------------------------------------------------------
+  bool standing_by() const { return phase_ == Phase::standing_by; }
+  /// The shard is known to be ours still: Redis said so of a question that was asked less than
+  /// `lease_ms` ago. Always, when the shard is not shared.
+  bool confirmed(Instant now) const;
+  /// Tells those who stand by that they need not wait. REQUIRES: idle()
+  void leave(Instant now);
+
   StoreNews& news() { return news_; }
   const StoreState& state() const { return state_; }
 
  private:
-  enum class Phase : std::uint8_t { ended, resting, connecting, greeting, fencing, loading, ready };
+  enum class Phase : std::uint8_t {
+    ended, resting, connecting, greeting, standing_by, fencing, loading, ready,
+  };
   enum class Asked : std::uint8_t {
-    login, name, info, config, script, fence, scan, commit, probe_fence, probe_memory,
+    login, name, info, config, script, watch, fence, scan, commit, probe_fence, probe_memory, leave,
   };
 
   void ask(Asked what) { asked_.push_back(what); }
   void on_reply(Instant now, Asked what, const Reply& reply);
   void on_greeting(Instant now, Asked what, const Reply& reply);
   void check_server(Instant now);
-  void take_fence();
+  void stand_by(Instant now);
+  void watch_owner(Instant now);
+  void on_watch(Instant now, const Reply& reply);
+  void take_fence(Instant now);
   void on_fence(Instant now, const Reply& reply);
   void on_scan(Instant now, const Reply& reply);
   void go_on_loading(Instant now);
@@ -160,12 +187,20 @@ class StoreDialogue {
   std::int64_t progress_us_ = 0;    ///< when bytes last moved, or something was asked
   std::int64_t next_probe_us_ = 0;
   std::int64_t next_memory_us_ = 0;
+  std::int64_t probe_asked_us_ = 0;
+  std::int64_t commit_asked_us_ = 0;
+  std::int64_t next_watch_us_ = 0;
+  std::int64_t watched_us_ = 0;     ///< when the owner was looked at last; 0: not yet
+  std::int64_t quiet_us_ = 0;       ///< for how long the owner has given no sign of life
+  std::string fence_seen_;
+  std::string seen_;                ///< the owner's last sign of life
   bool probing_ = false;            ///< the fence was asked for
   bool script_was_gone_ = false;    ///< NOSCRIPT came for the commit in flight
 
   // of all connections
   std::optional<StoreLoader> loader_;
   bool loaded_ = false;
+  std::int64_t confirmed_us_ = 0;   ///< the shard was ours when this was
   MemoryWatch memory_;
   std::int64_t next_try_us_ = 0;
   std::int64_t backoff_ms_ = 0;

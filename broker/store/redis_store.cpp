@@ -92,7 +92,7 @@ void RedisStore::on_ready(Instant now) {
     // An address that swallows connections must not keep the others from being tried.
     std::rotate(addresses_.begin(),
                 addresses_.begin() + static_cast<std::ptrdiff_t>(
-                    addresses_.empty() ? 0 : lookups_++ % addresses_.size()),
+                                         addresses_.empty() ? 0 : lookups_++ % addresses_.size()),
                 addresses_.end());
     open_next(now);
   } else if (connecting_) {
@@ -108,6 +108,11 @@ void RedisStore::write(Instant now, const StoreBatch& batch, std::uint64_t commi
   dialogue_.commit(now, batch, commit_no);
   write_some(now);
   close_if_over();
+}
+
+void RedisStore::leave(Instant now) {
+  dialogue_.leave(now);
+  write_some(now);
 }
 
 void RedisStore::open_first(Instant now) {

@@ -206,7 +206,14 @@ class Dying(DevCase):
             self.assertTrue(set(descendants(dev.process.pid)) - before)
 
 
+def instrumented():
+    """Sanitizers need several times the memory."""
+    program = pathlib.Path(BIN).read_bytes()
+    return b"__asan_init" in program or b"__tsan_init" in program
+
+
 class Size(DevCase):
+    @unittest.skipIf(instrumented(), "built with a sanitizer")
     def test_idle_memory_of_all_processes_is_small(self):
         dev = self.start()
         total = 0

@@ -1,0 +1,47 @@
+#include "chaos_app.hpp"
+
+#include <callboard/context.hpp>
+#include <callboard/registry.hpp>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+namespace chaos {
+
+namespace {
+
+/// One write at the end of the file: lines of many processes never mix.
+void append(const std::string& file, const std::string& line) {
+  const int fd = open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0) return;
+  const std::string text = line + "\n";
+  [[maybe_unused]] const auto done = write(fd, text.data(), text.size());
+  close(fd);
+}
+
+std::string run_noted(const std::string& file, std::string word, int ms) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+  const auto context = callboard::this_call();
+  append(file, "X " + word + " " + std::to_string(getpid()) + " " +
+                   std::to_string(context.epoch()) + " " + std::to_string(context.attempt()) + " " +
+                   std::to_string(now_ms));
+  if (ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+  append(file, "Y " + word + " " + std::to_string(getpid()));
+  return word;
+}
+
+}  // namespace
+
+std::string Ledger::note(std::string word, int ms) { return run_noted(file_, std::move(word), ms); }
+
+std::string note_in(std::string file, std::string word, int ms) {
+  return run_noted(file, std::move(word), ms);
+}
+
+}  // namespace chaos
+
+CALLBOARD_LIBRARY(registry) { registry.add<chaos::Ledger>().add<chaos::note_task>(); }
