@@ -99,6 +99,9 @@ void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCal
       call->holder == worker.serial) {
     return;  // its result was told early and is not recorded: the worker keeps it
   }
+  if (call != nullptr && call->orphan && held.attempt < call->attempts) {
+    return forget(worker, no, last_batch() != 0);  // its result was heard: a later one was sent
+  }
   if (call == nullptr || !call->orphan || instance == nullptr) {
     // Unknown, recorded, or given to another since. If its record is still on the way to the
     // store, so is the word to forget.

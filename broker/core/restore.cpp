@@ -422,7 +422,8 @@ void Core::end_recovery() {
     Call* call = ref.get();
     if (call == nullptr || !call->orphan || call->state != CallState::leased) continue;
     call->orphan = false;
-    if (call->extra && call->extra->expire) {
+    // At most once nobody can say that it began; its owner may even have its result.
+    if (call->extra && call->extra->expire && call->max_retries != 0) {
       end_with(*call, Errc::deadline_exceeded, "its deadline passed while its worker was away");
       continue;
     }

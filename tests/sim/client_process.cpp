@@ -341,7 +341,11 @@ void ClientProcess::kill_named() {
     TargetSpec& target = context_.specs.targets[index];
     if (target.name.empty() || target.kind == TargetSpec::Kind::task) continue;
     target.killed = true;
-    session_.kill(next_request_++, use.handle, false);
+    // By name: its own handle may be of a creation that was refused.
+    client::Target what;
+    what.kind = wire::TargetKind::name;
+    what.name = target.name;
+    session_.kill(next_request_++, session_.open(what, {}), false);
   }
   turn_soon();
 }

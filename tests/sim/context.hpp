@@ -58,8 +58,9 @@ struct Context {
   void say(const std::string& who, const std::string& line) {
     if (tracing) trace(who, line);
   }
+  /// Steady clocks begin anywhere; wall clocks are kept in step, within kWallSkewMs.
   ClockOffsets random_clocks() {
-    return {random.between(0, 1'000'000'000), 1'700'000'000'000 + random.between(0, 100'000'000)};
+    return {random.between(0, 1'000'000'000), 1'700'000'000'000 + random.between(0, kWallSkewMs)};
   }
 };
 

@@ -17,6 +17,9 @@
 
 namespace callboard::sim {
 
+/// How far the wall clocks of two hosts are apart.
+inline constexpr std::int64_t kWallSkewMs = 50;
+
 /// How far the clocks of one process are from virtual time.
 struct ClockOffsets {
   std::int64_t mono_us = 0;

@@ -354,6 +354,19 @@ TEST_F(WorkerSessionTest, RevokingACallThatHasEndedIsTooLateAndAnUnknownOneUnkno
   EXPECT_EQ(told.answers[1].answer, wire::CancelAnswer::unknown);
 }
 
+TEST_F(WorkerSessionTest, ACallThatIsRevokedTwiceAtOnceGivesTheSameAnswerTwice) {
+  connect();
+  start_actor(4, 2);
+  ASSERT_TRUE(run(1, 4));
+  turn();
+  ASSERT_TRUE(receive(wire::Revoke{1, true}));
+  ASSERT_TRUE(receive(wire::Revoke{1, true}));
+  const Told told = turn();
+  ASSERT_EQ(told.answers.size(), 2u);
+  EXPECT_EQ(told.answers[0].answer, wire::CancelAnswer::cancelled_before_start);
+  EXPECT_EQ(told.answers[1].answer, wire::CancelAnswer::cancelled_before_start);
+}
+
 TEST_F(WorkerSessionTest, ACallThatIsRevokedBeforeItsRunArrivesNeverBegins) {
   connect();
   start_actor(4, 2);
@@ -364,7 +377,7 @@ TEST_F(WorkerSessionTest, ACallThatIsRevokedBeforeItsRunArrivesNeverBegins) {
   EXPECT_EQ(told.returned, (std::vector<std::uint64_t>{1}));
   ASSERT_TRUE(run(1, 4));
   turn();
-  EXPECT_EQ(session_->calls(), 0u);
+  EXPECT_EQ(session().calls(), 0u);
 }
 
 TEST_F(WorkerSessionTest, AHeldLaneGoesOnOnlyWhenTheBrokerSaysSo) {

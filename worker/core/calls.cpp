@@ -189,10 +189,15 @@ bool WorkerSession::on_revoke(std::uint32_t fields, wire::FrameReader& in, wire:
   wire::CancelAnswer answer = wire::CancelAnswer::unknown;
   if (const auto found = calls_.find(message.lease); found != calls_.end()) {
     answer = wire::CancelAnswer::too_late;
-    if (!found->second.ended) {
+    if (found->second.taken_back) {
+      answer = wire::CancelAnswer::cancelled_before_start;  // asked again: the same answer
+    } else if (!found->second.ended) {
       submit_jobs();
       switch (executors_.revoke(found->second.slot, message.lease, message.running_too)) {
-        case Revoked::returned: answer = wire::CancelAnswer::cancelled_before_start; break;
+        case Revoked::returned:
+          answer = wire::CancelAnswer::cancelled_before_start;
+          found->second.taken_back = true;
+          break;
         case Revoked::stopping: answer = wire::CancelAnswer::stopping; break;
         case Revoked::running:
         case Revoked::unknown: break;

@@ -123,6 +123,7 @@ class WorkerSession final : public wire::LinkMember {
     std::uint8_t group = 0;
     bool ended = false;
     bool held = false;          ///< its lane awaits go_on
+    bool taken_back = false;    ///< a REVOKE found it unbegun; its outcome is on the way
     Errc status = Errc::ok;
     std::uint32_t ticket = 0;
     Payload value;
