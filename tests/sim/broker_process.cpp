@@ -104,7 +104,7 @@ void BrokerProcess::send_commit() {
   const std::int64_t back = store_latency();
   context_.schedule.after(
       store_latency(), [this, &context, back, commit = in_flight_, token = token_,
-                        connection = connection_, life = process_.life()] {
+                        connection = connection_] {
         const auto answer =
             context.store.commit(context.schedule.now(), token, commit->number, commit->batch);
         if (answer == StoreModel::Answer::fenced) {
@@ -116,7 +116,7 @@ void BrokerProcess::send_commit() {
         record.value = commit->number;
         context.note("store", std::move(record));
         note_lengths(context, commit->batch);
-        if (life.expired()) {
+        if (!process_.alive()) {
           context.coverage.hit("store: commit of a dead broker was applied");
           return;
         }

@@ -131,7 +131,9 @@ void Network::disconnect(DealerId id, bool keep_unsent) {
   dealer.connected = false;
   ++dealer.life;
   peers_.erase(dealer.peer);
-  ghosts_[dealer.peer] = schedule_.now() + random_.long_tailed(1, kNoticeUsMax);
+  const std::int64_t notice = random_.chance(0.5) ? random_.long_tailed(1, kNoticeUsMax)
+                                                  : random_.between(1, kNoticeUsMax);
+  ghosts_[dealer.peer] = schedule_.now() + notice;
   // The frames that left last may still have been in ZeroMQ's own pipe: those survive.
   auto& outgoing = dealer.pipes[static_cast<int>(Direction::to_broker)].items;
   const std::size_t lost = random_.below(outgoing.size() + 1);

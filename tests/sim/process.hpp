@@ -38,8 +38,6 @@ class Process {
   ProcessId id() const { return id_; }
   const std::string& name() const { return name_; }
   bool alive() const { return *alive_; }
-  /// Expires with the process.
-  std::weak_ptr<void> life() const { return alive_; }
 
   /// What its clocks say.
   Instant now() const {
