@@ -126,10 +126,10 @@ void Core::store_queue(const Queue& queue) {
 
 void Core::erase_queue(const Queue& queue) {
   open_->erase(open_->key(KeyKind::set, "queues"), queue.name);
+  drop_dead(queue.name);
   // A named queue's counter outlives it: a name that is used again never repeats a number.
   if (queue.name.starts_with('~')) {
     open_->drop(open_->key(KeyKind::hash, queue_key(queue.name, "")));
-    drop_dead(queue.name);
   }
 }
 

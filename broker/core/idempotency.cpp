@@ -106,6 +106,7 @@ void Core::key_ended(Call& call) {
   keyed_bytes_ += name.size() + keyed.value.size();
   key_buckets_[keyed.bucket].push_back(name);
   if (call.durable) {
+    open_->set(open_->key(KeyKind::set, "dedupe"), std::to_string(keyed.bucket), "");
     const auto key = open_->key(KeyKind::hash, bucket_key(keyed.bucket));
     open_->set(key, name, keyed_record(keyed));
     open_->expire(key, (keyed.bucket + 1) * kBucketMs + options_.dedupe_ttl_ms - now_.wall_ms);
@@ -130,6 +131,7 @@ void Core::expire_keys() {
       keyed_bytes_ -= name.size() + found->second.value.size();
       keyed_.erase(found);
     }
+    open_->erase(open_->key(KeyKind::set, "dedupe"), std::to_string(bucket));
     key_buckets_.erase(key_buckets_.begin());
   }
 }

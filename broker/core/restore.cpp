@@ -40,7 +40,10 @@ std::string Core::load(const StoreEntry& entry) {
     restored_.queues.try_emplace(std::string(entry.field));
     return {};
   }
-  if (entry.key == "workers" || entry.key == "meta" || entry.key == "fence") return {};
+  if (entry.key == "workers" || entry.key == "meta" || entry.key == "fence" ||
+      entry.key == "dedupe") {
+    return {};
+  }
   if (entry.key.starts_with("results:")) {
     restored_.results.push_back(
         {std::string(entry.key.substr(8)), std::string(entry.field), std::string(entry.value)});

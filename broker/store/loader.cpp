@@ -21,13 +21,14 @@ struct SingleKey {
   KeyKind kind;
 };
 
-constexpr std::array<SingleKey, 6> kSingleKeys = {{
+constexpr std::array<SingleKey, 7> kSingleKeys = {{
     {"classes", KeyKind::hash},
     {"sessions", KeyKind::hash},
     {"actors", KeyKind::hash},
     {"names", KeyKind::hash},
     {"workers", KeyKind::sorted_set},
     {"queues", KeyKind::set},
+    {"dedupe", KeyKind::set},
 }};
 
 std::string_view scan_verb(KeyKind kind) {
@@ -78,7 +79,9 @@ bool StoreLoader::next_scan(Scan& scan) {
 
 bool StoreLoader::next_of_stage(Scan& scan) {
   const std::size_t index = next_in_stage_;
-  const auto& names = stage_ == Stage::results ? sessions_ : queues_;
+  const auto& names = stage_ == Stage::results ? sessions_
+                      : stage_ == Stage::keyed ? buckets_
+                                               : queues_;
   if (index == (stage_ == Stage::single ? kSingleKeys.size() : names.size())) return false;
   switch (stage_) {
     case Stage::single:
@@ -89,6 +92,9 @@ bool StoreLoader::next_of_stage(Scan& scan) {
     case Stage::results: scan.key = "results:" + names[index]; break;
     case Stage::calls: scan.key = "q:" + names[index] + ":calls"; break;
     case Stage::sent: scan.key = "q:" + names[index] + ":sent"; break;
+    case Stage::delayed: scan.key = "q:" + names[index] + ":delayed"; break;
+    case Stage::dead: scan.key = "q:" + names[index] + ":dead"; break;
+    case Stage::keyed: scan.key = "dedupe:" + names[index]; break;
     case Stage::end: return false;
   }
   ++next_in_stage_;
@@ -126,6 +132,7 @@ std::string StoreLoader::take_page(const Scan& scan, const Reply& page, std::siz
     ++entries_;
     if (scan.key == "queues") queues_.emplace_back(field);
     if (scan.key == "sessions") sessions_.emplace_back(field);
+    if (scan.key == "dedupe") buckets_.emplace_back(field);
     const std::string problem = sink_({scan.key, field, value});
     if (!problem.empty()) {
       return prefix_ + scan.key + ", field " + std::string(field) + ": " + problem;

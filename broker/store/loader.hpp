@@ -37,7 +37,9 @@ class StoreLoader {
   std::uint64_t entries() const { return entries_; }
 
  private:
-  enum class Stage : std::uint8_t { single, queues, results, calls, sent, end };
+  enum class Stage : std::uint8_t {
+    single, queues, results, calls, sent, delayed, dead, keyed, end,
+  };
   struct Scan {
     std::string key;  ///< without the prefix
     KeyKind kind = KeyKind::hash;
@@ -55,6 +57,7 @@ class StoreLoader {
   std::size_t next_in_stage_ = 0;
   std::vector<std::string> queues_;
   std::vector<std::string> sessions_;
+  std::vector<std::string> buckets_;  ///< of idempotency keys
   std::deque<Scan> to_continue_;
   std::deque<Scan> asked_;  ///< oldest first
   std::uint64_t entries_ = 0;

@@ -43,9 +43,10 @@ class Loader : public ::testing::Test {
   StoreLoader loader_{"cb:", [this](const StoreEntry& entry) { return sink(entry); }};
 };
 
-TEST_F(Loader, ReadsSingleKeysThenQueuesThenResultsThenCallsThenWhatWasSent) {
+TEST_F(Loader, ReadsSingleKeysThenWhatTheyName) {
   EXPECT_THAT(ask(), ElementsAre("HSCAN cb:classes 0", "HSCAN cb:sessions 0", "HSCAN cb:actors 0",
-                                 "HSCAN cb:names 0", "ZSCAN cb:workers 0", "SSCAN cb:queues 0"));
+                                 "HSCAN cb:names 0", "ZSCAN cb:workers 0", "SSCAN cb:queues 0",
+                                 "SSCAN cb:dedupe 0"));
   EXPECT_EQ(give(page("0", {})), "");
   EXPECT_EQ(give(page("0", {"00aa", "s"})), "");
   EXPECT_EQ(give(page("0", {})), "");
@@ -53,6 +54,7 @@ TEST_F(Loader, ReadsSingleKeysThenQueuesThenResultsThenCallsThenWhatWasSent) {
   EXPECT_EQ(give(page("0", {"w-0", "1700"})), "");
   EXPECT_THAT(ask(), ElementsAre());  // the queues are not known yet
   EXPECT_EQ(give(page("0", {"a", "b"})), "");
+  EXPECT_EQ(give(page("0", {"5"})), "");
   EXPECT_THAT(ask(), ElementsAre("HSCAN cb:q:a 0", "HSCAN cb:q:b 0"));
   give(page("0", {"next", "3"}));
   give(page("0", {}));
@@ -65,16 +67,25 @@ TEST_F(Loader, ReadsSingleKeysThenQueuesThenResultsThenCallsThenWhatWasSent) {
   give(page("0", {}));
   EXPECT_FALSE(loader_.finished());
   give(page("0", {}));
+  EXPECT_THAT(ask(), ElementsAre("HSCAN cb:q:a:delayed 0", "HSCAN cb:q:b:delayed 0"));
+  give(page("0", {"00", "d"}));
+  give(page("0", {}));
+  EXPECT_THAT(ask(), ElementsAre("HSCAN cb:q:a:dead 0", "HSCAN cb:q:b:dead 0"));
+  give(page("0", {}));
+  give(page("0", {}));
+  EXPECT_THAT(ask(), ElementsAre("HSCAN cb:dedupe:5 0"));
+  give(page("0", {"a\nkey", "k"}));
   EXPECT_THAT(ask(), ElementsAre());
   EXPECT_TRUE(loader_.finished());
   EXPECT_THAT(taken_, ElementsAre("sessions/00aa=s", "workers/w-0=1700", "queues/a=", "queues/b=",
-                                  "q:a/next=3", "results:00aa/7=r", "q:a:calls/1=c1"));
-  EXPECT_EQ(loader_.entries(), 7u);
+                                  "dedupe/5=", "q:a/next=3", "results:00aa/7=r", "q:a:calls/1=c1",
+                                  "q:a:delayed/00=d", "dedupe:5/a\nkey=k"));
+  EXPECT_EQ(loader_.entries(), 10u);
 }
 
 TEST_F(Loader, EmptyStoreIsReadInOneRound) {
   ask();
-  for (int i = 0; i < 6; ++i) EXPECT_EQ(give(page("0", {})), "");
+  for (int i = 0; i < 7; ++i) EXPECT_EQ(give(page("0", {})), "");
   EXPECT_THAT(ask(), ElementsAre());
   EXPECT_TRUE(loader_.finished());
 }
@@ -85,7 +96,7 @@ TEST_F(Loader, FollowsTheCursorToTheEndOfAKey) {
   give(page("0", {}));
   give(page("17", {"1", "a"}));
   EXPECT_THAT(ask(), ElementsAre("HSCAN cb:actors 17"));
-  for (int i = 0; i < 3; ++i) give(page("0", {}));
+  for (int i = 0; i < 4; ++i) give(page("0", {}));
   give(page("0", {"2", "b"}));
   EXPECT_THAT(taken_, ElementsAre("actors/1=a", "actors/2=b"));
 }
@@ -105,6 +116,7 @@ TEST_F(Loader, KeepsABoundedNumberOfQuestionsOpen) {
   Words names;
   for (int i = 0; i < 1000; ++i) names.push_back("q" + std::to_string(i));
   give(page("0", names));
+  give(page("0", {}));
   const std::size_t open = ask().size();
   EXPECT_LE(open, 64u);
   EXPECT_GT(open, 8u);
