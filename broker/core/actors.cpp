@@ -90,6 +90,7 @@ void Core::on_stopped(Worker& worker, const wire::Stopped& message) {
 void Core::instance_lost(Instance& instance, std::string_view why) {
   const std::shared_ptr<Queue> queue = instance.queue;
   const bool was_stopping = instance.state == InstanceState::stopping;
+  const bool was_starting = instance.state == InstanceState::starting;
   detach(instance);
   if (was_stopping || queue->state == QueueState::dead) {
     instance.state = InstanceState::dead;
@@ -101,7 +102,10 @@ void Core::instance_lost(Instance& instance, std::string_view why) {
     instance.state = InstanceState::dead;
     return kill_queue(*queue, Errc::actor_died, queue->name + " died: " + std::string(why));
   }
-  ++instance.restarts;
+  // A replica that never lived has no state to lose: its constructor may be at fault, see
+  // on_started().
+  const bool lived = instance.restarts > 0 || !was_starting;
+  if (lived || queue->kind != QueueKind::deployment) ++instance.restarts;
   instance.incarnation = (options_.epoch << 32) | ++incarnations_;
   instance.state = InstanceState::unplaced;
   instance.since_us = now_.mono_us;

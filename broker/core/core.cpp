@@ -55,6 +55,7 @@ void Core::step(Instant now, const Event& event, Effects& effects) {
              },
              event);
   on_tick();
+  finish_all_closing();
   finish_step();
   effects_ = nullptr;
 }

@@ -130,6 +130,7 @@ class Core {
   void settle_calls(Worker& worker, const wire::Hello& hello);
   void settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCall& held);
   void settle_orphans();
+  void settle_orphan(Call& call);  ///< it is known now what became of it
 
   // --- losses.cpp ------------------------------------------------------------------------------
   void on_child_died(Peer& peer, const wire::ChildDied& message);
@@ -277,6 +278,7 @@ class Core {
   void wake_parked(Queue& queue);
   void close_queue(Queue& queue);
   void finish_closing(Queue& queue);
+  void finish_all_closing();
   void remove_queue_if_gone(Queue& queue);
   void on_kill(Session& session, Peer& peer, const wire::Kill& message);
 
@@ -364,6 +366,7 @@ class Core {
     CallSlab::Ref call;
   };
   std::deque<Unsettled> unsettled_;  ///< told and not taken: recorded when due
+  std::vector<std::shared_ptr<Queue>> closing_;  ///< closing ones of which a call has ended
   std::vector<Call*> ending_;        ///< ended calls whose dependents are to be told
   bool telling_dependents_ = false;
   std::vector<Worker*> confirm_;  ///< workers with leases to forget

@@ -30,6 +30,8 @@ void Core::wake(Queue& queue) {
   if (queue.paused) return;
   // A task that no worker runs now still takes its turn when the next one joins.
   if (queue.instances.empty() && queue.kind != QueueKind::task) return;
+  // Behind calls of which nobody knows yet whether they have begun, order has to wait.
+  if (queue.orphans > 0 && queue.kind != QueueKind::task) return;
   std::size_t i = 0;
   while (i < queue.lanes.size()) {
     const std::size_t first = i;

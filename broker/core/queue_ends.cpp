@@ -119,6 +119,16 @@ void Core::finish_closing(Queue& queue) {
   kill_queue(queue, Errc::actor_died, "its owner let go of it");
 }
 
+/// An owned actor stops when its last call has ended, whatever ended it.
+void Core::finish_all_closing() {
+  std::vector<std::shared_ptr<Queue>> queues;
+  while (!closing_.empty()) {
+    queues.swap(closing_);
+    for (const auto& queue : queues) finish_closing(*queue);
+    queues.clear();
+  }
+}
+
 void Core::remove_queue_if_gone(Queue& queue) {
   if (queue.state != QueueState::dead) return;
   for (const Instance* instance : queue.instances) {

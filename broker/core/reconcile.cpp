@@ -109,13 +109,13 @@ void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCal
     if (ended && call->durable && !call->recorded && !call->taken) record_result(*call);
     if (call != nullptr && call->orphan && call->state == CallState::leased) {
       // It has begun in an incarnation that we have given up since.
-      call->orphan = false;
+      settle_orphan(*call);
       lease_lost(*call, {true, true, false, "its actor was replaced meanwhile", nullptr});
     }
     forget(worker, no, last_batch() != 0);
     return;
   }
-  call->orphan = false;
+  settle_orphan(*call);
   call->lease = no;
   call->instance = instance;
   call->attempts = std::max<std::uint16_t>(call->attempts, 1);
@@ -123,6 +123,12 @@ void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCal
   if (call->group < instance->groups.size()) ++instance->groups[call->group].out;
   ++instance->out;
   ++call->queue->leased;
+}
+
+void Core::settle_orphan(Call& call) {
+  if (!call.orphan) return;
+  call.orphan = false;
+  if (call.queue->orphans > 0) --call.queue->orphans;
 }
 
 /// Orphans of actors that this worker has taken over and does not list were never begun.
@@ -135,7 +141,7 @@ void Core::settle_orphans() {
       return holder->worker != nullptr && holder->state != InstanceState::recovering;
     });
     if (holders.empty() || !all_here) continue;
-    call->orphan = false;
+    settle_orphan(*call);
     put_back(*call);
   }
 }

@@ -341,6 +341,7 @@ void Core::resume_call(Call* call) {
       key.busy = true;
     }
     orphans_.push_back(CallSlab::ref(*call));
+    ++call->queue->orphans;
     return;
   }
   if (call->queue->state == QueueState::dead) {
@@ -413,6 +414,15 @@ void Core::loaded(Instant now, Effects& effects) {
     if (queue->state == QueueState::dead) dead.push_back(queue);
   }
   for (const auto& queue : dead) remove_queue_if_gone(*queue);
+  // Owned by those who left before: their calls finish, then they stop.
+  std::vector<std::shared_ptr<Queue>> left;
+  for (auto& [id, queue] : actors_) {
+    const auto owner = sessions_.find(queue->owner);
+    const bool gone = owner == sessions_.end() || owner->second->gone_wall_ms != 0;
+    if (queue->owner != SessionId{} && gone) left.push_back(queue);
+  }
+  for (const auto& queue : left) close_queue(*queue);
+  finish_all_closing();
   restored_ = Restored();
   effects_ = nullptr;
 }
@@ -424,7 +434,7 @@ void Core::end_recovery() {
   for (const CallSlab::Ref& ref : orphans) {
     Call* call = ref.get();
     if (call == nullptr || !call->orphan || call->state != CallState::leased) continue;
-    call->orphan = false;
+    settle_orphan(*call);
     // At most once nobody can say that it began; its owner may even have its result.
     if (call->extra && call->extra->expire && call->max_retries != 0) {
       end_with(*call, Errc::deadline_exceeded, "its deadline passed while its worker was away");

@@ -35,6 +35,7 @@ void Core::end_call(Call& call, Errc status, const wire::Body& value, bool by_me
   // It may have held up others: whatever the reason for its end, they go on.
   const bool wakes = (call.in_list || call.keyed) && queue.state != QueueState::dead;
   leave_lane(call);
+  settle_orphan(call);
   call.state = CallState::ended;
   call.status = status;
   call.since_us = now_.mono_us;
@@ -81,6 +82,7 @@ void Core::end_call(Call& call, Errc status, const wire::Body& value, bool by_me
   } else {
     drop_if_done(call);
   }
+  if (queue.state == QueueState::closing) closing_.push_back(queues_.at(queue.name));
   if (wakes) wake(queue);
 }
 

@@ -87,19 +87,22 @@ class History:
                                          "its submit")
 
     def judge_order(self):
-        """Calls of one client to one serial actor begin in the order of their submits."""
-        last = {}
+        """Calls of one client to one serial actor begin for the first time in the order of their
+        submits, and all in one life of the actor do. A call whose result died with its worker runs
+        again in the next life, behind calls that only the old one has seen."""
+        first, in_life, seen = {}, {}, set()
         for what, word, _, epoch in self.order:
             if what != "X" or self.kinds.get(word) not in ("once", "again"):
                 continue
             actor, number = word.rsplit(":", 1)
             number = int(number)
-            before = last.get(actor)
-            # A retry begins again at the same place, never behind a later one.
-            if before is not None and number < before:
-                self.problems.append(f"{word} began after number {before} of {actor}")
-            last[actor] = max(number, before or 0)
-            del epoch
+            for last, key in ((first, actor), (in_life, (actor, epoch))):
+                if last is first and word in seen:
+                    continue
+                if number < last.get(key, 0):
+                    self.problems.append(f"{word} began after number {last[key]} of {actor}")
+                last[key] = max(number, last.get(key, 0))
+            seen.add(word)
 
     def judge_overlap(self):
         """A serial actor runs one call at a time in one life; epochs of an actor only rise."""
