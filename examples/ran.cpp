@@ -1,6 +1,7 @@
 #include "examples/ran.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <ctime>
 #include <unistd.h>
@@ -25,7 +26,7 @@ std::vector<std::pair<std::int64_t, int>> turns_of(const std::vector<Ran>& calls
 
 Ran Inside::enter() {
   Ran ran;
-  ran.pid = static_cast<int>(::getpid());
+  ran.process = this_process();
   ran.at_once = ++now_;
   ran.began_us = steady_us();
   return ran;
@@ -35,6 +36,12 @@ Ran Inside::leave(Ran ran) {
   ran.ended_us = steady_us();
   --now_;
   return ran;
+}
+
+std::string this_process() {
+  std::array<char, 256> host{};
+  ::gethostname(host.data(), host.size() - 1);
+  return std::to_string(::getpid()) + "@" + host.data();
 }
 
 std::int64_t steady_us() {
@@ -80,10 +87,10 @@ double overlap_s(const std::vector<Ran>& calls) {
   return static_cast<double>(total) / 1e6;
 }
 
-std::set<int> pids_of(const std::vector<Ran>& calls) {
-  std::set<int> pids;
-  for (const Ran& call : calls) pids.insert(call.pid);
-  return pids;
+std::set<std::string> processes_of(const std::vector<Ran>& calls) {
+  std::set<std::string> processes;
+  for (const Ran& call : calls) processes.insert(call.process);
+  return processes;
 }
 
 }  // namespace demos

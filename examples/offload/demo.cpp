@@ -22,7 +22,7 @@ struct Day {
   double stall_ms = 0;       ///< the longest, as the actor measured it
   double slowest_ms = 0;     ///< to answer a visitor
   int visitors = 0;
-  int office_pid = 0;
+  std::string office;  ///< the process that it is in
   std::vector<Ran> work;
 };
 
@@ -30,7 +30,7 @@ struct Day {
 Day spend(const callboard::Actor<Office>& office, bool send_out) {
   Day day;
   auto stall = office.call<&Office::watch>();
-  day.office_pid = office.call<&Office::ask>().get();
+  day.office = office.call<&Office::ask>().get();
   auto work = send_out ? office.call<&Office::send_out>(kPieces, kCpuMs)
                        : office.call<&Office::do_here>(kPieces, kCpuMs);
   while (!work.wait(10ms)) {
@@ -51,8 +51,8 @@ Day spend(const callboard::Actor<Office>& office, bool send_out) {
 void show_offload(const Stage& stage, Report& report, const OffloadPlan& plan) {
   const auto office = stage.client.actor<Office>();
   const Day day = spend(office, plan.send_out);
-  auto elsewhere = pids_of(day.work);
-  elsewhere.erase(day.office_pid);
+  auto elsewhere = processes_of(day.work);
+  elsewhere.erase(day.office);
 
   report.row("pieces of work done", of(kPieces, kPieces),
              of(static_cast<long long>(day.work.size()), kPieces), day.work.size() == kPieces);

@@ -3,7 +3,6 @@
 #include "examples/nap.hpp"
 
 #include <algorithm>
-#include <unistd.h>
 
 namespace demos {
 
@@ -16,7 +15,7 @@ Ran crunch(int cpu_ms) {
   return inside.leave(ran);
 }
 
-int Office::ask() { return static_cast<int>(::getpid()); }
+std::string Office::ask() { return this_process(); }
 
 callboard::Async<std::vector<Ran>> Office::send_out(int pieces, int cpu_ms) {
   callboard::Client& client = callboard::this_call().client();

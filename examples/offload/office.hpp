@@ -5,6 +5,7 @@
 
 #include <callboard/callboard.hpp>
 
+#include <string>
 #include <vector>
 
 namespace demos {
@@ -16,7 +17,7 @@ inline constexpr callboard::Task<&crunch> crunch_task{"demos.crunch"};
 class Office {
  public:
   /// A visitor's question; the answer is the process that the office is in.
-  int ask();
+  std::string ask();
 
   /// Sends the work out and waits for it; meanwhile the loop is free.
   callboard::Async<std::vector<Ran>> send_out(int pieces, int cpu_ms);

@@ -1,10 +1,8 @@
 #include "examples/replicas/cruncher.hpp"
 
-#include <unistd.h>
-
 namespace demos {
 
-int Cruncher::pid() { return static_cast<int>(::getpid()); }
+std::string Cruncher::process() { return this_process(); }
 
 Ran Cruncher::crunch(int cpu_ms) {
   const Ran ran = inside_.enter();

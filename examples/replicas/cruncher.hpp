@@ -5,18 +5,20 @@
 
 #include <callboard/callboard.hpp>
 
+#include <string>
+
 namespace demos {
 
 class Cruncher {
  public:
   /// The process that this replica lives in.
-  int pid();
+  std::string process();
   /// Computes until it has used so much CPU time.
   Ran crunch(int cpu_ms);
 
   friend consteval auto describe(callboard::Class<Cruncher> c) {
     return c.name("demos.Cruncher")
-        .method<&Cruncher::pid>("pid")
+        .method<&Cruncher::process>("process")
         .method<&Cruncher::crunch>("crunch");
   }
 

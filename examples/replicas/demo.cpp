@@ -16,13 +16,13 @@ constexpr int kCpuMs = 800;       ///< of each
 constexpr double kEnough = 0.25;  ///< of that must overlap, however busy the machine is
 
 /// Who answered, as letters: the first process is A.
-std::string letters(const std::vector<int>& pids) {
-  std::vector<int> known;
+std::string letters(const std::vector<std::string>& processes) {
+  std::vector<std::string> known;
   std::string text;
-  for (const int pid : pids) {
+  for (const auto& process : processes) {
     std::size_t i = 0;
-    while (i < known.size() && known[i] != pid) ++i;
-    if (i == known.size()) known.push_back(pid);
+    while (i < known.size() && known[i] != process) ++i;
+    if (i == known.size()) known.push_back(process);
     text += static_cast<char>('A' + i);
   }
   return text;
@@ -49,11 +49,11 @@ Parallel compute(const callboard::Actor<Cruncher>& crunchers) {
 
 void show_replicas(const Stage& stage, Report& report, const ReplicasPlan& plan) {
   const auto two = stage.client.deployment<Cruncher>({.replicas = plan.replicas});
-  const auto ask = [&two] { return two.call<&Cruncher::pid>().get(); };
+  const auto ask = [&two] { return two.call<&Cruncher::process>().get(); };
   until_answered_by(plan.replicas, ask);
-  std::vector<int> pids;
-  for (int i = 0; i < kAsked; ++i) pids.push_back(ask());
-  const std::string who = letters(pids);
+  std::vector<std::string> answered;
+  for (int i = 0; i < kAsked; ++i) answered.push_back(ask());
+  const std::string who = letters(answered);
   report.row("process ids, call after call", "ABABABABAB", who, who == "ABABABABAB");
 
   const double enough = kEnough * kCpuMs / 1e3;

@@ -47,10 +47,11 @@ void show_sleepers(const Stage& stage, Report& report, const SleepersPlan& plan)
   const auto replicas =
       client.deployment<AsyncSleeper>({.replicas = plan.replicas, .max_concurrency = limit});
   until_answered_by(plan.replicas,
-                    [&replicas] { return replicas.call<&AsyncSleeper::sleep>(0).get().pid; });
+                    [&replicas] { return replicas.call<&AsyncSleeper::sleep>(0).get().process; });
   const auto calls = row(report, "two async replicas", plan.sleep_s, kCalls, replicas);
-  const auto pids = pids_of(calls).size();
-  report.row("  processes that they ran in", "2", std::to_string(pids), pids == 2);
+  const auto processes = processes_of(calls).size();
+  report.row("  processes that they ran in", "2", std::to_string(processes),
+             processes == 2);
   report.row("  most that one replica counted inside", "2 to 4", std::to_string(most_inside(calls)),
              most_inside(calls) >= 2 && most_inside(calls) <= 4);
 }

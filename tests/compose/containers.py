@@ -34,6 +34,12 @@ def run(*command, timeout=PATIENCE_S, check=True, **options):
     return done.stdout.rstrip("\n")
 
 
+def logs(container):
+    """What it wrote, to standard output and error."""
+    return subprocess.run(["podman", "logs", container], stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.STDOUT, timeout=PATIENCE_S, check=False).stdout
+
+
 def eventually(condition, seconds=PATIENCE_S):
     until = time.monotonic() + seconds
     while not condition():

@@ -10,7 +10,8 @@ import containers
 from containers import COMPOSE, Project, eventually, run
 
 FROM_SOURCES = os.environ.get("CALLBOARD_CONTAINERS") == "1"
-QUICK_DEMOS = ("replicas", "flags", "order", "depth")  # whose way leads between containers
+# Those whose way leads between containers.
+QUICK_DEMOS = ("replicas", "sleepers", "flags", "order", "depth")
 BACKLOG = 100
 KEPT = 20
 GRIND_MS = 300
@@ -27,7 +28,8 @@ class Compose(unittest.TestCase):
         cls.addClassCleanup(cls.end)
         cls.project.compose("up", "-d", "redis", "broker", "worker")
         if not eventually(lambda: cls.workers() == 2):
-            raise AssertionError("no workers came up: " + cls.project.compose("logs"))
+            raise AssertionError("no workers came up: " + "".join(
+                map(containers.logs, cls.project.containers(everything=True))))
 
     @classmethod
     def end(cls):
@@ -83,7 +85,7 @@ class Compose(unittest.TestCase):
         self.project.compose("up", "-d", "demo")
         demo = self.project.containers("demo", everything=True)[0]
         status = run("podman", "wait", demo, timeout=600)
-        text = run("podman", "logs", demo)
+        text = containers.logs(demo)
         self.assertEqual(status, "0", text)
         return text
 
@@ -117,11 +119,13 @@ class Compose(unittest.TestCase):
         self.create_mill("kept", 2)
         self.submit_many("kept", KEPT)
         time.sleep(2)  # appendfsync everysec
+        workers = self.workers()
         for service in ("broker", "redis"):
             container = self.project.containers(service)[0]
             run("podman", "kill", "--signal", "KILL", container)
             run("podman", "start", container)
-        self.assertTrue(eventually(lambda: self.workers() >= 2))
+        # The names' server may be slow to learn where a container went, so all get their time.
+        self.assertTrue(eventually(lambda: self.workers() == workers, 180), self.workers())
         self.assertEqual(self.depth("kept"), KEPT)
         self.callboard("queue", "resume", "kept")
         self.check_ended("kept", KEPT)

@@ -144,11 +144,12 @@ TEST(LedgerCheck, EntriesThatStandElsewhereAreMisplaced) {
 }
 
 TEST(RanCheck, CallsThatOnlyTouchAreNotAtOnce) {
-  const std::vector<Ran> calls = {{1, 0, 1000, 1}, {1, 1000, 2000, 1}, {2, 1500, 2500, 1}};
+  const std::vector<Ran> calls = {
+      {"1@a", 0, 1000, 1}, {"1@a", 1000, 2000, 1}, {"1@b", 1500, 2500, 1}};
   EXPECT_EQ(most_at_once(calls), 2);
   EXPECT_DOUBLE_EQ(overlap_s(calls), 0.0005);
   EXPECT_EQ(most_inside(calls), 1);
-  EXPECT_EQ(pids_of(calls).size(), 2U);
+  EXPECT_EQ(processes_of(calls).size(), 2U);
 }
 
 }  // namespace
