@@ -42,8 +42,8 @@
 
 namespace callboard::broker {
 
-/// A broker that shares its shard stops when Redis has not confirmed it for this long, and those who
-/// stand by take over after the longer time.
+/// A broker that shares its shard stops when Redis has not confirmed it for this long, and those
+/// who stand by take over after the longer time.
 inline constexpr std::int64_t kBrokerLeaseMs = 1500;
 inline constexpr std::int64_t kTakeoverMs = 2000;
 static_assert(kBrokerLeaseMs < kTakeoverMs, "two brokers must not serve one shard");

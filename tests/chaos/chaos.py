@@ -147,7 +147,8 @@ def run(system, arguments):
             process.wait()
         history.read_client(log)
     if not queues_empty(system):
-        history.problems.append("queues are not empty in the end: " + str(system.ask("queue", "ls")))
+        left = system.ask("queue", "ls")
+        history.problems.append(f"queues are not empty in the end: {left}")
     system.stop()
     history.read_executions(system.executions)
     return history, history.judge(), faults

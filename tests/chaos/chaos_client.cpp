@@ -5,7 +5,8 @@
 //                             R WORD CODE VALUE told
 //                             E UNANSWERED      the end: so many futures never became ready
 // Kinds: once (at most once, serial actor), again (at least once, serial actor), task (at least
-// once), keyed (at most once, submitted twice under one idempotency key), later (delayed by 500 ms).
+// once), keyed (at most once, submitted twice under one idempotency key), later (at most once,
+// delayed by 500 ms).
 #include "chaos_app.hpp"
 
 #include <callboard/client.hpp>

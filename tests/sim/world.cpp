@@ -142,7 +142,8 @@ void World::start_worker(std::size_t index) {
   ++seat.lives;
   seat.worker = std::make_unique<WorkerProcess>(
       context_, observer_, seat.name, "supervisor", scenario_.task_slots, scenario_.recorder_slots,
-      [this, index](CallId call) { kill_worker(index, call); }, [this, index] { exit_worker(index); });
+      [this, index](CallId call) { kill_worker(index, call); },
+      [this, index] { exit_worker(index); });
 }
 
 void World::start_broker() {

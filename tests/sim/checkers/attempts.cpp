@@ -28,9 +28,11 @@ class AttemptsChecker final : public Checker {
     if (facts->refused_us >= 0) {
       return fail(verdict, "begun, although it was refused: " + describe(spec));
     }
-    constexpr auto kNotBegun = static_cast<std::uint64_t>(wire::CancelAnswer::cancelled_before_start);
+    constexpr auto kNotBegun =
+        static_cast<std::uint64_t>(wire::CancelAnswer::cancelled_before_start);
     if (facts->cancel_answer == kNotBegun) {
-      return fail(verdict, "begun, although a cancel was told that it never will: " + describe(spec));
+      return fail(verdict,
+                  "begun, although a cancel was told that it never will: " + describe(spec));
     }
     // These two say that nobody knows; all others that it is over.
     const bool open = facts->code == Errc::lost || facts->code == Errc::maybe_executed;

@@ -1,5 +1,5 @@
-// A call is not begun once its worker's clock says that its deadline has passed, and never more than
-// one lease after the deadline that the broker was told.
+// A call is not begun once its worker's clock says that its deadline has passed, and never more
+// than one lease after the deadline that the broker was told.
 #include "tests/sim/checker.hpp"
 #include "tests/sim/process.hpp"
 
