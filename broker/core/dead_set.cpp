@@ -37,6 +37,15 @@ std::string with_header(std::string_view headers, std::string_view name, std::st
   return out;
 }
 
+/// Keeps the oldest in front, in whatever order the store gives them back.
+void add(DeadSet& set, DeadCall dead) {
+  set.bytes += dead.bytes();
+  const auto at = std::upper_bound(
+      set.calls.begin(), set.calls.end(), dead,
+      [](const DeadCall& a, const DeadCall& b) { return a.died_wall_ms < b.died_wall_ms; });
+  set.calls.insert(at, std::move(dead));
+}
+
 }  // namespace
 
 std::string Core::dead_key(std::string_view queue) { return queue_key(queue, ":dead"); }
@@ -89,8 +98,7 @@ void Core::bury(const Call& call, Errc code, std::string_view message,
              " went to the dead set: " + dead.message);
   ++counters_.buried;
   DeadSet& set = dead_[queue.name];
-  set.bytes += dead.bytes();
-  set.calls.push_back(std::move(dead));
+  add(set, std::move(dead));
   trim_dead(queue.name, set);
 }
 
@@ -167,15 +175,12 @@ std::string Core::redrive(const DeadCall& dead, const std::string& queue_name, C
 
 std::string Core::restore_dead(const Restored::StoredCall& stored) {
   DeadCall dead;
-  const CallId id = call_id_from(stored.number);
   if (!read_dead_record(stored.value, dead)) {
     return "a dead call of " + stored.queue + " cannot be read";
   }
-  dead.id = id;
+  dead.id = call_id_from(stored.number);
   dead.durable = true;
-  DeadSet& set = dead_[stored.queue];
-  set.bytes += dead.bytes();
-  set.calls.push_back(std::move(dead));
+  add(dead_[stored.queue], std::move(dead));
   return {};
 }
 

@@ -127,6 +127,26 @@ TEST(BrokerDeadSet, IsBoundedAndTheOldestGoFirst) {
   EXPECT_EQ(asker.all("dead.ls", json::object(), 1).size(), 2u);
 }
 
+TEST(BrokerDeadSet, OldestIsInFrontAfterARestartWhateverTheOrderInTheStore) {
+  TaskWorld world;
+  world.submit(10, 1, 1, attempts(1, true));
+  world.submit(10, 2, 1, attempts(1, true));
+  const std::vector<Told> first = world.all(20, Type::run);
+  ASSERT_EQ(first.size(), 2u);
+  for (const Told& run : {first[1], first[0]}) {  // the second one dies before the first
+    world.fail(20, run.lease, "E");
+    world.pass(100);
+    world.fail(20, world.last(20, Type::run).lease, "E");
+    world.pass(100);
+  }
+  world.restart();  // the store gives them back by their ids
+  Asker asker(world);
+  const json items = asker.get("dead.ls")["items"];
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_EQ(items[0]["call"], to_string(CallId{SessionId{10}, 2}));
+  EXPECT_EQ(items[1]["call"], kFirst);
+}
+
 TEST(BrokerDeadSet, PurgeEmptiesIt) {
   TaskWorld world;
   world.submit(10, 1, 1, attempts(1, true));
