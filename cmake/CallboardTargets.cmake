@@ -81,6 +81,8 @@ function(callboard_test name)
   cmake_parse_arguments(arg "SERIAL" "TIMEOUT" "SOURCES;LIBS;LABELS;ENVIRONMENT" ${ARGN})
   callboard_executable(${name} SOURCES ${arg_SOURCES}
                        LIBS ${arg_LIBS} GTest::gmock_main GTest::gmock)
+  # Tests ask the optimised code; optimising the questions would double the time of the build.
+  target_compile_options(${name} PRIVATE -O0)
   add_test(NAME ${name} COMMAND ${name})
   set(serial "")
   if(arg_SERIAL)

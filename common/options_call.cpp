@@ -9,7 +9,7 @@ namespace callboard::wire {
 
 namespace {
 
-constexpr std::int64_t kNumberMax = std::numeric_limits<std::int32_t>::max();
+constexpr std::int64_t kCountMax = std::numeric_limits<std::int32_t>::max();
 
 // Names every option that is set: entry(key, how to write its value).
 template <class Entry>
@@ -73,7 +73,7 @@ bool read_value(OptionReader& in, std::uint64_t key, CallOptions& o) {
     case Key::kHeaders: return in.headers("headers", o.headers);
     case Key::kRefs: return in.refs("refs", o.refs);
     case Key::kAfter: return in.ids("after", o.after);
-    case Key::kMaxRetries: return in.number("max_retries", -1, kNumberMax, o.max_retries.emplace());
+    case Key::kMaxRetries: return in.number("max_retries", -1, kCountMax, o.max_retries.emplace());
     case Key::kRetryOn: return in.retry_on("retry_on", o.retry_on.emplace());
     case Key::kBackoff: return in.backoff("backoff", o.backoff_ms.emplace());
     case Key::kIdempotencyKey: return in.text("idempotency_key", o.idempotency_key);

@@ -148,13 +148,13 @@ void ZmqDealer::wait(std::int64_t timeout_ms) {
   zmq_poll(items, count, static_cast<long>(timeout_ms));
   if ((items[0].revents & ZMQ_POLLIN) != 0) {
     std::uint64_t ignored = 0;
-    (void)!read(impl_->wake_fd, &ignored, sizeof ignored);
+    (void)!::read(impl_->wake_fd, &ignored, sizeof ignored);
   }
 }
 
 void ZmqDealer::wake() {
   const std::uint64_t one = 1;
-  (void)!write(impl_->wake_fd, &one, sizeof one);
+  (void)!::write(impl_->wake_fd, &one, sizeof one);
 }
 
 }  // namespace callboard::wire

@@ -158,7 +158,7 @@ std::vector<std::string> split(std::string_view text) {
   return items;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') {
@@ -263,10 +263,10 @@ Result<Value> parse(const Setting& setting, std::string_view text) {
 std::string print(const Value& value) {
   if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
   if (const auto* number = std::get_if<std::int64_t>(&value)) return std::to_string(*number);
-  if (const auto* text = std::get_if<std::string>(&value)) return quoted(*text);
+  if (const auto* text = std::get_if<std::string>(&value)) return in_quotes(*text);
   std::string out = "[";
   for (const auto& item : std::get<std::vector<std::string>>(value)) {
-    out += (out.size() > 1 ? ", " : "") + quoted(item);
+    out += (out.size() > 1 ? ", " : "") + in_quotes(item);
   }
   return out + "]";
 }

@@ -17,13 +17,13 @@ constexpr std::array kSignals{SIGSEGV, SIGABRT, SIGFPE, SIGBUS, SIGILL};
 constexpr std::size_t kStackBytes = 64 * 1024;
 
 std::atomic<Recorder*> recorder_in_use{nullptr};
-std::array<struct sigaction, kSignals.size()> before;
+std::array<struct sigaction, kSignals.size()> handlers_before;
 
 void on_crash(int signal, siginfo_t* info, void*) {
   const int saved = errno;
   if (Recorder* recorder = recorder_in_use.load()) recorder->blame(running_slot, signal);
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
-    if (kSignals[i] == signal) ::sigaction(signal, &before[i], nullptr);
+    if (kSignals[i] == signal) ::sigaction(signal, &handlers_before[i], nullptr);
   }
   // A fault happens again when the handler returns; a signal that was sent must be sent again.
   if (info->si_code <= 0) ::raise(signal);
@@ -52,7 +52,7 @@ void install_crash_handler(Recorder& recorder) {
     action.sa_sigaction = &on_crash;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     ::sigemptyset(&action.sa_mask);
-    ::sigaction(kSignals[i], &action, &before[i]);
+    ::sigaction(kSignals[i], &action, &handlers_before[i]);
   }
 }
 

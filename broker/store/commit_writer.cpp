@@ -16,7 +16,7 @@ namespace {
 // be deleted; accepts are refused by the broker before it comes to that. A script that fails midway
 // keeps what it wrote, so commit_no goes last; every change says what a field is to be, not how it
 // differs, so writing the batch again makes it whole.
-constexpr std::string_view kScript = R"lua(#!lua flags=allow-oom
+constexpr std::string_view kCommitScript = R"lua(#!lua flags=allow-oom
 local fence = redis.call('GET', KEYS[1])
 if fence ~= ARGV[1] then return {'FENCED', fence} end
 local at = redis.call('HGET', KEYS[2], 'commit_no')
@@ -130,7 +130,7 @@ class KeyWriter {
 ScriptCommitWriter::ScriptCommitWriter(std::string prefix)
     : prefix_(std::move(prefix)), fence_key_(prefix_ + "fence"), meta_key_(prefix_ + "meta") {}
 
-std::string_view ScriptCommitWriter::script() const { return kScript; }
+std::string_view ScriptCommitWriter::script() const { return kCommitScript; }
 
 void ScriptCommitWriter::write(const StoreBatch& batch, const CommitStamp& stamp,
                                OutBuffer& out) const {

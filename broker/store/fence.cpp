@@ -8,7 +8,7 @@ namespace {
 
 // KEYS: fence, meta. ARGV: token, schema, broker's name, epoch of this run (0: it takes over),
 // the part of the token that all connections of this run share.
-constexpr std::string_view kScript = R"lua(#!lua flags=allow-oom
+constexpr std::string_view kFenceScript = R"lua(#!lua flags=allow-oom
 local schema = redis.call('HGET', KEYS[2], 'schema')
 if schema and schema ~= ARGV[2] then return {'SCHEMA', schema} end
 if ARGV[4] == '0' then
@@ -37,7 +37,7 @@ Fence::Fence(std::string prefix, std::string run_token, std::string broker_name)
 
 void Fence::write_request(OutBuffer& out) {
   token_ = run_token_ + std::to_string(++connections_);
-  RespWriter(out).command({"EVAL", kScript, "2", fence_key_, meta_key_, token_,
+  RespWriter(out).command({"EVAL", kFenceScript, "2", fence_key_, meta_key_, token_,
                            std::to_string(kStoreSchema), broker_name_, std::to_string(epoch_),
                            run_token_});
 }

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kFlags = 20;
-constexpr int kManyAtOnce = 10;  ///< of 20, however busy the machine is
+constexpr int kFetchedAtOnce = 10;  ///< of 20, however busy the machine is
 
 }  // namespace
 
@@ -63,7 +63,7 @@ void row(Report& report, const std::string& what, bool many, const std::vector<f
   }
   const double took = static_cast<double>(steady_us() - begin) / 1e6;
   const int peak = server.take_peak();
-  const bool overlapped = many ? peak >= kManyAtOnce : peak == 1;
+  const bool overlapped = many ? peak >= kFetchedAtOnce : peak == 1;
   report.row(what, many ? "20 right, >= 10 at once" : "20 right, 1 at once",
              std::to_string(equal) + " right, " + std::to_string(peak) + " at once, " +
                  seconds(took),

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kAsked = 10;        ///< calls, one after the other
 constexpr int kComputed = 2;      ///< calls, both at once
-constexpr int kCpuMs = 800;       ///< of each
+constexpr int kCrunchMs = 800;       ///< of each
 constexpr double kEnough = 0.25;  ///< of that must overlap, however busy the machine is
 
 /// Who answered, as letters: the first process is A.
@@ -36,12 +36,14 @@ struct Parallel {
 Parallel compute(const callboard::Actor<Cruncher>& crunchers) {
   const auto begin = steady_us();
   std::vector<callboard::Future<Ran>> futures;
-  for (int i = 0; i < kComputed; ++i) futures.push_back(crunchers.call<&Cruncher::crunch>(kCpuMs));
+  for (int i = 0; i < kComputed; ++i) {
+    futures.push_back(crunchers.call<&Cruncher::crunch>(kCrunchMs));
+  }
   std::vector<Ran> calls;
   for (auto& future : futures) calls.push_back(future.get());
 
   const double wall = static_cast<double>(steady_us() - begin) / 1e6;
-  const double cpu = kComputed * kCpuMs / 1e3;
+  const double cpu = kComputed * kCrunchMs / 1e3;
   return {overlap_s(calls), seconds(wall) + " for " + seconds(cpu) + " of CPU"};
 }
 
@@ -56,7 +58,7 @@ void show_replicas(const Stage& stage, Report& report, const ReplicasPlan& plan)
   const std::string who = letters(answered);
   report.row("process ids, call after call", "ABABABABAB", who, who == "ABABABABAB");
 
-  const double enough = kEnough * kCpuMs / 1e3;
+  const double enough = kEnough * kCrunchMs / 1e3;
   const Parallel alone = compute(stage.client.deployment<Cruncher>({.replicas = 1}));
   report.info("two computations, one replica", alone.text);
   report.row("  of that, both at once", "0.00 s", seconds(alone.overlap), alone.overlap == 0);

@@ -126,7 +126,9 @@ def list_files(root):
 def read_built(root, build):
     commands = json.loads((pathlib.Path(build) / "compile_commands.json").read_text())
     root = root.resolve()
-    paths = (pathlib.Path(command["directory"], command["file"]).resolve() for command in commands)
+    paths = [pathlib.Path(command["directory"], command["file"]).resolve() for command in commands]
+    for unity in [path for path in paths if path.parent.name == "Unity"]:  # a list of includes
+        paths += map(pathlib.Path, re.findall(r'#include "(/[^"]+)"', unity.read_text()))
     return {str(path.relative_to(root)) for path in paths if path.is_relative_to(root)}
 
 

@@ -10,7 +10,7 @@ namespace callboard::broker {
 namespace {
 
 using ::testing::HasSubstr;
-using Kind = CommitAnswer::Kind;
+using Fate = CommitAnswer::Kind;
 using State = CommitPipeline::State;
 
 class Pipeline : public ::testing::Test {
@@ -42,7 +42,7 @@ TEST_F(Pipeline, CommitIsDoneOnlyWhenRedisSaysSo) {
   EXPECT_EQ(command[7], "11");
   EXPECT_EQ(command[8], "10");
   EXPECT_EQ(pipeline_.committed(), 10u);
-  EXPECT_EQ(answer("+COMMITTED\r\n").kind, Kind::committed);
+  EXPECT_EQ(answer("+COMMITTED\r\n").kind, Fate::committed);
   EXPECT_EQ(pipeline_.state(), State::done);
   EXPECT_EQ(pipeline_.collect(), 11u);
   EXPECT_EQ(pipeline_.state(), State::waiting);
@@ -54,7 +54,7 @@ TEST_F(Pipeline, LostConnectionIsResolvedAsCommittedWhenTheStoreHasTheNumber) {
   write();
   pipeline_.on_disconnect();
   EXPECT_EQ(pipeline_.state(), State::staged);
-  EXPECT_EQ(pipeline_.resolve(11).kind, Kind::committed);
+  EXPECT_EQ(pipeline_.resolve(11).kind, Fate::committed);
   EXPECT_EQ(pipeline_.collect(), 11u);
 }
 
@@ -62,30 +62,30 @@ TEST_F(Pipeline, LostConnectionIsResolvedByWritingAgainWhenTheStoreHasNot) {
   pipeline_.stage(batch_, 11);
   const Words first = write();
   pipeline_.on_disconnect();
-  EXPECT_EQ(pipeline_.resolve(10).kind, Kind::not_yet);
+  EXPECT_EQ(pipeline_.resolve(10).kind, Fate::not_yet);
   EXPECT_EQ(write(), first);
   pipeline_.on_disconnect();
-  EXPECT_EQ(pipeline_.resolve(11).kind, Kind::committed);  // the second writing was applied
+  EXPECT_EQ(pipeline_.resolve(11).kind, Fate::committed);  // the second writing was applied
 }
 
 TEST_F(Pipeline, NumberThatNobodyWroteIsNeverTakenForACommit) {
   pipeline_.stage(batch_, 11);
   pipeline_.on_disconnect();  // before anything was written
-  EXPECT_EQ(pipeline_.resolve(11).kind, Kind::fenced);
+  EXPECT_EQ(pipeline_.resolve(11).kind, Fate::fenced);
   EXPECT_EQ(pipeline_.state(), State::staged);
 }
 
 TEST_F(Pipeline, StoreThatIsElsewhereIsAnotherBrokersOrAnOlderCopy) {
-  EXPECT_EQ(pipeline_.resolve(10).kind, Kind::not_yet);  // nothing in flight, nothing happened
+  EXPECT_EQ(pipeline_.resolve(10).kind, Fate::not_yet);  // nothing in flight, nothing happened
   const CommitAnswer ahead = pipeline_.resolve(12);
-  EXPECT_EQ(ahead.kind, Kind::fenced);
+  EXPECT_EQ(ahead.kind, Fate::fenced);
   EXPECT_THAT(ahead.text, HasSubstr("12"));
   pipeline_.stage(batch_, 11);
   write();
   pipeline_.on_disconnect();
-  EXPECT_EQ(pipeline_.resolve(12).kind, Kind::fenced);
+  EXPECT_EQ(pipeline_.resolve(12).kind, Fate::fenced);
   const CommitAnswer behind = pipeline_.resolve(9);
-  EXPECT_EQ(behind.kind, Kind::went_back);
+  EXPECT_EQ(behind.kind, Fate::went_back);
   EXPECT_THAT(behind.text, HasSubstr("went back"));
 }
 
@@ -93,41 +93,41 @@ TEST_F(Pipeline, FencedCommitNamesTheOtherBrokersToken) {
   pipeline_.stage(batch_, 11);
   write();
   const CommitAnswer found = answer(bulks({"FENCED", "theirs"}));
-  EXPECT_EQ(found.kind, Kind::fenced);
+  EXPECT_EQ(found.kind, Fate::fenced);
   EXPECT_THAT(found.text, HasSubstr("theirs"));
 }
 
 TEST_F(Pipeline, MissingFenceMeansThatRedisWasEmptied) {
   pipeline_.stage(batch_, 11);
   write();
-  EXPECT_EQ(answer("*2\r\n" + bulk("FENCED") + "$-1\r\n").kind, Kind::went_back);
+  EXPECT_EQ(answer("*2\r\n" + bulk("FENCED") + "$-1\r\n").kind, Fate::went_back);
 }
 
 TEST_F(Pipeline, CommitNumberThatMovedUnderTheFenceIsNoticed) {
   pipeline_.stage(batch_, 11);
   write();
   const CommitAnswer moved = answer(bulks({"MOVED", "4"}));
-  EXPECT_EQ(moved.kind, Kind::went_back);
+  EXPECT_EQ(moved.kind, Fate::went_back);
   EXPECT_THAT(moved.text, HasSubstr("commit 4"));
 }
 
 TEST_F(Pipeline, MissingScriptAppliedNothingAndIsWrittenAgain) {
   pipeline_.stage(batch_, 11);
   write();
-  EXPECT_EQ(answer("-NOSCRIPT No matching script\r\n").kind, Kind::no_script);
+  EXPECT_EQ(answer("-NOSCRIPT No matching script\r\n").kind, Fate::no_script);
   EXPECT_EQ(pipeline_.state(), State::staged);
   write();
-  EXPECT_EQ(answer("+COMMITTED\r\n").kind, Kind::committed);
+  EXPECT_EQ(answer("+COMMITTED\r\n").kind, Fate::committed);
 }
 
 TEST_F(Pipeline, ErrorLeavesTheFateOpenUntilItIsResolved) {
   pipeline_.stage(batch_, 11);
   write();
   const CommitAnswer refused = answer("-MISCONF Redis is configured to save\r\n");
-  EXPECT_EQ(refused.kind, Kind::refused);
+  EXPECT_EQ(refused.kind, Fate::refused);
   EXPECT_THAT(refused.text, HasSubstr("MISCONF"));
   EXPECT_EQ(pipeline_.state(), State::staged);
-  EXPECT_EQ(pipeline_.resolve(10).kind, Kind::not_yet);
+  EXPECT_EQ(pipeline_.resolve(10).kind, Fate::not_yet);
 }
 
 TEST_F(Pipeline, AnswersThatMakeNoSenseCommitNothing) {
@@ -135,7 +135,7 @@ TEST_F(Pipeline, AnswersThatMakeNoSenseCommitNothing) {
     pipeline_.on_disconnect();
     if (pipeline_.state() == State::waiting) pipeline_.stage(batch_, 11);
     write();
-    EXPECT_EQ(answer(bytes).kind, Kind::refused) << bytes;
+    EXPECT_EQ(answer(bytes).kind, Fate::refused) << bytes;
     EXPECT_NE(pipeline_.state(), State::done) << bytes;
   }
 }

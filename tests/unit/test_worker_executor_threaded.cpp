@@ -42,8 +42,8 @@ int twice(int n) { return 2 * n; }
 inline constexpr Task<&twice> twice_task{"twice"};
 int fail() { throw std::runtime_error("on purpose"); }
 inline constexpr Task<&fail> fail_task{"fail"};
-void hold() { scene->gate.pass(); }
-inline constexpr Task<&hold> hold_task{"hold"};
+void wait_at_gate() { scene->gate.pass(); }
+inline constexpr Task<&wait_at_gate> wait_at_gate_task{"wait_at_gate"};
 std::string who() {
   return std::string(this_call().queue()) + "/" + std::string(this_call().method());
 }
@@ -209,9 +209,9 @@ TEST_F(ThreadedExecutorTest, GroupOfTheActorsOptionsOrOfTheCallGoesBeforeTheMeth
 }
 
 TEST_F(ThreadedExecutorTest, TasksRunOnAsManyThreadsAsThereAreSlots) {
-  registry_.add<twice_task>().add<hold_task>().add<who_task>();
+  registry_.add<twice_task>().add<wait_at_gate_task>().add<who_task>();
   Executor& pool = tasks(3);
-  for (int i = 0; i < 8; ++i) call(pool, "hold");
+  for (int i = 0; i < 8; ++i) call(pool, "wait_at_gate");
   ASSERT_TRUE(scene_.gate.wait_inside(3));
   scene_.gate.open();
   EXPECT_EQ(result<int>(call(pool, "twice", 21)), 42);
