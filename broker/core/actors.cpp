@@ -37,6 +37,11 @@ void Core::on_started(Worker& worker, const wire::Started& message) {
     if (queue->state == QueueState::open) return wake(*queue);
     return finish_closing(*queue);
   }
+  if (message.code == Errc::stopping) {
+    // The worker ends, and our START crossed its word: nothing was constructed, nobody is to blame.
+    worker.leaving = true;
+    return start_again(instance);
+  }
   const ErrorInfo error = wire::decode_error(message.error, message.code);
   log(1, "the constructor of " + queue->name + " (" + queue->class_name +
              ") failed: " + error.message);

@@ -155,6 +155,22 @@ TEST(BrokerResults, ThrowingConstructorFailsTheCallsWithItsMessage) {
   EXPECT_NE(world.result(10, 2).text.find("no disk"), std::string::npos);
 }
 
+TEST(BrokerResults, ActorWhoseStartCrossedTheEndOfItsWorkerIsStartedElsewhere) {
+  BrokerWorld world;
+  world.worker(20, "w0");
+  world.client(10);
+  world.create(10, 1, 1, {});  // no restarts: this must not cost one
+  world.submit(10, 2, 1);
+  ErrorInfo error;
+  error.code = Errc::stopping;
+  const std::string bytes = wire::encode(error);
+  world.say(20, wire::Started{world.last(20, Type::start).slot, Errc::stopping, bytes});
+  EXPECT_EQ(world.count(20, Type::start), 1u) << "not again at a worker that ends";
+  world.worker(22, "w9");
+  world.started(22);
+  EXPECT_EQ(world.runs(22), (Seqs{2}));
+}
+
 TEST(BrokerResults, WaitingCallExpiresAndItsLaneGoesOn) {
   OneActor world;
   wire::CallOptions soon;
