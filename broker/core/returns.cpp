@@ -50,8 +50,14 @@ void Core::on_done(Worker& worker, const wire::Done& message) {
       ++counters_.retried;
       hand_back = message.held;
       extra.last_error = message.value.bytes;
-      confirm_lease(call, call.durable);
+      const bool durable = call.durable;
+      confirm_lease(call, durable);
       retry(call, backoff_ms(call, extra.errors));
+      // A broker that does not know of the retry yet takes the call for running, and sends others
+      // behind it: until it is on record the worker's lane stays held.
+      if (hand_back && durable) {
+        instance.deferred_batch = std::max(instance.deferred_batch, last_batch());
+      }
     } else if (message.status == Errc::expired && call.attempts > 1) {
       end_with(call, Errc::deadline_exceeded, "its deadline passed between two attempts");
     } else if (message.status == Errc::cancelled && call.deadline_wall_ms != 0 &&

@@ -36,6 +36,23 @@ TEST(BrokerDispatch, RetriedCallStaysAtTheHeadAndWhatWasSentAheadComesBackBehind
   EXPECT_EQ(world.all(20, Type::run)[4].attempt, 1u) << "never begun: not an attempt";
 }
 
+TEST(BrokerDispatch, HeldLaneIsToldToGoOnOnlyWhenTheRetryIsOnRecord) {
+  OneActor world({}, 2);
+  wire::CallOptions options;
+  options.max_retries = 2;
+  options.retry_on = wire::RetryOn{wire::RetryOn::Which::all, {}};
+  world.submit(10, 2, 1, options);
+  world.submit(10, 3, 1, options);
+  ASSERT_EQ(world.runs(20), (Seqs{2, 3}));
+  world.auto_commit = false;
+  world.fail(20, world.all(20, Type::run)[0].lease, "Oops", true);
+  EXPECT_EQ(world.count(20, Type::go_on), 0u);
+  EXPECT_EQ(world.count(20, Type::forget), 0u);
+  world.commit();
+  EXPECT_EQ(world.count(20, Type::go_on), 1u);
+  EXPECT_EQ(world.count(20, Type::forget), 1u);
+}
+
 TEST(BrokerDispatch, SpentRetriesGiveTheLastError) {
   OneActor world;
   wire::CallOptions options;

@@ -399,7 +399,7 @@ TEST_F(WorkerSessionTest, AHeldLaneGoesOnOnlyWhenTheBrokerSaysSo) {
   EXPECT_EQ(executors_.lines[4].go_on, 1);
 }
 
-TEST_F(WorkerSessionTest, ALaneHeldForAResultThatIsConfirmedGoesOnAfterANewHello) {
+TEST_F(WorkerSessionTest, ALaneHeldForAResultThatIsConfirmedHandsBackAndGoesOn) {
   connect();
   start_actor(4);
   ASSERT_TRUE(run(1, 4));
@@ -407,11 +407,28 @@ TEST_F(WorkerSessionTest, ALaneHeldForAResultThatIsConfirmedGoesOnAfterANewHello
   executors_.begin(4);
   executors_.end(4, "\x80", Errc::task_error, true);
   turn();
-  ASSERT_TRUE(forget(1));  // and then the broker dies before it says go_on
-  turn();
-  hello();
-  welcome(true);
+  ASSERT_TRUE(run(2, 4));
+  ASSERT_TRUE(forget(1));  // the answer was lost with an old connection
   EXPECT_EQ(executors_.lines[4].go_on, 1);
+  EXPECT_EQ(executors_.lines[4].hand_back, 1);
+  EXPECT_THAT(turn().returned, ElementsAre(2u));
+  ASSERT_TRUE(receive(wire::GoOn{4, true}));  // it came after all
+  EXPECT_EQ(executors_.lines[4].go_on, 1);
+}
+
+TEST_F(WorkerSessionTest, AnAnsweredLaneIsNotDisturbedByTheWordToForget) {
+  connect();
+  start_actor(4);
+  ASSERT_TRUE(run(1, 4));
+  turn();
+  executors_.begin(4);
+  executors_.end(4, "\x80", Errc::task_error, true);
+  turn();
+  ASSERT_TRUE(receive(wire::GoOn{4, true}));
+  ASSERT_TRUE(run(2, 4));
+  ASSERT_TRUE(forget(1));
+  EXPECT_EQ(executors_.lines[4].go_on, 1);
+  EXPECT_THAT(turn().returned, ElementsAre());
 }
 
 TEST_F(WorkerSessionTest, ALaneHeldForAResultThatIsNotConfirmedStaysHeldAfterANewHello) {

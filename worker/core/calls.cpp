@@ -166,20 +166,29 @@ void WorkerSession::outcomes(std::span<Outcome> outcomes) {
 bool WorkerSession::on_forget(std::uint32_t fields, wire::FrameReader& in) {
   wire::Forget message;
   if (!wire::read(in, fields, message)) return false;
+  bool unanswered = false;
+  const auto confirmed = [&](Calls::iterator call) {
+    if (call->second.held) {
+      const Slot* slot = find_slot(call->second.slot);
+      unanswered = unanswered || (slot != nullptr && slot->held > 0);
+    }
+    forget(call);
+  };
   for (const auto& [first, count] : message.leases) {
     if (count > calls_.size()) {  // cheaper by what is here than by number
       std::vector<std::uint64_t> named;
       for (const auto& [lease, call] : calls_) {
         if (lease >= first && lease - first < count && call.ended) named.push_back(lease);
       }
-      for (const std::uint64_t lease : named) forget(calls_.find(lease));
+      for (const std::uint64_t lease : named) confirmed(calls_.find(lease));
       continue;
     }
     for (std::uint64_t lease = first; lease - first < count; ++lease) {
       const auto found = calls_.find(lease);
-      if (found != calls_.end() && found->second.ended) forget(found);
+      if (found != calls_.end() && found->second.ended) confirmed(found);
     }
   }
+  if (unanswered) release_lanes();
   return true;
 }
 

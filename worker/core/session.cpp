@@ -67,7 +67,6 @@ void WorkerSession::on_welcome(Instant, const wire::Welcome& welcome, bool new_e
     }
     windows_changed_.push_back(number);
   }
-  answer_held_lanes();
 }
 
 bool WorkerSession::on_message(Instant now, std::uint64_t type, std::uint32_t fields,
@@ -245,16 +244,17 @@ bool WorkerSession::on_go_on(std::uint32_t fields, wire::FrameReader& in) {
   return true;
 }
 
-void WorkerSession::answer_held_lanes() {
-  // A lane that waits for an answer about a result which is confirmed waits for a broker that is
-  // gone: nobody else will answer. What the new one sent there was handed back by our hello.
+void WorkerSession::release_lanes() {
+  // A lane that waits for an answer about a result which is confirmed waits for one that was lost
+  // with its connection or its broker: nobody else will answer.
   std::unordered_map<std::uint32_t, std::uint32_t> waiting;
   for (const auto& [lease, call] : calls_) {
     if (call.held) ++waiting[call.slot];
   }
   for (auto& [number, slot] : slots_) {
     for (const std::uint32_t open = waiting[number]; slot.held > open; --slot.held) {
-      executors_.go_on(number, false);
+      submit_jobs();
+      executors_.go_on(number, true);  // the failed call comes again, before what waits here
     }
   }
 }

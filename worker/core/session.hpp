@@ -138,7 +138,7 @@ class WorkerSession final : public wire::LinkMember {
   Slot* find_slot(std::uint32_t number);
   void erase_slot(std::uint32_t number);
   void activate(std::uint32_t number, Slot& slot);
-  void answer_held_lanes();
+  void release_lanes();
   bool takes_tasks() const { return !draining_ && dedicated_ == 0; }
   void renew_lease();
   std::string encoded_error(Errc code, std::string message) const;
