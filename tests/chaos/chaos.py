@@ -1,112 +1,76 @@
 #!/usr/bin/env python3
 """Breaks a running system in every way for a while, and judges whether its promises held.
 
-usage: chaos.py [--seconds N] [--seed N] [--clients N] [--keep]
-Faults follow the seed; what they hit depends on timing. The exit status is 0 when all held.
+usage: chaos.py [--seconds N] [--seed N] [--clients N] [--rate N] [--require-all] [--keep]
+Faults follow the seed; what they hit depends on timing. The exit status is 0 when all held (and,
+with --require-all, every kind of fault struck).
 """
 
 import argparse
-import collections
 import json
 import os
 import pathlib
-import random
-import signal
 import subprocess
 import sys
 import time
 
 from chaos_system import ChaosSystem, die_with_parent
+from faults import Faults
 from history import History
 
 BINARY_DIR = pathlib.Path(os.environ.get("CALLBOARD_BINARY_DIR", "build/release")).resolve()
+BUILT = BINARY_DIR / "tests" / "chaos"
 
 
-class Faults:
-    """One fault after the other; what was stopped goes on again, what has ended is started."""
-
-    def __init__(self, system, seed):
-        self.system = system
-        self.random = random.Random(seed)
-        self.count = collections.Counter()
-        self.asleep = []  # (when it goes on, process id)
-        self.kinds = [
-            (3, self.kill_broker), (2, self.pause_broker), (1, self.end_broker),
-            (4, self.kill_child), (2, self.pause_child), (2, self.kill_worker),
-            (2, self.end_worker), (1, self.kill_redis), (1, self.pause_redis)]
-
-    def one(self):
-        weights = [weight for weight, _ in self.kinds]
-        fault = self.random.choices([kind for _, kind in self.kinds], weights)[0]
-        fault()
-        self.count[fault.__name__] += 1
-
-    def pause(self, pid, longest):
-        try:
-            os.kill(pid, signal.SIGSTOP)
-        except ProcessLookupError:
-            return
-        self.asleep.append((time.monotonic() + self.random.uniform(0.2, longest), pid))
-
-    def wake(self, everything=False):
-        still = []
-        for when, pid in self.asleep:
-            if not everything and time.monotonic() < when:
-                still.append((when, pid))
-                continue
-            try:
-                os.kill(pid, signal.SIGCONT)
-            except ProcessLookupError:
-                pass
-        self.asleep = still
-
-    def a_child(self):
-        children = [pid for worker in self.system.workers if worker.running
-                    for pid in self.system.children(worker)]
-        return self.random.choice(children) if children else None
-
-    def kill_broker(self):
-        self.random.choice(self.system.brokers).end(signal.SIGKILL)
-
-    def end_broker(self):
-        self.random.choice(self.system.brokers).send(signal.SIGTERM)
-
-    def pause_broker(self):
-        broker = self.random.choice(self.system.brokers)
-        if broker.running:
-            self.pause(broker.child.pid, 5.0)
-
-    def kill_child(self):
-        if child := self.a_child():
-            os.kill(child, signal.SIGKILL)
-
-    def pause_child(self):
-        if child := self.a_child():
-            self.pause(child, 5.0)
-
-    def kill_worker(self):
-        self.random.choice(self.system.workers).end(signal.SIGKILL)
-
-    def end_worker(self):
-        self.random.choice(self.system.workers).send(signal.SIGTERM)
-
-    def kill_redis(self):
-        self.system.redis.end(signal.SIGKILL)
-
-    def pause_redis(self):
-        if self.system.redis.running:
-            self.pause(self.system.redis.child.pid, 3.0)
+class Client:
+    def __init__(self, system, name, way, seed, seconds, rate):
+        self.log = system.directory / f"client-{name}.log"
+        self.killed = False
+        self.process = subprocess.Popen(
+            [BUILT / "chaos_client", way, system.executions, self.log, name, str(seed),
+             str(seconds), str(rate)], preexec_fn=die_with_parent)
 
 
-def start_clients(system, arguments):
-    clients = []
-    for i in range(arguments.clients):
-        log = system.directory / f"client-{i}.log"
-        clients.append((log, subprocess.Popen(
-            [BINARY_DIR / "tests" / "chaos" / "chaos_client", ",".join(system.endpoints),
-             system.executions, log, f"c{i}", str(arguments.seed * 100 + i),
-             str(arguments.seconds)], preexec_fn=die_with_parent)))
-    return clients
+class Clients:
+    """Some live to the end; the last one dies now and then, and another takes its place."""
+
+    def __init__(self, system, seed, count, seconds, rate):
+        self.system, self.seed, self.rate = system, seed, rate
+        self.until = time.monotonic() + seconds
+        self.ways = [system.way_to_brokers(f"client-{i}") for i in range(count + 1)]
+        self.all = []
+        for i in range(count):
+            self.start(f"c{i}", self.ways[i])
+        self.mortal = None
+
+    def start(self, name, way):
+        left = max(1, round(self.until - time.monotonic()))
+        seed = self.seed * 1000 + len(self.all)
+        self.all.append(Client(self.system, name, way, seed, left, self.rate))
+        return self.all[-1]
+
+    def kill_one(self, random):
+        if self.mortal is None or self.mortal.process.poll() is not None:
+            return False
+        self.mortal.process.kill()
+        self.mortal.process.wait()
+        self.mortal.killed = True
+        self.mortal = None
+        return True
+
+    def revive(self):
+        if self.mortal is None and time.monotonic() < self.until:
+            self.mortal = self.start(f"m{len(self.all)}", self.ways[-1])
+
+    def wait(self, patience, meanwhile):
+        deadline = time.monotonic() + patience
+        for client in self.all:
+            while client.process.poll() is None and time.monotonic() < deadline:
+                meanwhile()
+                time.sleep(0.2)
+            if client.process.poll() is None:
+                client.process.kill()
+                client.process.wait()
 
 
 def queues_empty(system):
@@ -123,56 +87,69 @@ def run(system, arguments):
     system.executions.touch()
     system.start()
     time.sleep(1)
-    clients = start_clients(system, arguments)
-    faults = Faults(system, arguments.seed)
+    clients = Clients(system, arguments.seed, arguments.clients, arguments.seconds,
+                      arguments.rate)
+    faults = Faults(system, clients, arguments.seed)
     end = time.monotonic() + arguments.seconds
     next_fault = time.monotonic() + 2
     while time.monotonic() < end:
         if time.monotonic() >= next_fault:
             faults.one()
-            next_fault = time.monotonic() + faults.random.uniform(0.5, 3.0)
-        faults.wake()
+            next_fault = time.monotonic() + faults.random.uniform(0.5, 2.5)
+        faults.repair()
         time.sleep(0.3)
         system.revive()
-    faults.wake(everything=True)
-    system.revive()
+        clients.revive()
+    while faults.later:
+        faults.repair(everything=True)
+        system.revive()
+    clients.wait(120, system.revive)
     history = History()
-    for log, process in clients:
-        deadline = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < deadline:
-            system.revive()
-            time.sleep(0.2)
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        history.read_client(log)
+    for client in clients.all:
+        history.read_client(client.log, client.killed)
     if not queues_empty(system):
         left = system.ask("queue", "ls")
         history.problems.append(f"queues are not empty in the end: {left}")
+    if arguments.require_all:
+        history.problems += [f"no {name} struck" for name in faults.never_struck()]
+    struck = faults.struck()
     system.stop()
+    for pause in faults.pauses:
+        history.add_pause(*pause)
     history.read_executions(system.executions)
-    return history, history.judge(), faults
+    return history, history.judge(), faults, struck
 
 
-def main():
+def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=3)
+    parser.add_argument("--rate", type=int, default=1000,
+                        help="calls per second that each client tries to make")
+    parser.add_argument("--require-all", action="store_true",
+                        help="fail when a kind of fault never struck")
     parser.add_argument("--keep", action="store_true", help="keep the logs of a run that held")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse()
     callboard = os.environ.get("CALLBOARD_BIN", BINARY_DIR / "cli" / "callboard")
-    system = ChaosSystem(str(callboard), BINARY_DIR / "tests" / "chaos" / "libchaos_app.so")
+    system = ChaosSystem(str(callboard), BUILT, seed=arguments.seed)
     problems = ["it did not come to an end"]
     try:
-        history, problems, faults = run(system, arguments)
+        history, problems, faults, struck = run(system, arguments)
         print(f"seed {arguments.seed}: {json.dumps(history.summary())}")
-        print("faults: " + ", ".join(f"{name} {n}" for name, n in sorted(faults.count.items())))
+        print("faults: " + ", ".join(f"{name} {n}" for name, n in sorted(struck.items())))
+        print(f"{faults.kills()} processes ended without a word; power losses cut "
+              f"{faults.bytes_lost} bytes that were not synced")
         for problem in problems[:50]:
             print("BROKEN: " + problem)
     finally:
         for part in system.parts:
             part.end()
+        system.network.end()
         if problems or arguments.keep:
             print(f"logs: {system.directory}")
         else:

@@ -1,30 +1,38 @@
-"""A system whose parts are broken on purpose: Redis, brokers that share a shard, workers.
+"""A system whose parts are broken on purpose: Redis, brokers that share a shard, workers, and a
+network between them.
 
 Every part is a child of this process, is signalled by its own id only, and dies with this process.
 """
 
 import ctypes
+import json
 import os
 import pathlib
 import random
+import resource
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
-import time
 
+HERE = pathlib.Path(__file__).parent
+LIBC = ctypes.CDLL(None)  # nothing is loaded between fork and exec
 PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent():
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def free_port():
-    """A port below the range from which outgoing connections take theirs."""
+def free_port(given=set()):
+    """A port below the range from which outgoing connections take theirs; never the same twice."""
     while True:
         port = random.randrange(20000, 32000)
+        if port in given:
+            continue
+        given.add(port)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -40,14 +48,15 @@ class Part:
         self.name, self.command, self.log = name, [str(word) for word in command], log
         self.environment = {**os.environ, **(environment or {})}
         self.child = None
-        self.stopped = False
 
     def start(self):
         with open(self.log, "ab") as output:
             self.child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output,
                                           stderr=output, env=self.environment,
-                                          preexec_fn=die_with_parent)
-        self.stopped = False
+                                          preexec_fn=self.prepare)
+
+    def prepare(self):
+        die_with_parent()
 
     @property
     def running(self):
@@ -69,37 +78,141 @@ class Part:
             self.child.wait()
 
 
+class Redis(Part):
+    """A Redis whose disk can fill up, and whose power can be cut."""
+
+    MEMORY_MAX = 1 << 30
+
+    def __init__(self, directory, fsync, notes_library):
+        self.socket_path = directory / "redis.sock"
+        self.data, self.notes = directory / "redis", directory / "fsync-notes"
+        self.data.mkdir()
+        self.notes.mkdir()
+        super().__init__("redis", [
+            "redis-server", "--port", "0", "--unixsocket", self.socket_path, "--save", "",
+            "--appendonly", "yes", "--appendfsync", fsync, "--maxmemory-policy", "noeviction",
+            "--maxmemory", self.MEMORY_MAX, "--dir", self.data], directory / "redis.log",
+            {"LD_PRELOAD": str(notes_library), "FSYNC_NOTES": str(self.notes)})
+        self.file_bytes_max = resource.RLIM_INFINITY
+
+    def prepare(self):
+        die_with_parent()
+        # What is beyond the limit is an error, as with a full disk, and no signal.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE,
+                           (self.file_bytes_max, resource.RLIM_INFINITY))
+
+    def limit_files(self, size):
+        self.file_bytes_max = size
+        if self.running:
+            resource.prlimit(self.child.pid, resource.RLIMIT_FSIZE,
+                             (size, resource.RLIM_INFINITY))
+
+    def files(self):
+        return [path for path in (self.data / "appendonlydir").glob("*") if path.is_file()]
+
+    def log_size(self):
+        """Of the file that grows with each commit."""
+        return max((path.stat().st_size for path in self.files() if ".incr." in path.name),
+                   default=0)
+
+    def cut_power(self):
+        """Kills it and cuts its files back to what was synced. Says how many bytes that cost."""
+        self.end(signal.SIGKILL)
+        lost = 0
+        for path in self.files():
+            note = self.notes / str(path.stat().st_ino)
+            synced = int(note.read_text()) if note.exists() else 0
+            size = path.stat().st_size
+            if synced < size:
+                os.truncate(path, synced)
+                lost += size - synced
+        return lost
+
+    def ask(self, *words, timeout=1.0):
+        """Redis's answer to a command as bytes, or None."""
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(timeout)
+                connection.connect(str(self.socket_path))
+                connection.sendall((" ".join(map(str, words)) + "\r\n").encode())
+                return connection.recv(1 << 16)
+        except OSError:
+            return None
+
+    def used_memory(self):
+        for line in (self.ask("INFO", "memory") or b"").split(b"\r\n"):
+            if line.startswith(b"used_memory:"):
+                return int(line.split(b":")[1])
+        return None
+
+
+class Network:
+    """The proxy that stands between all parts."""
+
+    def __init__(self, seed):
+        self.process = subprocess.Popen(
+            [sys.executable, HERE / "proxy.py", str(seed)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent)
+
+    def tell(self, **order):
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def link(self, name, group, listen, to):
+        self.tell(do="open", name=name, group=group, listen=listen, to=to)
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
 class ChaosSystem:
-    def __init__(self, callboard, library, brokers=2, workers=2, fsync="always"):
+    def __init__(self, callboard, built, brokers=2, workers=2, fsync="always", seed=1):
         self.callboard = callboard
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="callboard-chaos-"))
         self.executions = self.directory / "executions"
-        socket_path = self.directory / "redis.sock"
-        self.redis = Part("redis", [
-            "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "",
-            "--appendonly", "yes", "--appendfsync", fsync, "--maxmemory-policy", "noeviction",
-            "--dir", self.directory], self.directory / "redis.log")
+        self.network = Network(seed)
+        self.redis = Redis(self.directory, fsync, built / "libfsync_notes.so")
         self.endpoints = [f"tcp://127.0.0.1:{free_port()}" for _ in range(brokers)]
-        self.brokers = [
-            Part(f"broker-{i}", [callboard, "broker"], self.directory / f"broker-{i}.log", {
-                "CALLBOARD_CONFIG": "/dev/null",
-                "CALLBOARD_BROKER_NAME": f"broker-{i}",
-                "CALLBOARD_BROKER_LISTEN": endpoint,
-                "CALLBOARD_BROKER_EVENTS": "",
-                "CALLBOARD_BROKER_STANDBY": "true",
-                "CALLBOARD_BROKER_REDIS": f"unix://{socket_path}",
-            }) for i, endpoint in enumerate(self.endpoints)]
-        self.workers = [
-            Part(f"worker-{i}", [callboard, "worker"], self.directory / f"worker-{i}.log", {
-                "CALLBOARD_CONFIG": "/dev/null",
-                "CALLBOARD_BROKER": ",".join(self.endpoints),
-                "CALLBOARD_WORKER_LOAD": str(library),
-                "CALLBOARD_WORKER_NAME": f"worker-{i}",
-                "CALLBOARD_WORKER_PROCESSES": "2",
-                "CALLBOARD_WORKER_TASK_SLOTS": "2",
-                "CALLBOARD_WORKER_RUNTIME_DIR": str(self.directory / f"run-{i}"),
-            }) for i in range(workers)]
+        self.brokers = [self.broker(i, endpoint) for i, endpoint in enumerate(self.endpoints)]
+        self.workers = [self.worker(i, built / "libchaos_app.so") for i in range(workers)]
         self.parts = [self.redis, *self.brokers, *self.workers]
+
+    def broker(self, i, endpoint):
+        to_redis = self.directory / f"redis-of-broker-{i}.sock"
+        self.network.link(f"broker-{i}>redis", "store", f"unix:{to_redis}",
+                          f"unix:{self.redis.socket_path}")
+        return Part(f"broker-{i}", [self.callboard, "broker"], self.directory / f"broker-{i}.log", {
+            "CALLBOARD_CONFIG": "/dev/null",
+            "CALLBOARD_BROKER_NAME": f"broker-{i}",
+            "CALLBOARD_BROKER_LISTEN": endpoint,
+            "CALLBOARD_BROKER_EVENTS": "",
+            "CALLBOARD_BROKER_STANDBY": "true",
+            "CALLBOARD_BROKER_REDIS": f"unix://{to_redis}",
+        })
+
+    def worker(self, i, library):
+        return Part(f"worker-{i}", [self.callboard, "worker"], self.directory / f"worker-{i}.log", {
+            "CALLBOARD_CONFIG": "/dev/null",
+            "CALLBOARD_BROKER": self.way_to_brokers(f"worker-{i}"),
+            "CALLBOARD_WORKER_LOAD": str(library),
+            "CALLBOARD_WORKER_NAME": f"worker-{i}",
+            "CALLBOARD_WORKER_PROCESSES": "2",
+            "CALLBOARD_WORKER_TASK_SLOTS": "2",
+            "CALLBOARD_WORKER_RUNTIME_DIR": str(self.directory / f"run-{i}"),
+        })
+
+    def way_to_brokers(self, peer):
+        """Addresses that lead to the brokers through links of this peer's own."""
+        addresses = []
+        for i, endpoint in enumerate(self.endpoints):
+            address = f"127.0.0.1:{free_port()}"
+            self.network.link(f"{peer}>broker-{i}", "peer", address,
+                              endpoint.removeprefix("tcp://"))
+            addresses.append("tcp://" + address)
+        return ",".join(addresses)
 
     def start(self):
         for part in self.parts:
@@ -113,6 +226,16 @@ class ChaosSystem:
                     for word in (task / "children").read_text().split()]
         except OSError:
             return []
+
+    def lose_host(self, worker):
+        """Kills all processes of a worker before any can speak for another."""
+        children = self.children(worker)
+        for pid in (worker.child.pid, *children):  # so that none sees another's death
+            os.kill(pid, signal.SIGSTOP)
+        for pid in (*children, worker.child.pid):
+            os.kill(pid, signal.SIGKILL)
+        worker.end()
+        shutil.rmtree(worker.environment["CALLBOARD_WORKER_RUNTIME_DIR"], ignore_errors=True)
 
     def revive(self):
         """Starts what has ended; a part that is stopped stays so."""
@@ -131,6 +254,7 @@ class ChaosSystem:
     def stop(self):
         for part in reversed(self.parts):
             part.end(signal.SIGTERM)
+        self.network.end()
 
     def remove(self):
         shutil.rmtree(self.directory, ignore_errors=True)
