@@ -7,6 +7,10 @@
 #
 #   callboard_executable(<name> [INSTALL] SOURCES <file>... [LIBS <lib>...])
 #
+#   callboard_loadable(<name> [INSTALL] SOURCES <file>... [LIBS <lib>...])
+#     A library for `callboard worker --load`. It links nothing of Callboard: the program that loads
+#     it has all of it already, and two copies would be two states.
+#
 #   callboard_test(<name> SOURCES <file>... [LIBS <lib>...] [LABELS <label>...]
 #                  [TIMEOUT <seconds>] [SERIAL] [ENVIRONMENT <NAME=value>...])
 #     A GoogleTest program (main and gmock are given) and its test. SERIAL: nothing else runs
@@ -51,6 +55,16 @@ function(callboard_executable name)
   target_link_libraries(${name} PRIVATE ${arg_LIBS})
   if(arg_INSTALL)
     install(TARGETS ${name} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+  endif()
+endfunction()
+
+function(callboard_loadable name)
+  cmake_parse_arguments(arg "INSTALL" "" "SOURCES;LIBS" ${ARGN})
+  add_library(${name} MODULE ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
+  target_link_libraries(${name} PRIVATE ${arg_LIBS} Threads::Threads)
+  if(arg_INSTALL)
+    install(TARGETS ${name} LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}/callboard")
   endif()
 endfunction()
 

@@ -25,6 +25,30 @@ quietly() {
   fi
 }
 
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Installed packages start their services; a redis-server of the system is not ours to start. The
+# build and the tests only start private ones.
+install_packages() {
+  local policy=/usr/sbin/policy-rc.d ours=0 status=0
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+    as_root chmod 755 $policy
+    ours=1
+  fi
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -q --no-install-recommends "$@" || status=$?
+  [ $ours -eq 0 ] || as_root rm -f $policy
+  [ $status -eq 0 ] || return $status
+  case " $* " in
+    *" redis-server "*)
+      if [ -d /run/systemd/system ]; then as_root systemctl disable -q redis-server; fi
+      ;;
+  esac
+}
+
 # The steps of a ninja build as one line that moves on a terminal, and as a line per tenth
 # elsewhere.
 show_steps() {

@@ -1,0 +1,111 @@
+// Callboard's client in `bench/run`, with nothing but what users have.
+//
+// usage: bench_callboard --broker ENDPOINT [--work echo|timer|create] [--durability durable|memory]
+//                        [options of bench/load/load.hpp]
+//   echo    calls go to `actors` serial actors in turn; all clients share them
+//   timer   the same with an async actor that waits for a timer of 1 ms
+//   create  each call goes to an actor made for it, which is kept until the end
+#include "bench/callboard/echo.hpp"
+#include "bench/load/load.hpp"
+
+#include <callboard/client.hpp>
+
+#include <cstdio>
+#include <exception>
+#include <stdexcept>
+
+namespace bench {
+
+namespace {
+
+using callboard::Bytes;
+using callboard::Future;
+
+callboard::ActorOptions actor_options(const Options& options) {
+  callboard::ActorOptions out;
+  out.durability = options.get("durability", "durable") == "memory"
+                       ? callboard::Durability::memory
+                       : callboard::Durability::durable;
+  out.max_pending = 100'000'000;
+  return out;
+}
+
+/// In the client's own thread, when the result is there.
+void land(Flight& flight, const Future<Bytes>& future) {
+  callboard::detail::notify_when_ready(
+      future.state(), [&flight, state = future.state().get()] {
+        if (callboard::detail::status_of(state) != callboard::Errc::ok) {
+          return flight.landed(0, false);
+        }
+        const auto encoded = callboard::detail::value_of(state);
+        flight.landed(callboard::detail::decode_result<Bytes>(encoded, nullptr).data);
+      });
+}
+
+/// `call(message)` gives a future.
+template <class Call>
+void fly(Flight& flight, const Call& call) {
+  // One at a time is what get() is for: it needs no other thread to say that the result is there.
+  const bool one_by_one = flight.options().window == 1 && flight.options().rate == 0;
+  while (!flight.all_landed()) {
+    for (auto count = flight.may_send(); count > 0; --count) {
+      const auto future = call(Bytes{flight.next()});
+      if (one_by_one)
+        flight.landed(future.get().data);
+      else
+        land(flight, future);
+    }
+    if (!one_by_one) flight.wait();
+  }
+}
+
+template <class Class>
+void call_actors(callboard::Client& client, Flight& flight, const Measure& measure) {
+  const auto& options = flight.options();
+  std::vector<callboard::Actor<Class>> actors;
+  for (std::uint32_t i = 0; i < options.actors; ++i) {
+    auto actor = actor_options(options);
+    actor.name = "bench-" + std::to_string(i);
+    actor.get_if_exists = true;
+    actors.push_back(client.actor<Class>(actor));
+  }
+  measure(flight, [&] {
+    fly(flight, [&](Bytes message) {
+      const auto& actor = actors[head_of(message.data).actor];
+      return actor.template call<&Class::answer>(std::move(message));
+    });
+  });
+}
+
+void create_actors(callboard::Client& client, Flight& flight, const Measure& measure) {
+  const auto options = actor_options(flight.options());
+  std::vector<callboard::Actor<Echo>> kept;
+  measure(flight, [&] {
+    fly(flight, [&](Bytes message) {
+      kept.push_back(client.actor<Echo>(options));
+      return kept.back().call<&Echo::answer>(std::move(message));
+    });
+  });
+}
+
+void run_client(Flight& flight, const Measure& measure) {
+  callboard::Client client(flight.options().need("broker"));
+  const auto work = flight.options().get("work", "echo");
+  if (work == "echo") return call_actors<Echo>(client, flight, measure);
+  if (work == "timer") return call_actors<Timer>(client, flight, measure);
+  if (work == "create") return create_actors(client, flight, measure);
+  throw std::runtime_error("what is --work " + work + "?");
+}
+
+}  // namespace
+
+}  // namespace bench
+
+int main(int argc, char** argv) {
+  try {
+    return bench::run_load(bench::parse(argc, argv, 1), bench::run_client);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "bench_callboard: %s\n", error.what());
+    return 1;
+  }
+}
