@@ -4,6 +4,7 @@
 #include "common/check.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace callboard::broker {
 
@@ -23,8 +24,11 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 
 }  // namespace
 
-Core::Core(const BrokerOptions& options, std::uint64_t random_seed)
-    : options_(options), random_(random_seed), committed_(options.commit_no) {}
+Core::Core(const BrokerOptions& options, std::uint64_t random_seed, ZoneReader read_zone)
+    : options_(options),
+      random_(random_seed),
+      read_zone_(std::move(read_zone)),
+      committed_(options.commit_no) {}
 
 void Core::step(Instant now, const Event& event, Effects& effects) {
   CALLBOARD_CHECK(now.mono_us >= now_.mono_us);
@@ -50,6 +54,11 @@ void Core::step(Instant now, const Event& event, Effects& effects) {
                  [&](const Resumed&) {
                    for (Peer* peer : peers_by_age_) peer->heard_us = now_.mono_us;
                    for (auto& [name, worker] : workers_) worker->heard_us = now_.mono_us;
+                 },
+                 [&](const Stopping&) {
+                   for (const Peer* peer : peers_by_age_) {
+                     reject(peer->id, Errc::stopping, "this broker stops");
+                   }
                  },
                  [&](const Tick&) {},
              },
@@ -224,6 +233,7 @@ void Core::on_committed(std::uint64_t commit_no) {
 
 void Core::on_tick() {
   run_timers();
+  run_schedules();
   settle();
   if (now_.mono_us < next_sweep_us_) return;
   next_sweep_us_ = now_.mono_us + kSweepUs;
@@ -287,6 +297,10 @@ std::int64_t Core::next_deadline_us() const {
   std::int64_t due = next_sweep_us_;
   if (!timers_.empty()) due = std::min(due, timers_.top().due_us);
   if (!unsettled_.empty()) due = std::min(due, unsettled_.front().due_us);
+  if (!schedules_due_.empty()) {
+    const std::int64_t left_ms = schedules_due_.begin()->first * 1000 - now_.wall_ms;
+    due = std::min(due, now_.mono_us + std::max<std::int64_t>(left_ms, 0) * kMicrosPerMilli);
+  }
   return due;
 }
 

@@ -19,6 +19,11 @@ void Core::hold_back(Call& call, std::int64_t due_wall_ms) {
   at(call.not_before_us, Timer::Kind::delay_over, call);
 }
 
+std::int64_t Core::due_wall_ms(const wire::CallOptions& options) const {
+  if (options.at_ms) return *options.at_ms;
+  return now_.wall_ms + options.delay_ms.value_or(0);
+}
+
 void Core::store_delayed(const Call& call) {
   const auto key = open_->key(KeyKind::hash, queue_key(call.queue->name, ":delayed"));
   open_->set(key, to_string(call.id), delayed_record(call));

@@ -44,11 +44,14 @@ struct Resumed {};
 struct StoreFull {
   bool full = false;
 };
+/// This broker stops: peers are told, so that they look for another one at once.
+struct Stopping {};
 /// Time passed.
 struct Tick {};
 
 using Event =
-    std::variant<FrameArrived, PeerLost, Committed, StoreDown, StoreUp, StoreFull, Resumed, Tick>;
+    std::variant<FrameArrived, PeerLost, Committed, StoreDown, StoreUp, StoreFull, Resumed,
+                 Stopping, Tick>;
 
 /// One thing for the PUB socket: topic and an encoded map.
 struct Announcement {

@@ -16,7 +16,7 @@ constexpr std::uint64_t kRoomAtOnce = 1024;  ///< room granted to one parked ses
 bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& message,
                           const wire::CallOptions* options) {
   Queue& queue = *handle.queue;
-  if (options != nullptr && options->delay_ms.value_or(0) > 0) {
+  if (options != nullptr && due_wall_ms(*options) > now_.wall_ms) {
     // It takes no place in line now, and has taken it before anybody asks when it is due.
     if (queue.delayed < queue.max_pending) return false;
     refuse(session, message.seq, message.handle, Errc::queue_full,

@@ -120,6 +120,10 @@ Errc Core::submit_problem(Session& session, Handle& handle, const wire::Submit& 
     return Errc::queue_full;
   }
   if (options == nullptr) return Errc::ok;
+  if (options->delay_ms && options->at_ms) {
+    text = "a call has a delay or a time at which it may start, not both";
+    return Errc::invalid_option;
+  }
   if (!options->group.empty() && queue.group_named(options->group) == 0) {
     text = "no concurrency group is named " + options->group;
     return Errc::invalid_option;
@@ -171,7 +175,7 @@ void Core::apply_options(Call& call, const wire::CallOptions& options) {
   call.no_result = options.no_result;
   call.keyed = !options.key.empty() && call.queue->options.ordering == wire::Ordering::key;
   call.idempotent = !options.idempotency_key.empty();
-  if (call.keyed || call.idempotent || options.delay_ms || !options.refs.empty() ||
+  if (call.keyed || call.idempotent || options.delay_ms || options.at_ms || !options.refs.empty() ||
       !options.after.empty() || options.retry_on || options.backoff_ms || options.parent) {
     call.more().options = options;
   }
@@ -201,8 +205,9 @@ void Core::accept(Call& call) {
     session.durable_batch = open_batch();
     mark(session);
   }
-  if (call.extra && call.extra->options.delay_ms.value_or(0) > 0) {
-    hold_back(call, now_.wall_ms + *call.extra->options.delay_ms);
+  const std::int64_t due_ms = call.extra ? due_wall_ms(call.extra->options) : 0;
+  if (due_ms > now_.wall_ms) {
+    hold_back(call, due_ms);
     if (call.durable) store_delayed(call);
   } else {
     line_up_call(call);

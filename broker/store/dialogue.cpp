@@ -14,6 +14,8 @@ constexpr std::int64_t kSayAgainMs = 10'000;
 constexpr std::int64_t kNoLimitProbeMs = 10'000;
 /// A commit that Redis refuses this often in a row, for no passing reason, is refused for good.
 constexpr int kRefusalsMax = 3;
+/// How often one that leaves looks whether another has taken over.
+constexpr std::int64_t kLeavingProbeMs = 20;
 /// hiredis moves what is left of its buffer after each kilobyte of replies, so it gets little.
 constexpr std::size_t kFeedBytes = 16 * 1024;
 
@@ -217,6 +219,8 @@ void StoreDialogue::leave(Instant now) {
   if (asked_.empty()) progress_us_ = now.mono_us;
   RespWriter(output_).command({"HSET", prefix_ + "meta", "left", fence_.token()});
   ask(Asked::leave);
+  options_.probe_ms = std::min<std::int64_t>(options_.probe_ms, kLeavingProbeMs);
+  next_probe_us_ = now.mono_us;
 }
 
 // --- fencing -------------------------------------------------------------------------------------
