@@ -35,7 +35,10 @@ class Scheduled : public BrokerWorld {
   void live(std::int64_t ms) {
     for (; ms > 0; ms -= 20) {
       pass(20);
-      send(20, [](auto& out) { wire::write_pong(out, 1); });
+      // The operator too, or its connection is taken for dead after some seconds.
+      for (const std::uint64_t peer : {std::uint64_t{20}, kOperator}) {
+        send(peer, [](auto& out) { wire::write_pong(out, 1); });
+      }
       for (; ended < all(20, Type::run).size(); ++ended) done(20, all(20, Type::run)[ended].lease);
     }
   }
