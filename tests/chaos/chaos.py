@@ -110,14 +110,14 @@ def run(system, arguments):
     if not queues_empty(system):
         left = system.ask("queue", "ls")
         history.problems.append(f"queues are not empty in the end: {left}")
+    struck, missing = faults.struck(), faults.never_struck()
     if arguments.require_all:
-        history.problems += [f"no {name} struck" for name in faults.never_struck()]
-    struck = faults.struck()
+        history.problems += [f"no {name} struck" for name in missing]
     system.stop()
     for pause in faults.pauses:
         history.add_pause(*pause)
     history.read_executions(system.executions)
-    return history, history.judge(), faults, struck
+    return history, history.judge(), faults, struck, missing
 
 
 def parse():
@@ -139,9 +139,11 @@ def main():
     system = ChaosSystem(str(callboard), BUILT, seed=arguments.seed)
     problems = ["it did not come to an end"]
     try:
-        history, problems, faults, struck = run(system, arguments)
+        history, problems, faults, struck, missing = run(system, arguments)
         print(f"seed {arguments.seed}: {json.dumps(history.summary())}")
         print("faults: " + ", ".join(f"{name} {n}" for name, n in sorted(struck.items())))
+        if missing:
+            print("never struck: " + ", ".join(missing))
         print(f"{faults.kills()} processes ended without a word; power losses cut "
               f"{faults.bytes_lost} bytes that were not synced")
         for problem in problems[:50]:

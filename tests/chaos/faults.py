@@ -1,6 +1,7 @@
 """What breaks a system: processes, the network, Redis. Each fault is counted when it struck."""
 
 import collections
+import functools
 import os
 import random
 import signal
@@ -20,22 +21,31 @@ class Faults:
         self.later = []   # (when, a repair that says whether it worked)
         self.pauses = []  # (process id, from ms, to ms)
         self.bytes_lost = 0
-        self.deck = []
-        self.kinds = {
-            self.kill_broker: 3, self.pause_broker: 2, self.end_broker: 1,
-            self.kill_child: 4, self.pause_child: 2, self.kill_worker: 2, self.pause_worker: 1,
-            self.end_worker: 2, self.lose_host: 2, self.kill_client: 1,
-            self.kill_redis: 1, self.pause_redis: 1, self.power_loss: 2, self.full_memory: 1,
-            self.full_disk: 1, self.peer_network: 5, self.store_network: 5}
+        self.kinds = {  # name: what it does, and how many cards it has
+            "kill_broker": (self.kill_broker, 3), "pause_broker": (self.pause_broker, 2),
+            "end_broker": (self.end_broker, 1), "kill_child": (self.kill_child, 4),
+            "pause_child": (self.pause_child, 2), "kill_worker": (self.kill_worker, 2),
+            "pause_worker": (self.pause_worker, 1), "end_worker": (self.end_worker, 2),
+            "lose_host": (self.lose_host, 2), "kill_client": (self.kill_client, 1),
+            "kill_redis": (self.kill_redis, 1), "pause_redis": (self.pause_redis, 1),
+            "power_loss": (self.power_loss, 2), "full_memory": (self.full_memory, 1),
+            "full_disk": (self.full_disk, 1)}
+        for group in ("peer", "store"):
+            for kind in NETWORK_KINDS:
+                self.kinds[f"{group}_{kind}"] = (functools.partial(self.network, group, kind), 1)
+        self.deck = list(self.kinds)  # one of each, before there are more of some
+        self.random.shuffle(self.deck)
 
     def one(self):
         """Draws the next card of a shuffled deck, so that no kind waits for ever."""
         if not self.deck:
-            self.deck = [kind for kind, cards in self.kinds.items() for _ in range(cards)]
+            self.deck = [name for name, (_, cards) in self.kinds.items() for _ in range(cards)]
             self.random.shuffle(self.deck)
-        fault = self.deck.pop()
-        if fault() is not False:
-            self.count[fault.__name__] += 1
+        name = self.deck.pop()
+        if self.kinds[name][0]() is False:  # there was nothing to hit: later
+            self.deck.insert(self.random.randrange(len(self.deck) + 1), name)
+        elif not name.startswith(("peer_", "store_")):
+            self.count[name] += 1
 
     def struck(self):
         """Everything that happened, the proxy's part included."""
@@ -44,9 +54,7 @@ class Faults:
 
     def never_struck(self):
         struck = self.struck()
-        names = [kind.__name__ for kind in self.kinds]
-        names += [f"{group}_{kind}" for group in ("peer", "store") for kind in NETWORK_KINDS]
-        return [name for name in names if not struck.get(name)]
+        return [name for name in self.kinds if not struck.get(name)]
 
     def kills(self):
         """Processes that ended without a word."""
@@ -194,14 +202,7 @@ class Faults:
 
     # --- the network -----------------------------------------------------------------------------
 
-    def network(self, group):
-        kind = self.random.choice(NETWORK_KINDS)
+    def network(self, group, kind):
         seconds = self.random.uniform(0.2, NETWORK_LONGEST_S)
         answer = self.system.network.tell(do=kind, group=group, seconds=seconds)
         return answer["on"] is not None
-
-    def peer_network(self):
-        return self.network("peer")
-
-    def store_network(self):
-        return self.network("store")
