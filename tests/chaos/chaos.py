@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Breaks a running system in every way for a while, and judges whether its promises held.
 
-usage: chaos.py [--seconds N] [--seed N] [--clients N] [--rate N] [--require-all] [--keep]
+usage: chaos.py [--seconds N] [--seed N] [--clients N] [--rate N] [--fsync always|everysec]
+                [--kinds LIST] [--require-all] [--keep]
 Faults follow the seed; what they hit depends on timing. The exit status is 0 when all held (and,
 with --require-all, every kind of fault struck).
 """
@@ -89,7 +90,7 @@ def run(system, arguments):
     time.sleep(1)
     clients = Clients(system, arguments.seed, arguments.clients, arguments.seconds,
                       arguments.rate)
-    faults = Faults(system, clients, arguments.seed)
+    faults = Faults(system, clients, arguments.seed, arguments.kinds)
     end = time.monotonic() + arguments.seconds
     next_fault = time.monotonic() + 2
     while time.monotonic() < end:
@@ -104,7 +105,7 @@ def run(system, arguments):
         faults.repair(everything=True)
         system.revive()
     clients.wait(120, system.revive)
-    history = History()
+    history = History(lossy=arguments.fsync != "always")
     for client in clients.all:
         history.read_client(client.log, client.killed)
     if not queues_empty(system):
@@ -127,6 +128,10 @@ def parse():
     parser.add_argument("--clients", type=int, default=3)
     parser.add_argument("--rate", type=int, default=1000,
                         help="calls per second that each client tries to make")
+    parser.add_argument("--kinds", type=lambda text: text.split(","), default=(),
+                        help="only these kinds of faults, with commas in between")
+    parser.add_argument("--fsync", choices=("always", "everysec"), default="always",
+                        help="with everysec, what power cuts take is counted and no fault")
     parser.add_argument("--require-all", action="store_true",
                         help="fail when a kind of fault never struck")
     parser.add_argument("--keep", action="store_true", help="keep the logs of a run that held")
@@ -136,7 +141,7 @@ def parse():
 def main():
     arguments = parse()
     callboard = os.environ.get("CALLBOARD_BIN", BINARY_DIR / "cli" / "callboard")
-    system = ChaosSystem(str(callboard), BUILT, seed=arguments.seed)
+    system = ChaosSystem(str(callboard), BUILT, seed=arguments.seed, fsync=arguments.fsync)
     problems = ["it did not come to an end"]
     try:
         history, problems, faults, struck, missing = run(system, arguments)

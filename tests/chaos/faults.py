@@ -14,7 +14,7 @@ NETWORK_LONGEST_S = 6.0
 class Faults:
     """One fault after the other; what was stopped goes on again, what has ended is started."""
 
-    def __init__(self, system, clients, seed):
+    def __init__(self, system, clients, seed, only=()):
         self.system, self.clients = system, clients
         self.random = random.Random(seed)
         self.count = collections.Counter()
@@ -33,6 +33,8 @@ class Faults:
         for group in ("peer", "store"):
             for kind in NETWORK_KINDS:
                 self.kinds[f"{group}_{kind}"] = (functools.partial(self.network, group, kind), 1)
+        if only:
+            self.kinds = {name: self.kinds[name] for name in only}
         self.deck = list(self.kinds)  # one of each, before there are more of some
         self.random.shuffle(self.deck)
 

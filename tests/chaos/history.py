@@ -19,6 +19,8 @@ ALLOWED = {
 }
 # Nothing was stored: such a call must not have run.
 REFUSALS = {"store_full", "store_unavailable", "refused_before"}
+# What may become of calls, and of whatever they need, when the store lost them.
+LOSSES = {"lost", "maybe_executed", "actor_died", "unknown_actor"}
 POISON_LIMIT = 3
 
 Run = collections.namedtuple("Run", "pid epoch ms")
@@ -39,7 +41,11 @@ def actor_of(word):
 
 
 class History:
-    def __init__(self):
+    def __init__(self, lossy=False):
+        """`lossy`: the store may lose what it acknowledged. Then calls may end as lost, and what it
+        forgot may run again: that is counted, the other promises are judged."""
+        self.lossy = lossy
+        self.measured = collections.Counter()
         self.kinds = {}
         self.submitted_ms = {}
         self.asked = collections.Counter()
@@ -82,6 +88,13 @@ class History:
                 self.runs[words[1]].append(Run(int(words[2]), epoch, ms))
             self.order.append((words[0], words[1], int(words[2]), epoch, ms))
 
+    def broken(self, what, text):
+        """A promise that holds only as long as the store keeps what it acknowledged."""
+        if self.lossy:
+            self.measured[what] += 1
+        else:
+            self.problems.append(text)
+
     def add_pause(self, pid, from_ms, to_ms):
         """A process that was stopped: what it had decided to begin, it notes when it wakes up."""
         self.pauses.append([pid, from_ms, to_ms, set()])
@@ -104,16 +117,17 @@ class History:
             self.problems.append(f"{word} ({kind}): asked {self.asked[word]} times, "
                                  f"answered {len(answers)} times")
         if kind in AT_MOST_ONCE and len(runs) > 1:
-            self.problems.append(f"{word} ({kind}) ran {len(runs)} times: {runs}")
+            self.broken("ran again", f"{word} ({kind}) ran {len(runs)} times: {runs}")
         if kind == "fail" and len(runs) > FAIL_ATTEMPTS:
-            self.problems.append(f"{word} ran {len(runs)} times, its budget is {FAIL_ATTEMPTS}")
+            self.broken("ran again",
+                        f"{word} ran {len(runs)} times, its budget is {FAIL_ATTEMPTS}")
         accepted = [code for code, _ in answers if code not in REFUSALS]
         if answers and not accepted and word not in self.abandoned and runs:
             self.problems.append(f"{word} ({kind}) was refused and ran: {answers}")
         for code, value in answers:
             self.judge_answer(word, kind, code, value, runs)
         if len(set(accepted)) > 1:
-            self.problems.append(f"{word} ({kind}): answers differ: {answers}")
+            self.broken("answers of one key differ", f"{word} ({kind}): answers differ: {answers}")
         if kind == "later":
             for run in runs:
                 if run.ms < self.submitted_ms[word] + DELAY_MS - 20:
@@ -132,7 +146,11 @@ class History:
             self.problems.append(f"{word} ({kind}) was told of an error and never ran")
         elif code == "poisoned" and kind not in AT_MOST_ONCE and len(runs) >= POISON_LIMIT:
             pass
-        elif code not in ALLOWED[kind] and code not in REFUSALS:
+        elif code in ALLOWED[kind] or code in REFUSALS:
+            pass
+        elif self.lossy and code in LOSSES:
+            self.measured[code] += 1
+        else:
             self.problems.append(f"{word} ({kind}) ended with {code}")
 
     def excused(self, pid, actor, ms):
@@ -158,7 +176,8 @@ class History:
                 if last is first and word in seen:
                     continue
                 if number < last.get(key, 0):
-                    self.problems.append(f"{word} began after number {last[key]} of {lane}")
+                    self.broken("out of order",
+                                f"{word} began after number {last[key]} of {lane}")
                 last[key] = max(number, last.get(key, 0))
             seen.add(word)
 
@@ -177,7 +196,8 @@ class History:
                 self.problems.append(f"{word} began while {running[(actor, pid)]} ran in {pid}")
             running[(actor, pid)] = word
             if epoch < epochs.get(actor, 0) and not self.excused(pid, actor, ms):
-                self.problems.append(f"{word} began in epoch {epoch} after {epochs[actor]}")
+                self.broken("epoch fell",
+                            f"{word} began in epoch {epoch} after {epochs[actor]}")
             epochs[actor] = max(epoch, epochs.get(actor, 0))
 
     def judge_retries(self):
@@ -191,7 +211,8 @@ class History:
                 life = lives[(word, pid)] = (actor_of(word), epoch)
                 due = failed.pop(life, word)
                 if due != word:
-                    self.problems.append(f"{word} began before the failed {due} was tried again")
+                    self.broken("out of order",
+                                f"{word} began before the failed {due} was tried again")
             elif what == "F":
                 failed[lives[(word, pid)]] = word
 
@@ -200,4 +221,5 @@ class History:
                                     for code, _ in answers)
         kinds = collections.Counter(self.kinds.values())
         return {"calls": sum(self.asked.values()), "executions": sum(map(len, self.runs.values())),
-                "answers": dict(codes), "kinds": dict(kinds)}
+                "answers": dict(codes), "kinds": dict(kinds),
+                **({"measured": dict(self.measured)} if self.lossy else {})}

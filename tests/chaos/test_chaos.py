@@ -15,8 +15,8 @@ SEED = os.environ.get("CALLBOARD_CHAOS_SEED", "1")
 
 
 class Judge(unittest.TestCase):
-    def judge(self, client, executions, killed=False, pause=None):
-        history = History()
+    def judge(self, client, executions, killed=False, pause=None, lossy=False):
+        history = History(lossy)
         if pause:
             history.add_pause(*pause)
         with tempfile.TemporaryDirectory() as directory:
@@ -109,6 +109,14 @@ class Judge(unittest.TestCase):
         self.assertEqual(self.judge(client, runs, killed=True), "")
         self.assertIn("ran 2 times", self.judge(client, runs + ["X a:1 7 2 1 100", "Y a:1 7"],
                                                 killed=True))
+
+    def test_what_a_lossy_store_forgot_is_counted_and_the_rest_is_judged(self):
+        lost = ["S a:1 once 1", "R a:1 lost - 9", "E 0"]
+        twice = ["X a:1 7 1 1 100", "Y a:1 7", "X a:1 8 2 1 200", "Y a:1 8"]
+        self.assertEqual(self.judge(lost, twice, lossy=True), "")
+        self.assertIn("answered 0 times", self.judge(["S a:1 once 1", "E 1"], [], lossy=True))
+        self.assertIn("never ran",
+                      self.judge(["S a:1 task 1", "R a:1 ok a:1 9", "E 0"], [], lossy=True))
 
     def test_outcome_that_the_contract_does_not_know_is_caught(self):
         self.assertIn("ended with lost", self.judge(
