@@ -4,11 +4,9 @@ network between them.
 Every part is a child of this process, is signalled by its own id only, and dies with this process.
 """
 
-import ctypes
 import json
 import os
 import pathlib
-import random
 import resource
 import shutil
 import signal
@@ -18,27 +16,9 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).parent
-LIBC = ctypes.CDLL(None)  # nothing is loaded between fork and exec
-PR_SET_PDEATHSIG = 1
+sys.path.append(str(HERE.parent))
 
-
-def die_with_parent():
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def free_port(given=set()):
-    """A port below the range from which outgoing connections take theirs; never the same twice."""
-    while True:
-        port = random.randrange(20000, 32000)
-        if port in given:
-            continue
-        given.add(port)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+from own_processes import die_with_parent, free_port
 
 
 class Part:

@@ -6,13 +6,13 @@ replaced is removed. Everything else of a project is gone after `Project.down`.
 
 import os
 import pathlib
-import random
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
+
+from own_processes import free_port
 
 ROOT = pathlib.Path(os.environ["CALLBOARD_SOURCE_DIR"])
 BUILD = os.environ["CALLBOARD_BINARY_DIR"]
@@ -47,19 +47,6 @@ def eventually(condition, seconds=PATIENCE_S):
             return False
         time.sleep(0.2)
     return True
-
-
-def free_port():
-    """One outside of the range from which outgoing connections take theirs."""
-    for _ in range(200):
-        port = random.randint(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    raise AssertionError("no port is free")
 
 
 def os_release(text):

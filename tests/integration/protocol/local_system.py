@@ -4,10 +4,8 @@ Everything listens on loopback or on unix sockets in a directory of its own, and
 process, however that ends.
 """
 
-import ctypes
 import os
 import pathlib
-import random
 import shutil
 import signal
 import socket
@@ -15,8 +13,9 @@ import subprocess
 import tempfile
 import time
 
+from own_processes import die_with_parent, free_port
+
 BINARY_DIR = pathlib.Path(os.environ.get("CALLBOARD_BINARY_DIR", "build/release")).resolve()
-PR_SET_PDEATHSIG = 1
 
 
 def find_program():
@@ -29,23 +28,6 @@ def find_library():
     if given:
         return pathlib.Path(given)
     return BINARY_DIR / "tests" / "integration" / "protocol" / "libprotocol_app.so"
-
-
-def free_port():
-    """A port below the range from which outgoing connections take theirs."""
-    for _ in range(200):
-        port = random.randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    raise RuntimeError("no free port")
-
-
-def die_with_parent():
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Process:
