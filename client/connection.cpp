@@ -10,8 +10,10 @@ namespace callboard::client {
 
 namespace {
 
-/// Frames taken in one turn, so that what is to be sent does not wait for ever.
+/// Frames taken in one turn, and for how long, so that what is to be sent, pings above all, does
+/// not wait for ever: a frame may hold thousands of calls.
 constexpr int kFramesPerTurn = 64;
+constexpr std::int64_t kReceiveUs = 20'000;
 
 wire::LinkOptions link_options(const ConnectionOptions& options) {
   wire::LinkOptions link = options.link;
@@ -108,9 +110,12 @@ void Connection::run_posted() {
 
 void Connection::receive() {
   wire::ArrivedFrame frame;
+  const std::int64_t until_us = clock_now().mono_us + kReceiveUs;
   for (int i = 0; i < kFramesPerTurn && !out_.connect; ++i) {
     if (!dealer_.receive(frame)) return;
-    link_.on_frame(clock_now(), {frame.head, frame.parts}, out_);
+    const Instant now = clock_now();
+    link_.on_frame(now, {frame.head, frame.parts}, out_);
+    if (now.mono_us >= until_us) break;
   }
   again_.store(true);  // more may be there: no sleep before the next turn
 }

@@ -16,7 +16,7 @@ void write_item(MapWriter& out, const Core& core, const Worker& worker) {
       .number("pid", worker.pid)
       .text_or_nil("supervisor", worker.supervisor)
       .text("state", worker.peer != nullptr ? "connected" : "away")
-      .number("heard_ms", (core.now_.mono_us - worker.heard_us) / kMicrosPerMilli)
+      .number("heard_ms", (core.listened_us_ - worker.heard_us) / kMicrosPerMilli)
       .number("actors", worker.actors)
       .number("running", worker.leases.size())
       .number("task_slots", tasks.window)

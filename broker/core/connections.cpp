@@ -34,7 +34,7 @@ void Core::on_hello(PeerId id, const wire::Hello& hello) {
     place->by_age = peers_by_age_.insert(peers_by_age_.end(), place.get());
   }
   Peer& peer = *place;
-  peer.heard_us = now_.mono_us;
+  peer.heard_us = listened_us_;
   // What still waits for a commit was meant for what this hello has given up.
   open_effects_.forget(id);
   flight_effects_.forget(id);
@@ -65,7 +65,7 @@ void Core::forget_peer(Peer& peer) {
   if (peer.session != nullptr) {
     Session& session = *peer.session;
     session.peer = nullptr;
-    session.away_since_us = now_.mono_us;
+    session.away_since_us = listened_us_;
     away_.push_back(session.id);
     for (Handle& handle : session.handles) {
       if (!handle.queue || handle.granted == 0) continue;

@@ -13,6 +13,8 @@ using wire::Type;
 namespace {
 
 constexpr std::int64_t kSweepUs = 100'000;  ///< how often silence is looked for
+/// What waits in the sockets after a longer pause is heard before anybody's silence is judged.
+constexpr std::int64_t kListenStepUs = 2 * kSweepUs;
 constexpr std::int64_t kDeadSweepUs = 10'000'000;
 template <class... Ts>
 struct Overloaded : Ts... {
@@ -28,6 +30,7 @@ Core::Core(const BrokerOptions& options, std::uint64_t random_seed)
 
 void Core::step(Instant now, const Event& event, Effects& effects) {
   CALLBOARD_CHECK(now.mono_us >= now_.mono_us);
+  listen(now);
   now_ = now;
   effects_ = &effects;
   run_timers();  // first: what the event lets go may be past its deadline
@@ -48,8 +51,8 @@ void Core::step(Instant now, const Event& event, Effects& effects) {
                  },
                  [&](const StoreFull& e) { store_full_ = e.full; },
                  [&](const Resumed&) {
-                   for (Peer* peer : peers_by_age_) peer->heard_us = now_.mono_us;
-                   for (auto& [name, worker] : workers_) worker->heard_us = now_.mono_us;
+                   for (Peer* peer : peers_by_age_) peer->heard_us = listened_us_;
+                   for (auto& [name, worker] : workers_) worker->heard_us = listened_us_;
                  },
                  [&](const Tick&) {},
              },
@@ -78,8 +81,8 @@ void Core::on_frame(PeerId id, const wire::FrameView& frame) {
     return reject(id, Errc::protocol_error, "not a frame of this protocol");
   }
   if (peer != nullptr) {
-    peer->heard_us = now_.mono_us;
-    if (peer->worker != nullptr) peer->worker->heard_us = now_.mono_us;
+    peer->heard_us = listened_us_;
+    if (peer->worker != nullptr) peer->worker->heard_us = listened_us_;
     peers_by_age_.splice(peers_by_age_.end(), peers_by_age_, peer->by_age);
   }
   while (!in.at_end()) {
@@ -235,8 +238,13 @@ void Core::on_tick() {
     expire_dead();
   }
   refresh_workers();
-  if (recovering_ && now_.mono_us >= recovery_ends_us_) end_recovery();
+  if (recovering_ && listened_us_ >= recovery_ends_us_) end_recovery();
   if (!unplaced_.empty()) place_waiting();
+}
+
+void Core::listen(Instant now) {
+  if (congested()) return;  // nobody took frames since the last step
+  listened_us_ += std::min(now.mono_us - now_.mono_us, kListenStepUs);
 }
 
 void Core::run_timers() {

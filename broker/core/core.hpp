@@ -97,6 +97,7 @@ class Core {
   bool on_message(Peer& peer, wire::Type type, std::uint32_t fields, wire::FrameReader& in);
   void on_committed(std::uint64_t commit_no);
   void on_tick();
+  void listen(Instant now);  ///< time passes: how much of it counts as silence
   void run_timers();
   void finish_step();
   void at(std::int64_t due_us, Timer::Kind kind, Call& call);
@@ -333,6 +334,10 @@ class Core {
   std::mt19937_64 random_;
   Instant now_;
   Instant began_;
+  /// For how long this run could hear its peers. Silence is measured by it: time in which this
+  /// broker stood still, or left frames unread, is not the peers' fault. It only makes the broker
+  /// wait longer than its workers do, never shorter.
+  std::int64_t listened_us_ = 0;
   Effects* effects_ = nullptr;  ///< of the step that runs
 
   CallSlab slab_;
@@ -390,7 +395,7 @@ class Core {
   // recovery
   Restored restored_;
   std::vector<CallSlab::Ref> orphans_;
-  std::int64_t recovery_ends_us_ = 0;
+  std::int64_t recovery_ends_us_ = 0;  ///< by listened_us_
   bool recovering_ = false;
 
   std::uint64_t incarnations_ = 0;  ///< given out by this broker run

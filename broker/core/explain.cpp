@@ -176,7 +176,7 @@ void explain_leased(const Core& core, const Call& call, std::vector<Reason>& out
                                 " ago and has not ended"});
   if (worker->peer == nullptr) {
     out.push_back({"worker_away", "the worker is not connected; it was heard " +
-                                      duration(core.now_.mono_us - worker->heard_us) + " ago"});
+                                      duration(core.listened_us_ - worker->heard_us) + " ago"});
   }
   const auto& groups = call.instance->groups;
   if (call.instance->queue && call.group < groups.size() && groups[call.group].out > 1 &&

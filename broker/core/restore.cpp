@@ -252,7 +252,7 @@ std::string Core::restore_session(const std::string& name, const std::string& re
     session->refused[seq] = {UINT32_MAX, parked};
   }
   session->has_record = session->stored = true;
-  session->away_since_us = now_.mono_us;
+  session->away_since_us = listened_us_;
   if (session->id == broker_session(options_.shard)) {
     // Our own: it needs no connection.
   } else if (session->gone_wall_ms == 0) {
@@ -393,7 +393,7 @@ void Core::loaded(Instant now, Effects& effects) {
   now_ = began_ = now;
   effects_ = &effects;
   recovering_ = true;
-  recovery_ends_us_ = now.mono_us + options_.lease_ms * kMicrosPerMilli;
+  recovery_ends_us_ = options_.lease_ms * kMicrosPerMilli;
   restore_all();
   SentRecords sent;
   for (auto& record : restored_.sent) {

@@ -24,7 +24,7 @@ struct Session;
 /// One connection. Peers are kept in the order in which they were last heard.
 struct Peer {
   PeerId id{};
-  std::int64_t heard_us = 0;
+  std::int64_t heard_us = 0;  ///< by Core::listened_us_
   std::list<Peer*>::iterator by_age;
   Session* session = nullptr;
   Worker* worker = nullptr;
@@ -60,7 +60,7 @@ struct Session {
   Peer* peer = nullptr;
   std::string host;
   std::uint64_t pid = 0;
-  std::int64_t away_since_us = 0;  ///< since when it has no peer
+  std::int64_t away_since_us = 0;  ///< since when it has no peer, by Core::listened_us_
   std::vector<Handle> handles;
   SeqMap<Call*> calls;  ///< unfinished and not released
   std::uint64_t unreleased_bytes = 0;

@@ -9,7 +9,7 @@ bool Core::hello_session(Peer& peer, const wire::Hello& hello, wire::Welcome& we
   const SessionId id{hello.session};
   if (peer.session != nullptr && peer.session->id != id) {
     away_.push_back(peer.session->id);
-    peer.session->away_since_us = now_.mono_us;
+    peer.session->away_since_us = listened_us_;
     peer.session->peer = nullptr;
     peer.session = nullptr;
   }
@@ -116,12 +116,12 @@ void Core::expire_sessions() {
     Peer& oldest = *peers_by_age_.front();
     // A connection that is silent for this long is dead; its session and worker live on for a
     // while.
-    if (now_.mono_us - oldest.heard_us < 4 * options_.lease_ms * kMicrosPerMilli) break;
+    if (listened_us_ - oldest.heard_us < 4 * options_.lease_ms * kMicrosPerMilli) break;
     forget_peer(oldest);
   }
   while (!away_.empty()) {
     Session& session = *sessions_.at(away_.front());
-    const std::int64_t away_us = now_.mono_us - std::max(session.away_since_us, began_.mono_us);
+    const std::int64_t away_us = listened_us_ - session.away_since_us;
     if (away_us < options_.session_grace_ms * kMicrosPerMilli) break;
     away_.pop_front();
     session_gone(session, false);

@@ -73,7 +73,7 @@ struct Worker {
   std::uint64_t number = 0;  ///< its random instance number
   std::uint32_t serial = 0;  ///< given by this broker run, never reused
   Peer* peer = nullptr;
-  std::int64_t heard_us = 0;
+  std::int64_t heard_us = 0;  ///< by Core::listened_us_
   std::int64_t heartbeat_wall_ms = 0;  ///< what the store says
   std::map<std::string, wire::ClassOffer, std::less<>> classes;
   std::vector<std::string> tasks;

@@ -47,7 +47,7 @@ bool Core::hello_worker(Peer& peer, const wire::Hello& hello) {
   worker.supervisor = hello.supervisor;
   worker.pid = hello.pid;
   worker.number = hello.instance;
-  worker.heard_us = now_.mono_us;
+  worker.heard_us = listened_us_;
   worker.forget_now.clear();
   worker.forget_deferred.clear();
   for (const auto& offer : hello.classes) {
@@ -75,7 +75,7 @@ bool Core::hello_worker(Peer& peer, const wire::Hello& hello) {
 void Core::expire_workers() {
   std::vector<Worker*> lost;
   for (auto& [name, worker] : workers_) {
-    if (now_.mono_us - worker->heard_us > options_.lease_ms * kMicrosPerMilli) {
+    if (listened_us_ - worker->heard_us > options_.lease_ms * kMicrosPerMilli) {
       lost.push_back(worker.get());
     }
   }
