@@ -7,8 +7,12 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
+#include <map>
+#include <optional>
 #include <utility>
 
 namespace callboard::wire {
@@ -38,6 +42,37 @@ void set_option(void* socket, int option, int value) {
 
 void release_blob(void*, void* hint) { delete static_cast<Blob*>(hint); }
 
+struct NamedHost {
+  std::string host;
+  std::uint16_t port = 0;  ///< 0: none can be read
+};
+
+/// Of "tcp://host:port" where the host is a name. All else is ZeroMQ's to understand.
+std::optional<NamedHost> named_host(std::string_view endpoint) {
+  constexpr std::string_view kScheme = "tcp://";
+  const std::size_t colon = endpoint.rfind(':');
+  if (!endpoint.starts_with(kScheme) || colon < kScheme.size()) return {};
+  const std::string_view host = endpoint.substr(kScheme.size(), colon - kScheme.size());
+  const std::string_view port = endpoint.substr(colon + 1);
+  constexpr std::string_view kDigits = "0123456789.";
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+  if (!host.empty() && host.find_first_not_of(kDigits) == std::string_view::npos) return {};
+  const bool name = std::all_of(host.begin(), host.end(), [&](char c) {
+    return kDigits.find(c) != std::string_view::npos || kLetters.find(c) != std::string_view::npos;
+  });
+  NamedHost found{std::string(host)};
+  const auto end = std::from_chars(port.data(), port.data() + port.size(), found.port);
+  if (!name) return {};
+  if (end.ec != std::errc() || end.ptr != port.data() + port.size()) found.port = 0;
+  return found;
+}
+
+/// The lookups of one endpoint's host.
+struct Lookup {
+  Resolver resolver;
+  std::size_t used = 0;  ///< how many of its addresses were tried
+};
+
 }  // namespace
 
 struct ZmqDealer::Impl {
@@ -45,6 +80,10 @@ struct ZmqDealer::Impl {
   void* socket = nullptr;
   int wake_fd = -1;
   Message head;
+  Resolver::LookUp look_up;
+  std::map<std::string, Lookup> lookups;  ///< by endpoint
+  Lookup* awaited = nullptr;              ///< of the endpoint that is wanted
+  std::vector<Frame> early;               ///< to be sent when its answer is there
 
   void open() {
     socket = zmq_socket(context, ZMQ_DEALER);
@@ -60,7 +99,31 @@ struct ZmqDealer::Impl {
         static_cast<std::int64_t>(limits::kPayloadBytesMax + limits::kFrameBytesMax);
     CALLBOARD_CHECK(zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max) == 0);
   }
+  bool connect(const std::string& endpoint) {
+    open();
+    if (zmq_connect(socket, endpoint.c_str()) == 0) return true;
+    close(0);
+    return false;
+  }
+  void look_up_host(const std::string& endpoint, const NamedHost& named) {
+    auto [place, is_new] = lookups.try_emplace(endpoint);
+    awaited = &place->second;
+    if (is_new && look_up) awaited->resolver = Resolver(look_up);
+    if (!awaited->resolver.busy()) awaited->resolver.start(named.host, named.port);
+  }
+  /// Connects to a host whose address is known by now.
+  bool answered() {
+    std::vector<SocketAddress> addresses;
+    std::string problem;
+    if (awaited == nullptr || !awaited->resolver.collect(addresses, problem)) return false;
+    Lookup& lookup = *std::exchange(awaited, nullptr);
+    // Without an address nothing can be done until the owner connects again.
+    return !addresses.empty() &&
+           connect("tcp://" + text_of(addresses[lookup.used++ % addresses.size()]));
+  }
   void close(std::int64_t linger_ms) {
+    awaited = nullptr;
+    early.clear();
     if (socket == nullptr) return;
     set_option(socket, ZMQ_LINGER, static_cast<int>(linger_ms));
     zmq_close(socket);
@@ -68,7 +131,8 @@ struct ZmqDealer::Impl {
   }
 };
 
-ZmqDealer::ZmqDealer() : impl_(std::make_unique<Impl>()) {
+ZmqDealer::ZmqDealer(Resolver::LookUp look_up) : impl_(std::make_unique<Impl>()) {
+  impl_->look_up = std::move(look_up);
   impl_->context = zmq_ctx_new();
   CALLBOARD_CHECK(impl_->context != nullptr);
   impl_->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -84,17 +148,29 @@ ZmqDealer::~ZmqDealer() {
 
 bool ZmqDealer::connect(const std::string& endpoint) {
   impl_->close(0);
-  impl_->open();
-  if (zmq_connect(impl_->socket, endpoint.c_str()) == 0) return true;
-  impl_->close(0);
-  return false;
+  const auto named = named_host(endpoint);
+  if (!named) return impl_->connect(endpoint);
+  if (named->port == 0 || named->host.empty()) return false;
+  impl_->look_up_host(endpoint, *named);
+  return true;
 }
 
-void ZmqDealer::close(std::int64_t linger_ms) { impl_->close(linger_ms); }
+void ZmqDealer::close(std::int64_t linger_ms) {
+  impl_->close(linger_ms);
+  impl_->lookups.clear();
+}
 
 bool ZmqDealer::receive(ArrivedFrame& frame) {
   frame.parts.clear();
   frame.head = {};
+  if (impl_->awaited != nullptr) {
+    std::vector<Frame> early = std::move(impl_->early);
+    if (impl_->answered()) {
+      for (Frame& each : early) send(each);
+    } else if (impl_->awaited != nullptr) {
+      impl_->early = std::move(early);
+    }
+  }
   if (impl_->socket == nullptr) return false;
   zmq_msg_t* head = &impl_->head.raw;
   while (zmq_msg_recv(head, impl_->socket, ZMQ_DONTWAIT) < 0) {
@@ -116,7 +192,12 @@ bool ZmqDealer::receive(ArrivedFrame& frame) {
 }
 
 void ZmqDealer::send(Frame& frame) {
-  if (impl_->socket == nullptr || frame.head.empty()) return;
+  if (frame.head.empty()) return;
+  if (impl_->awaited != nullptr) {
+    impl_->early.push_back({frame.head, std::move(frame.parts)});
+    frame.parts.clear();
+  }
+  if (impl_->socket == nullptr) return;
   const auto send_all = [&](zmq_msg_t* message, bool more) {
     int rc = 0;
     do {
@@ -144,7 +225,8 @@ void ZmqDealer::send(Frame& frame) {
 void ZmqDealer::wait(std::int64_t timeout_ms) {
   zmq_pollitem_t items[2] = {{nullptr, impl_->wake_fd, ZMQ_POLLIN, 0},
                              {impl_->socket, 0, ZMQ_POLLIN, 0}};
-  const int count = impl_->socket == nullptr ? 1 : 2;
+  if (impl_->awaited != nullptr) items[1].fd = impl_->awaited->resolver.fd();
+  const int count = impl_->socket == nullptr && impl_->awaited == nullptr ? 1 : 2;
   zmq_poll(items, count, static_cast<long>(timeout_ms));
   if ((items[0].revents & ZMQ_POLLIN) != 0) {
     std::uint64_t ignored = 0;

@@ -56,7 +56,7 @@ bool StoreDialogue::wants_connection(Instant now) const {
 }
 
 void StoreDialogue::connecting(Instant now) {
-  CALLBOARD_CHECK(phase_ == Phase::resting);
+  CALLBOARD_CHECK(resting());
   phase_ = Phase::connecting;
   progress_us_ = now.mono_us;
 }

@@ -101,7 +101,9 @@ class StoreDialogue {
 
   // --- the connection, as the owner of the socket sees it ---------------------------------------
   bool wants_connection(Instant now) const;
+  /// REQUIRES: resting()
   void connecting(Instant now);
+  bool resting() const { return phase_ == Phase::resting; }
   void connected(Instant now);
   void received(Instant now, std::string_view bytes);
   /// Bytes left; waiting for a reply goes on.

@@ -53,9 +53,10 @@ void set_option(int socket, int level, int option, int value) {
 
 }  // namespace
 
-RedisStore::RedisStore(const StoreOptions& options, StoreReader& reader)
+RedisStore::RedisStore(const StoreOptions& options, StoreReader& reader, Resolver resolver)
     : options_(options),
       dialogue_(options, random_token(), reader),
+      resolver_(std::move(resolver)),
       buffer_(new char[kReadBytes]) {}
 
 RedisStore::~RedisStore() {
@@ -80,6 +81,8 @@ std::int64_t RedisStore::next_deadline_us() const {
 }
 
 void RedisStore::tick(Instant now) {
+  const bool overdue = now.mono_us >= dialogue_.next_deadline_us();
+  if (overdue && resolver_.busy()) dialogue_.failed(now, "no answer yet to the lookup of its name");
   dialogue_.tick(now);
   close_if_over();
   if (socket_ >= 0 || resolver_.busy()) return write_some(now);
@@ -89,6 +92,9 @@ void RedisStore::tick(Instant now) {
 void RedisStore::on_ready(Instant now) {
   if (socket_ < 0 && resolver_.busy()) {
     if (!resolver_.collect(addresses_, problem_)) return;
+    // An answer may take longer than a connection may; it is good all the same. Were it thrown
+    // away, a name server that is always so slow would keep us from Redis for ever.
+    if (dialogue_.resting()) dialogue_.connecting(now);
     // An address that swallows connections must not keep the others from being tried.
     std::rotate(addresses_.begin(),
                 addresses_.begin() + static_cast<std::ptrdiff_t>(

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "broker/store/dialogue.hpp"
-#include "broker/store/resolver.hpp"
+#include "common/resolver.hpp"
 #include "common/time.hpp"
 
 #include <cstdint>
@@ -18,7 +18,7 @@ namespace callboard::broker {
 
 class RedisStore {
  public:
-  RedisStore(const StoreOptions& options, StoreReader& reader);
+  RedisStore(const StoreOptions& options, StoreReader& reader, Resolver resolver = Resolver());
   ~RedisStore();
   RedisStore(const RedisStore&) = delete;
   RedisStore& operator=(const RedisStore&) = delete;

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -18,7 +19,8 @@ namespace callboard::broker {
 
 class StoreDriver : public StoreReader {
  public:
-  explicit StoreDriver(const StoreOptions& options) : store_(options, *this) {}
+  explicit StoreDriver(const StoreOptions& options, Resolver resolver = Resolver())
+      : store_(options, *this, std::move(resolver)) {}
   explicit StoreDriver(const std::string& url) : StoreDriver(options_for(url)) {}
 
   static StoreOptions options_for(const std::string& url) {

@@ -6,8 +6,10 @@
 #include <gmock/gmock.h>
 #include <sys/socket.h>
 
+#include <chrono>
 #include <random>
 #include <string>
+#include <thread>
 
 namespace callboard::broker {
 namespace {
@@ -82,6 +84,26 @@ TEST_F(Trouble, HostThatDoesNotExistIsWaitedFor) {
   StoreDriver driver("redis://no-such-host.invalid:6379");
   EXPECT_TRUE(driver.run_until([&] { return driver.said("waiting for Redis"); }));
   EXPECT_EQ(driver.fatal, "");
+}
+
+TEST_F(Trouble, AnswerOfANameServerThatIsSlowerThanAConnectionMayBeIsUsed) {
+  const std::string port = std::to_string(free_port());
+  redis_.set({"bind 127.0.0.1", "port " + port});
+  redis_.start();
+  StoreOptions options = StoreDriver::options_for("redis://127.0.0.1:" + port);
+  options.url.host = "redis";
+  options.connect_ms_max = 20;
+  StoreDriver driver(options, Resolver([](auto&, std::uint16_t number, auto& addresses) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(number);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    addresses.push_back({AF_INET, {reinterpret_cast<const char*>(&address), sizeof address}});
+    return std::string();
+  }));
+  EXPECT_TRUE(driver.commit(numbered(1)));
+  EXPECT_TRUE(driver.said("no answer yet to the lookup"));
 }
 
 TEST_F(Trouble, ServerThatEvictsIsRefusedAndNotTouched) {
