@@ -299,7 +299,10 @@ class Core {
   /// Where a message goes that must not be seen before `batch` is committed (0: now).
   Effects& path(std::uint64_t batch);
   wire::FrameWriter to(const Peer& peer, std::uint64_t batch);
+  /// The key of the queue's calls in the open batch.
+  std::uint32_t calls_key(Queue& queue);
   void store_call(const Call& call);
+  void erase_call(const Call& call);
   void store_sent(const Call& call, bool out);
   void store_result(const Call& call);
   void store_actor(const Queue& queue);
@@ -380,6 +383,7 @@ class Core {
   StoreBatch batch_a_, batch_b_;
   StoreBatch* open_ = &batch_a_;
   StoreBatch* flight_ = &batch_b_;
+  std::string record_;  ///< of the call that is being stored
   Effects open_effects_;    ///< waits for the open batch
   Effects flight_effects_;  ///< waits for the batch in flight
   std::uint64_t committed_ = 0;
