@@ -197,6 +197,8 @@ std::size_t BrokerServer::Loop::take_frames() {
   };
   const auto on_frame = [this](PeerId peer, const wire::FrameView& frame) {
     if (!serving_) return refuse_hello(peer, frame);
+    // Read after the frame was there: a delay counts from then, however long this turn takes.
+    now_ = clock_now();
     step(FrameArrived{peer, frame});
   };
   if (!wants_frames()) return router_->receive(0, on_frame, on_lost);

@@ -34,6 +34,7 @@ if(NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
     set(CMAKE_CXX_COMPILER_LAUNCHER
         ${CMAKE_COMMAND} -E env "CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}" CCACHE_NOHASHDIR=1
         "${CALLBOARD_CCACHE}")
+    add_compile_options("-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=")
   endif()
 endif()
 

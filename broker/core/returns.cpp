@@ -77,6 +77,10 @@ void Core::on_done(Worker& worker, const wire::Done& message) {
     // Behind what was sent to the slot and still waits for its commit: that is handed back too.
     wire::FrameWriter out = to(*worker.peer, instance.deferred_batch);
     wire::write(out, wire::GoOn{instance.slot, hand_back});
+    // A worker that is told to forget the result of a held lane takes this answer for lost.
+    if (instance.deferred_batch > committed_ && std::erase(worker.forget_now, message.lease) > 0) {
+      wire::write(out, wire::Forget{{{message.lease, 1}}});
+    }
   }
   wake_instance(instance);
   if (instance.queue && instance.queue->state != QueueState::open) finish_closing(*instance.queue);

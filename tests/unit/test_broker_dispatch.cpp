@@ -53,6 +53,24 @@ TEST(BrokerDispatch, HeldLaneIsToldToGoOnOnlyWhenTheRetryIsOnRecord) {
   EXPECT_EQ(world.count(20, Type::forget), 1u);
 }
 
+TEST(BrokerDispatch, ResultOfAHeldLaneIsNotForgottenBeforeTheLaneIsAnswered) {
+  OneActor world({}, 2);
+  wire::CallOptions options;
+  options.max_retries = 2;
+  options.retry_on = wire::RetryOn{wire::RetryOn::Which::all, {}};
+  options.durability = wire::Durability::memory;
+  world.submit(10, 2, 1, options);
+  ASSERT_EQ(world.runs(20), (Seqs{2}));
+  world.auto_commit = false;
+  world.submit(10, 3, 1);  // durable: what is told to its slot waits for its commit
+  world.fail(20, world.all(20, Type::run)[0].lease, "Oops", true);
+  EXPECT_EQ(world.count(20, Type::go_on), 0u);
+  EXPECT_EQ(world.count(20, Type::forget), 0u);
+  world.commit();
+  EXPECT_EQ(world.count(20, Type::go_on), 1u);
+  EXPECT_EQ(world.count(20, Type::forget), 1u);
+}
+
 TEST(BrokerDispatch, SpentRetriesGiveTheLastError) {
   OneActor world;
   wire::CallOptions options;
