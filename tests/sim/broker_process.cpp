@@ -63,6 +63,7 @@ void BrokerProcess::load() {
   options.endpoints = {"sim"};
   options.session_grace_ms = setup_.session_grace_ms;
   options.result_ttl_ms = setup_.result_ttl_ms;
+  options.dedupe_ttl_ms = setup_.dedupe_ttl_ms;
   broker_ = std::make_unique<broker::Broker>(options, random_.next());
   context_.store.expire(context_.schedule.now());
   // HSCAN promises no order.

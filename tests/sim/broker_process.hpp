@@ -29,6 +29,7 @@ struct BrokerSetup {
   StoreShape store;
   std::int64_t session_grace_ms = 30'000;
   std::int64_t result_ttl_ms = 60'000;
+  std::int64_t dedupe_ttl_ms = 60'000;
 };
 
 class BrokerProcess {

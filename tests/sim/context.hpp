@@ -22,7 +22,8 @@ namespace callboard::sim {
 
 struct Context {
   Context(std::uint64_t seed, NetworkShape shape)
-      : random(seed), network(schedule, random.fork(), shape), ledger(specs) {}
+      : random(seed), network(schedule, random.fork(), shape), ledger(specs),
+        wall_base_ms(1'700'000'000'000 + random.between(0, 60'000)) {}
 
   Random random;
   Schedule schedule;
@@ -36,7 +37,9 @@ struct Context {
   bool tracing = false;  ///< lines are wanted
   std::function<void(const std::string& who, const std::string& line)> trace;
   std::uint32_t next_process = 1;
+  std::uint32_t next_client = 0;  ///< who makes calls: a client process, or a worker's methods
   std::uint64_t next_execution = 1;
+  std::int64_t wall_base_ms;  ///< wall clocks begin at any moment of a minute
 
   ProcessId new_process() { return static_cast<ProcessId>(next_process++); }
 
@@ -60,7 +63,7 @@ struct Context {
   }
   /// Steady clocks begin anywhere; wall clocks are kept in step, within kWallSkewMs.
   ClockOffsets random_clocks() {
-    return {random.between(0, 1'000'000'000), 1'700'000'000'000 + random.between(0, kWallSkewMs)};
+    return {random.between(0, 1'000'000'000), wall_base_ms + random.between(0, kWallSkewMs)};
   }
 };
 

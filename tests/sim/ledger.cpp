@@ -38,6 +38,9 @@ void Ledger::on(const Record& record) {
     case What::released:
       if (facts != nullptr) facts->released_us = record.at_us;
       break;
+    case What::arrived:
+      if (facts != nullptr) facts->arrived_us = record.at_us;
+      break;
     case What::cancel_asked:
       if (facts != nullptr) facts->cancel_asked = true;
       break;

@@ -32,6 +32,7 @@ struct Execution {
 /// What was seen of one call.
 struct CallFacts {
   const CallSpec* spec = nullptr;
+  std::int64_t arrived_us = -1;  ///< at the broker, for the first time
   std::int64_t accepted_us = -1;
   std::int64_t refused_us = -1;
   Errc refused_code = Errc::ok;
@@ -66,6 +67,7 @@ class Ledger {
 
   const Specs& specs() const { return specs_; }
   CallFacts& facts(const CallSpec& spec) { return facts_[spec.index]; }
+  const CallFacts& facts(const CallSpec& spec) const { return facts_[spec.index]; }
   /// All calls in the order of submission.
   std::vector<CallFacts>& calls() { return facts_; }
   CallFacts* find(CallId id);
