@@ -358,13 +358,18 @@ std::vector<Call*> Core::restored_unfinished() {
       if (call->state != CallState::ended) calls.push_back(call);
     });
   }
-  // Delayed ones last: of the calls of one idempotency key, the one that was sent leads.
+  return calls;
+}
+
+void Core::sort_restored(std::vector<Call*>& calls) {
+  // Those that were sent first, delayed ones last: of the calls of one idempotency key, the one
+  // that was sent leads.
   std::sort(calls.begin(), calls.end(), [](const Call* a, const Call* b) {
     if (a->delayed != b->delayed) return b->delayed != 0;
+    if (a->orphan != b->orphan) return a->orphan != 0;
     return a->queue->name != b->queue->name ? a->queue->name < b->queue->name
                                             : a->number < b->number;
   });
-  return calls;
 }
 
 void Core::restore_all() {
@@ -399,11 +404,10 @@ void Core::loaded(Instant now, Effects& effects) {
   for (auto& record : restored_.sent) {
     sent[{record.queue, number_of(record.number)}] = std::move(record.value);
   }
-  const std::vector<Call*> calls = restored_unfinished();
-  for (Call* call : calls) {
-    restore_attempts(call, sent);
-    resume_call(call);
-  }
+  std::vector<Call*> calls = restored_unfinished();
+  for (Call* call : calls) restore_attempts(call, sent);
+  sort_restored(calls);
+  for (Call* call : calls) resume_call(call);
   if (!calls.empty()) {
     log(0, "found " + std::to_string(calls.size()) + " unfinished calls, " +
                std::to_string(orphans_.size()) + " of them sent, in " +

@@ -3,6 +3,7 @@
 #include "client/core/session.hpp"
 #include "tests/sim/executor.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace callboard::sim {
@@ -24,6 +25,10 @@ void settle_promises(CallSpec& spec, const TargetSpec& target) {
   spec.errors_retried = retry_on && retry_on->matches(spec.plan.error_type);
   spec.durable =
       spec.options.durability.value_or(target.options.durability) == wire::Durability::durable;
+  spec.out_of_line =
+      spec.delay_us != 0 || spec.once != nullptr ||
+      std::any_of(spec.takes.begin(), spec.takes.end(),
+                  [](const CallSpec* other) { return other->out_of_line; });
   spec.group = spec.options.group;
   if (!spec.group.empty()) return;
   for (const auto& [method, group] : target.options.method_groups) {

@@ -25,7 +25,7 @@ enum class What : std::uint8_t {
   cancel_answered,  ///< value: CancelAnswer
   kill_asked,       ///< of `actor`
   session_refused,  ///< value: client; the broker no longer knew its session, it has another now
-  client_left,
+  client_left,      ///< value: client; attempt: 1 when it is a worker's methods that died with it
   // at a worker
   constructing,  ///< incarnation of `actor` begins its constructor
   constructed,   ///< `code`

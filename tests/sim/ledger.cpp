@@ -51,7 +51,8 @@ void Ledger::on(const Record& record) {
       if (facts != nullptr) facts->attempts_sent = std::max(facts->attempts_sent, record.attempt);
       break;
     case What::client_left:
-      if (!healed_) gone_clients_.insert(static_cast<std::uint32_t>(record.value));
+      // At the end of a run they leave with nothing open; a process may also die then.
+      if (!healed_ || record.attempt == 1) gone_clients_.insert(static_cast<std::uint32_t>(record.value));
       break;
     case What::session_refused:
       refused_clients_.insert(static_cast<std::uint32_t>(record.value));

@@ -125,11 +125,12 @@ bool MethodCalls::make(const worker::Job& job, bool blocking, std::function<void
   return true;
 }
 
-void MethodCalls::gone() {
+void MethodCalls::gone(bool died) {
   Record record;
   record.what = What::client_left;
   record.process = process_.id();
   record.value = client_;
+  record.attempt = died ? 1 : 0;
   open_ = 0;
   context_.note(process_.name(), std::move(record));
 }

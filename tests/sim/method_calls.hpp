@@ -31,8 +31,8 @@ class MethodCalls final : public client::SessionSink {
   bool make(const worker::Job& job, bool blocking, std::function<void()> done);
   /// Takes note of what came since. Called once in each turn.
   void see_all();
-  /// Its process died or left.
-  void gone();
+  /// Its process died, or left when nothing was open.
+  void gone(bool died);
   bool quiet() const { return open_ == 0; }
 
  private:

@@ -84,6 +84,8 @@ struct CallSpec {
   std::string group;
   std::int64_t delay_us = 0;           ///< it must not begin before this much later
   const CallSpec* inside = nullptr;    ///< the call whose method made this one
+  /// A delay or a key gives it its place in line, its own or one of what it takes.
+  bool out_of_line = false;
   KeyUse* once = nullptr;              ///< of its idempotency key
 
   bool retryable() const { return max_retries != 0; }

@@ -59,12 +59,12 @@ void WorkerProcess::die() {
   record.what = What::worker_died;
   record.process = process_.id();
   context_.note(process_.name(), std::move(record));
-  method_calls_.gone();
+  method_calls_.gone(true);
 }
 
 void WorkerProcess::leave() {
   close();
-  method_calls_.gone();
+  method_calls_.gone(false);
 }
 
 WorkerRemains WorkerProcess::remains() const {

@@ -235,16 +235,15 @@ void World::clean_up() {
   settle(8 * kSecond);
   for (const auto& client : clients_) client->leave();
   settle(4 * kSecond);
-  if (scenario_.features.inner) {
-    for (const Seat& seat : seats_) {
-      if (seat.worker != nullptr) seat.worker->leave();
-    }
-    settle(1 * kSecond);
-  }
   // Sessions of processes that died say no goodbye.
   if (scenario_.faults.client || (scenario_.features.inner && scenario_.faults.any())) {
     settle((scenario_.session_grace_ms + scenario_.result_ttl_ms + 15'000) * 1000);
   }
+  if (!scenario_.features.inner) return;
+  for (const Seat& seat : seats_) {
+    if (seat.worker != nullptr) seat.worker->leave();
+  }
+  settle(4 * kSecond);
 }
 
 void World::judge() {

@@ -11,7 +11,7 @@ namespace callboard::sim {
 namespace {
 
 /// One lane of one queue, whoever made the calls.
-using LaneKey = std::tuple<std::uint32_t, std::string, std::int8_t>;
+using SharedLane = std::tuple<std::uint32_t, std::string, std::int8_t>;
 
 class DelayChecker final : public Checker {
  public:
@@ -32,7 +32,8 @@ class DelayChecker final : public Checker {
     const TargetSpec& target = ledger.specs().targets[spec.target];
     const bool in_order =
         target.kind == TargetSpec::Kind::actor && target.options.ordering == wire::Ordering::actor;
-    if (!in_order || spec.once != nullptr) return;
+    if (!in_order || (spec.delay_us == 0 && spec.out_of_line)) return;
+    if (spec.delay_us != 0 && (spec.once != nullptr || !spec.takes.empty())) return;
     Lane& lane = lanes_[{spec.target, spec.group, spec.options.priority.value_or(0)}];
     if (spec.delay_us == 0) {
       check_prompt(*facts, lane, ledger, verdict);
@@ -73,7 +74,7 @@ class DelayChecker final : public Checker {
     }
   }
 
-  std::map<LaneKey, Lane> lanes_;
+  std::map<SharedLane, Lane> lanes_;
 };
 
 }  // namespace

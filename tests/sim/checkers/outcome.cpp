@@ -137,6 +137,7 @@ class OutcomeChecker final : public Checker {
       const CallFacts& facts = const_cast<Ledger&>(ledger).facts(*other);
       if (facts.refused_us >= 0) return {};
       if (!other->durable && ledger.broker_deaths() > 0) return {};  // its result was in memory
+      if (other->deadline_us != kNever && facts.resolved_us < 0) return {};  // it may be over
       if (facts.resolved_us >= 0 && facts.code != Errc::ok) return {};
       if (facts.resolved_us >= 0) continue;
       // Its failure may not have reached its own client yet; it must not have succeeded.

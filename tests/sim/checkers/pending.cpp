@@ -17,7 +17,7 @@ class PendingChecker final : public Checker {
       const CallFacts* facts = ledger.find(record.call);
       if (facts == nullptr) return;
       ++seen_[facts->spec->target];
-      if (facts->spec->delay_us != 0) ++delayed_[facts->spec->target];
+      if (facts->spec->out_of_line) ++delayed_[facts->spec->target];
       return;
     }
     if (record.what != What::refused || record.code != Errc::queue_full) return;
