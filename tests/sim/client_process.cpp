@@ -236,7 +236,9 @@ void ClientProcess::choose_plan(CallSpec& spec) {
     spec.plan.failing_attempts = static_cast<std::uint32_t>(random_.between(1, 5));
     spec.plan.error_type = random_.chance(0.6) ? "sim::Transient" : "sim::Fatal";
   }
-  spec.plan.kills_worker = features.poison && random_.chance(0.01);
+  if (features.poison && random_.chance(0.01)) {
+    spec.plan.killing_attempts = static_cast<std::uint32_t>(random_.between(1, 4));
+  }
 }
 
 void ClientProcess::choose_dependencies(CallSpec& spec, client::CallExtra& extra) {

@@ -37,6 +37,7 @@ enum class What : std::uint8_t {
   returned,  ///< this attempt will never begin
   worker_born,
   worker_died,  ///< killed: what it held is gone
+  charged,      ///< `call` is named for the end of its process, or was the only one begun in it
   // at the broker
   run_left,     ///< `attempt` of `call` was sent to a worker
   deadline_came,  ///< with the submit of `call`; value: when it is, in virtual time

@@ -38,6 +38,9 @@ void Ledger::on(const Record& record) {
     case What::released:
       if (facts != nullptr) facts->released_us = record.at_us;
       break;
+    case What::charged:
+      if (facts != nullptr) ++facts->charges;
+      break;
     case What::arrived:
       if (facts != nullptr) facts->arrived_us = record.at_us;
       break;

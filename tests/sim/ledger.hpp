@@ -42,6 +42,7 @@ struct CallFacts {
   std::int64_t released_us = -1;
   std::vector<std::uint64_t> begins;  ///< numbers of its executions
   std::uint32_t attempts_sent = 0;    ///< the highest number of an attempt that left the broker
+  std::uint32_t charges = 0;    ///< processes that it may have taken down
   bool cancel_asked = false;
   std::optional<std::uint64_t> cancel_answer;
   std::int64_t told_us = -1;    ///< when a result first left the broker

@@ -73,6 +73,8 @@ Scenario Scenario::draw(Random& random, FaultClasses faults) {
   s.recorder_slots = random.chance(0.3) ? static_cast<std::uint32_t>(random.between(2, 12)) : 512;
   // Methods that wait hold their slots; too few could make them wait for each other.
   if (s.features.inner) s.recorder_slots = 4096;
+  // A call that waits at the head of a lane for a result could close a circle of blocking waits.
+  if (s.features.inner) s.features.references = false;
   s.calls = static_cast<int>(random.long_tailed(60, 1200));
   s.active_us = random.long_tailed(300'000, 12'000'000);
   s.fault_gap_us = random.long_tailed(20'000, 2'000'000);

@@ -49,7 +49,7 @@ struct Plan {
   std::int64_t service_us = 0;
   std::uint32_t failing_attempts = 0;  ///< the first so many attempts throw ...
   std::string error_type;              ///< ... this
-  bool kills_worker = false;           ///< the process dies in it (first attempt only)
+  std::uint32_t killing_attempts = 0;  ///< the process dies in the first so many attempts
   std::optional<std::uint32_t> callee; ///< target of a call that it makes at its end ...
   bool waits = false;                  ///< ... and whose answer it waits for
 };

@@ -242,7 +242,7 @@ bool WorkerProcess::entered(const Job& job, const worker::ActorSpec& spec, std::
   record.attempt = job.attempt;
   record.value = execution;
   context_.note(process_.name(), std::move(record));
-  if (plan->kills_worker && job.attempt == 1) {
+  if (job.attempt <= plan->killing_attempts) {
     on_poison_(job.call);
     return false;
   }

@@ -161,6 +161,7 @@ void World::start_broker() {
 
 RunResult World::run() {
   make_targets();
+  context_.store.keep_undo(scenario_.faults.store);
   start_broker();
   supervisor_ = std::make_unique<SupervisorProcess>(context_, observer_, "supervisor");
   seats_.resize(static_cast<std::size_t>(scenario_.workers));

@@ -95,7 +95,8 @@ class OutcomeChecker final : public Checker {
         if (begun) return "it has begun";
         return in_own_chain(spec) ? std::string() : "nobody of its chain has that actor";
       case Errc::poisoned:
-        return trouble ? std::string() : "nothing was lost";
+        if (facts.charges >= static_cast<std::uint32_t>(limits::kPoisonLimit)) return {};
+        return "only " + std::to_string(facts.charges) + " ends of processes are its own";
       default:
         return "that is no outcome of a call that was accepted";
     }
