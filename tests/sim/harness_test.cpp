@@ -482,7 +482,7 @@ TEST(SimulatedStore, ForgetsWhatWasNotSyncedWhenPowerIsLost) {
   second.set(second.key(broker::KeyKind::hash, "h"), "b", "2");
   second.drop(second.key(broker::KeyKind::hash, "other"));
   store.commit(0, 1, 1, first);
-  store.sync();
+  store.sync(store.commit_no());
   store.commit(0, 1, 2, second);
   EXPECT_EQ(store.lose_power(), 1u);
   EXPECT_EQ(store.commit_no(), 1u);
