@@ -1,6 +1,8 @@
 // Every outcome is one of those that the contract allows for this call, and told once.
 #include "tests/sim/checker.hpp"
 
+#include "common/limits.hpp"
+
 namespace callboard::sim {
 
 namespace {
