@@ -7,7 +7,7 @@ import statistics
 import sys
 
 from processes import Failed, Missing, output_of
-from systems import SYSTEMS, VENV
+from systems import ROOT, SYSTEMS, VENV
 
 CALLS_MIN = 200
 
@@ -21,6 +21,7 @@ def flat(figures):
     out = {key: value for key, value in figures.items() if not isinstance(value, dict)}
     for role, us in figures.get("cpu_us_per_call", {}).items():
         out[f"{role}_cpu_us"] = us
+        out["all_cpu_us"] = out.get("all_cpu_us", 0) + us
     for role, grown in figures.get("bytes_per_call", {}).items():
         out[f"{role}_bytes"] = grown
     return out
@@ -158,7 +159,7 @@ def versions(build):
     out = {"callboard": output_of(build / "cli/callboard", "--version").splitlines()[:1],
            **packages("libzmq5", "libhiredis0.14", "libhiredis1.1.0", "redis-server",
                       "nats-server", "libnats-dev", "gearman-job-server", "rabbitmq-server")}
-    commit = output_of("git", "-C", build.parents[1], "rev-parse", "--short", "HEAD")
+    commit = output_of("git", "-C", ROOT, "rev-parse", "--short", "HEAD")
     out["callboard"] = " ".join([*out["callboard"], commit])
     for name in ("ray", "celery"):
         if (VENV / name).exists():

@@ -5,6 +5,7 @@ import math
 
 ROLES = ("client", "broker", "redis", "worker", "all others")
 NAMES = {"calls_per_s": "calls/s", "p50_us": "p50", "p99_us": "p99", "ready_ms": "ready",
+         "all_cpu_us": "CPU per call", "broker_cpu_us": "the broker's CPU per call",
          "idle_bytes": "idle memory", "broker_bytes": "broker bytes per actor",
          "worker_bytes": "worker bytes per actor"}
 
@@ -25,7 +26,7 @@ def cells_of(result):
     by_role = {role: median[f"{role}_cpu_us"] for role in ROLES if f"{role}_cpu_us" in median}
     cpu = " ".join(f"{role} {count(us)}" for role, us in by_role.items())
     if by_role:
-        cpu = f"{count(sum(by_role.values()))}: {cpu}"
+        cpu = f"{count(median['all_cpu_us'])}: {cpu}"
     extra = []
     if "rate" in median:
         extra.append(f"open loop, {count(median['rate'])}/s")

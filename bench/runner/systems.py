@@ -18,7 +18,7 @@ TIMEOUT_S = 120
 def program(build, name):
     path = build / "bench" / name
     if not path.exists():
-        raise Missing(f"{path.relative_to(ROOT)} is not built")
+        raise Missing(f"{name} is not built")
     return path
 
 
