@@ -24,7 +24,9 @@ using Measure = std::function<Json(const Context&, Connection&, const BenchOptio
 void add_load_options(Command& command, BenchOptions& options) {
   command.number("--calls", options.calls, "Calls that are measured [100000]", 1, 1'000'000'000)
       .number("--window", options.window, "Calls on their way at once [1000]", 1, 1'000'000)
-      .number("--payload", options.payload, "Bytes of each argument and result [64]", 0, 256 << 20);
+      .number("--payload", options.payload, "Bytes of each argument and result [64]", 0, 256 << 20)
+      .text("--compare", options.compare, "JSON that an earlier run printed; say what has changed",
+            "FILE");
 }
 
 std::string cpu_text(const Json& cpu) {
@@ -40,8 +42,19 @@ std::string figure(const Json& value) {
   return number >= 100 ? print_count(static_cast<std::uint64_t>(number + 0.5)) : print_json(value);
 }
 
+/// "calls_per_s 1.05, p50_us 0.97, ...": now divided by then.
+std::string compared_text(const Json& figures) {
+  std::string out;
+  if (!figures.contains("compared")) return out;
+  for (const auto& [name, quotient] : figures.at("compared").items()) {
+    out += (out.empty() ? "" : ", ") + name + " " + (quotient.is_null() ? "?" : cell(quotient));
+  }
+  return out;
+}
+
 Json row(const std::string& name, const Json& figures) {
   return {{"name", name},
+          {"compared", compared_text(figures)},
           {"calls_per_s", figure(figures.at("calls_per_s"))},
           {"p50_us", figure(figures.at("p50_us"))},
           {"p99_us", figure(figures.at("p99_us"))},
@@ -59,12 +72,15 @@ void show_figures(const Context& context, const Json& figures) {
   for (const auto& relay : figures.value("relay", Json::array())) {
     rows.push_back(row("relay, " + cell(relay.at("batch")) + " in a frame", relay));
   }
-  print(table({{"name", ""},
-               {"calls_per_s", "CALLS/S"},
-               {"p50_us", "P50 US"},
-               {"p99_us", "P99 US"},
-               {"cpu", "CPU US PER CALL"}},
-              rows));
+  std::vector<Column> columns = {{"name", ""},
+                                 {"calls_per_s", "CALLS/S"},
+                                 {"p50_us", "P50 US"},
+                                 {"p99_us", "P99 US"},
+                                 {"cpu", "CPU US PER CALL"}};
+  if (!compared_text(figures).empty() || !rows.front().at("compared").get<std::string>().empty()) {
+    columns.push_back({"compared", "NOW / THEN"});
+  }
+  print(table(columns, rows));
 }
 
 /// A directory of its own for the store of one measurement: a durable call is only as dear as it is
@@ -88,6 +104,7 @@ class TemporaryData {
 };
 
 int run_measure(const Context& context, const BenchOptions& options, const Measure& measure) {
+  const Json earlier = read_earlier(options.compare);
   const TemporaryData data;
   std::optional<EmbeddedSystem> system;
   std::string endpoint = context.settings().client.broker;
@@ -107,6 +124,7 @@ int run_measure(const Context& context, const BenchOptions& options, const Measu
     figures = measure(context, broker, options);
   }
   if (options.with_relay) figures["relay"] = bench_relay(options);
+  compare_with(earlier, figures);
   show_figures(context, figures);
   return 0;
 }
@@ -139,7 +157,10 @@ void add_bench(const Command& program) {
   add_load_options(relay, *options);
   const Context& context = relay.context();
   relay.run([&context, options] {
-    show_figures(context, Json{{"relay", bench_relay(*options)}});
+    const Json earlier = read_earlier(options->compare);
+    Json figures = {{"relay", bench_relay(*options)}};
+    compare_with(earlier, figures);
+    show_figures(context, figures);
     return 0;
   });
 }

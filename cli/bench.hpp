@@ -21,6 +21,7 @@ struct BenchOptions {
   bool embedded = false;   ///< against a private system, started for this
   bool with_relay = true;  ///< measure the raw relay beside it
   int workers = 1;         ///< of the private system
+  std::string compare;     ///< file with the JSON of an earlier run; empty: none
 };
 
 /// Three digits are all that a figure of a shared machine is good for; never below 0.01.
@@ -30,6 +31,13 @@ inline double rounded(double value) {
   const double scale = std::pow(10, std::abs(digits));
   return digits < 0 ? std::round(value / scale) * scale : std::round(value * scale) / scale;
 }
+
+/// What an earlier run printed as JSON. Throws Failure (usage) when the file holds no such thing.
+Json read_earlier(const std::string& file);
+
+/// Puts "compared" into the figures, and into those of each relay: what they are divided by what
+/// they were. Throws Failure (usage) when the earlier run measured something else.
+void compare_with(const Json& earlier, Json& figures);
 
 /// The relay's figures, one frame a message and batched.
 Json bench_relay(const BenchOptions& options);

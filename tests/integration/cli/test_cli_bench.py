@@ -1,6 +1,8 @@
 """bench measures what it says, of everybody who takes part."""
 
 import json
+import pathlib
+import tempfile
 import unittest
 
 from cli_case import Dev, run
@@ -40,6 +42,25 @@ class Bench(unittest.TestCase):
         found = self.figures("submit", "--embedded", "--calls", "5000")
         self.assert_makes_sense(found)
         self.assertNotIn("relay", found)
+
+    def test_compare_says_what_has_changed_and_refuses_a_run_of_another_kind(self):
+        with tempfile.TemporaryDirectory() as folder:
+            earlier = pathlib.Path(folder, "earlier.json")
+            then = self.figures("relay", "--calls", "2000", "--window", "10")
+            for relay in then["relay"]:
+                relay["p50_us"] = 1e9  # so that it is known what must come out
+            earlier.write_text(json.dumps(then))
+            now = self.figures("relay", "--calls", "2000", "--window", "10", "--compare",
+                               str(earlier))
+            for relay in now["relay"]:
+                self.assertLess(relay["compared"]["p50_us"], 0.01)
+                self.assertGreater(relay["compared"]["calls_per_s"], 0)
+            other = run("bench", "relay", "--calls", "2000", "--window", "11", "--compare",
+                        str(earlier))
+            self.assertEqual(other.returncode, 2)
+            self.assertIn("the earlier run had window 10, this one has 11", other.stderr)
+            earlier.write_text("no figures")
+            self.assertEqual(run("bench", "relay", "--compare", str(earlier)).returncode, 2)
 
     def test_existing_system_is_measured_too_and_lives_on(self):
         dev = Dev()
