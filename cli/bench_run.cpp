@@ -71,8 +71,8 @@ class Flight {
   void landed(std::uint64_t number, std::int64_t sent_ns, Errc status) {
     latency_ns_[number] = latency_clock_ns() - sent_ns;
     if (status != Errc::ok) failed_.fetch_add(1, std::memory_order_relaxed);
-    const auto done = done_.fetch_add(1) + 1;
-    if (done >= wake_at_.load()) done_.notify_one();
+    // The one that is waited for wakes; the waiter looks at done_ after it has told wake_at_.
+    if (done_.fetch_add(1) + 1 == wake_at_.load()) done_.notify_one();
   }
   std::uint64_t done() const { return done_.load(); }
   std::uint64_t failed() const { return failed_.load(); }

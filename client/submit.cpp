@@ -1,4 +1,5 @@
 // Calls from any thread: what they carry beside their arguments, and waiting for room.
+#include "client/block_cache.hpp"
 #include "client/client_core.hpp"
 #include "client/futex.hpp"
 
@@ -202,7 +203,8 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
   }
   StatePtr state;
   if (result) {
-    state = std::make_shared<FutureState>(shared_from_this(), true);
+    state = std::allocate_shared<FutureState>(BlockAllocator<FutureState>(), shared_from_this(),
+                                              true);
     state->keep(state);
   }
   if (args.size() >= limits::kPartBytesMin) {

@@ -2,6 +2,7 @@
 
 #include "common/fields.hpp"
 #include "common/messages.hpp"
+#include "common/packed.hpp"
 
 #include <algorithm>
 
@@ -101,11 +102,13 @@ bool read(FrameReader& in, std::uint32_t fields, Create& m, std::string& problem
 }
 
 void write(FrameWriter& out, const Submit& m) {
-  begin(out, Type::submit, 5);
-  out.uint(m.seq);
-  out.uint(m.handle);
-  out.uint(m.method);
-  out.body(m.args);
+  Packed head;
+  head.array(6);
+  head.uint(static_cast<std::uint8_t>(Type::submit));
+  head.uint(m.seq);
+  head.uint(m.handle);
+  head.uint(m.method);
+  append(out, head, m.args);
   write_encoded(out, m.options);
 }
 
@@ -233,10 +236,12 @@ bool read(FrameReader& in, std::uint32_t fields, Refused& m) {
 }
 
 void write(FrameWriter& out, const CallResult& m) {
-  begin(out, Type::result, 3);
-  out.uint(m.seq);
-  out.uint(static_cast<std::uint64_t>(m.status));
-  out.body(m.value);
+  Packed head;
+  head.array(4);
+  head.uint(static_cast<std::uint8_t>(Type::result));
+  head.uint(m.seq);
+  head.uint(static_cast<std::uint64_t>(m.status));
+  append(out, head, m.value);
 }
 
 bool read(FrameReader& in, std::uint32_t fields, CallResult& m) {

@@ -2,6 +2,7 @@
 
 #include "common/fields.hpp"
 #include "common/messages.hpp"
+#include "common/packed.hpp"
 
 #include <algorithm>
 
@@ -57,14 +58,17 @@ bool read(FrameReader& in, std::uint32_t fields, MethodTable& m) {
 }
 
 void write(FrameWriter& out, const Run& m) {
-  begin(out, Type::run, 9);
-  out.uint(m.lease);
-  out.uint(m.slot);
-  out.uint(m.method);
-  write_id(out, m.call);
-  out.uint(m.attempt);
-  out.integer(m.deadline_ms);
-  out.body(m.args);
+  Packed head;
+  head.array(10);
+  head.uint(static_cast<std::uint8_t>(Type::run));
+  head.uint(m.lease);
+  head.uint(m.slot);
+  head.uint(m.method);
+  head.uint(value_of(m.call.session));
+  head.uint(m.call.seq);
+  head.uint(m.attempt);
+  head.integer(m.deadline_ms);
+  append(out, head, m.args);
   write_encoded(out, m.options);
 }
 
@@ -126,10 +130,12 @@ bool read(FrameReader& in, std::uint32_t fields, Started& m) {
 }
 
 void write(FrameWriter& out, const Done& m) {
-  begin(out, Type::done, 4);
-  out.uint(m.lease);
-  out.uint(static_cast<std::uint64_t>(m.status));
-  out.body(m.value);
+  Packed head;
+  head.array(5);
+  head.uint(static_cast<std::uint8_t>(Type::done));
+  head.uint(m.lease);
+  head.uint(static_cast<std::uint64_t>(m.status));
+  append(out, head, m.value);
   out.boolean(m.held);
 }
 

@@ -36,6 +36,8 @@ struct BrokerOptions {
   std::int64_t session_grace_ms = limits::kSessionGraceMs;
   std::int64_t result_ttl_ms = limits::kResultTtlMs;
   std::int64_t settle_ms = limits::kSettleMs;
+  /// How long a change of a queue may stay in the journal; 0: there is none.
+  std::int64_t journal_ms = limits::kSettleMs;
   std::uint64_t max_pending = limits::kMaxPendingDefault;  ///< default of a queue
   std::uint64_t max_pending_bytes = limits::kMaxPendingBytesDefault;
   std::uint64_t max_unreleased_bytes = limits::kUnreleasedBytesMax;

@@ -4,7 +4,25 @@
 
 #include "common/check.hpp"
 
+#include <charconv>
+
 namespace callboard::broker {
+
+namespace {
+
+/// A number as a field's name, without an allocation.
+class Decimal {
+ public:
+  explicit Decimal(std::uint64_t value)
+      : end_(std::to_chars(text_, text_ + sizeof text_, value).ptr) {}
+  std::string_view view() const { return {text_, static_cast<std::size_t>(end_ - text_)}; }
+
+ private:
+  char text_[20];
+  char* end_;
+};
+
+}  // namespace
 
 std::string queue_key(std::string_view queue, std::string_view suffix) {
   std::string key;
@@ -40,7 +58,9 @@ bool Core::congested() const {
 }
 
 bool Core::has_batch() const {
-  return !in_flight_ && (!open_->empty() || !dirty_queues_.empty() || !dirty_sessions_.empty());
+  if (in_flight_) return false;
+  return !open_->empty() || !dirty_queues_.empty() || !dirty_sessions_.empty() ||
+         journal_.due_us() <= now_.mono_us;
 }
 
 const StoreBatch& Core::take_batch(std::uint64_t& commit_no) {
@@ -80,7 +100,7 @@ const StoreBatch& Core::take_batch(std::uint64_t& commit_no) {
   std::swap(open_, flight_);
   std::swap(open_effects_, flight_effects_);
   commit_no = flight_no_;
-  return *flight_;
+  return journal_.write(now_, *flight_, flight_no_);
 }
 
 void Core::mark(Queue& queue) {
@@ -95,9 +115,22 @@ void Core::mark(Session& session) {
   dirty_sessions_.push_back(&session);
 }
 
+std::uint32_t Core::calls_key(Queue& queue) {
+  if (queue.calls_batch != open_batch()) {
+    queue.calls_batch = open_batch();
+    queue.calls_key = open_->key(KeyKind::hash, queue_key(queue.name, ":calls"));
+  }
+  return queue.calls_key;
+}
+
 void Core::store_call(const Call& call) {
-  const auto key = open_->key(KeyKind::hash, queue_key(call.queue->name, ":calls"));
-  open_->set(key, std::to_string(call.number), call_record(call));
+  record_.clear();
+  append_call_record(call, record_);
+  open_->set(calls_key(*call.queue), Decimal(call.number).view(), record_);
+}
+
+void Core::erase_call(const Call& call) {
+  open_->erase(calls_key(*call.queue), Decimal(call.number).view());
 }
 
 void Core::store_sent(const Call& call, bool out) {

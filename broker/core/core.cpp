@@ -26,7 +26,10 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 }  // namespace
 
 Core::Core(const BrokerOptions& options, std::uint64_t random_seed)
-    : options_(options), random_(random_seed), committed_(options.commit_no) {}
+    : options_(options),
+      random_(random_seed),
+      journal_(options.journal_ms),
+      committed_(options.commit_no) {}
 
 void Core::step(Instant now, const Event& event, Effects& effects) {
   CALLBOARD_CHECK(now.mono_us >= now_.mono_us);
@@ -295,6 +298,7 @@ std::int64_t Core::next_deadline_us() const {
   std::int64_t due = next_sweep_us_;
   if (!timers_.empty()) due = std::min(due, timers_.top().due_us);
   if (!unsettled_.empty()) due = std::min(due, unsettled_.front().due_us);
+  if (!in_flight_ && store_up_) due = std::min(due, journal_.due_us());
   return due;
 }
 

@@ -20,6 +20,7 @@
 #include "broker/core/queue.hpp"
 #include "broker/core/session.hpp"
 #include "broker/core/worker.hpp"
+#include "broker/store/journal.hpp"
 #include "common/messages.hpp"
 
 #include <cstdint>
@@ -299,7 +300,10 @@ class Core {
   /// Where a message goes that must not be seen before `batch` is committed (0: now).
   Effects& path(std::uint64_t batch);
   wire::FrameWriter to(const Peer& peer, std::uint64_t batch);
+  /// The key of the queue's calls in the open batch.
+  std::uint32_t calls_key(Queue& queue);
   void store_call(const Call& call);
+  void erase_call(const Call& call);
   void store_sent(const Call& call, bool out);
   void store_result(const Call& call);
   void store_actor(const Queue& queue);
@@ -312,6 +316,7 @@ class Core {
   // --- restore.cpp -----------------------------------------------------------------------------
   /// Records of calls that were sent, by queue and number.
   using SentRecords = std::map<std::pair<std::string, std::uint64_t>, std::string>;
+  void apply_journal();
   void restore_all();
   std::string restore_session(const std::string& name, const std::string& record);
   std::string restore_queue(const std::string& name, std::map<std::string, std::string>& fields);
@@ -380,6 +385,8 @@ class Core {
   StoreBatch batch_a_, batch_b_;
   StoreBatch* open_ = &batch_a_;
   StoreBatch* flight_ = &batch_b_;
+  Journal journal_;
+  std::string record_;  ///< of the call that is being stored
   Effects open_effects_;    ///< waits for the open batch
   Effects flight_effects_;  ///< waits for the batch in flight
   std::uint64_t committed_ = 0;

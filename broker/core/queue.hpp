@@ -98,6 +98,8 @@ struct Queue {
   std::size_t turn = 0;              ///< where the search for a free instance begins
   std::uint32_t handles = 0;         ///< open handles of all sessions
   std::uint32_t owner_handles = 0;   ///< of the owner only
+  std::uint64_t calls_batch = 0;     ///< the batch in which calls_key stands for its calls
+  std::uint32_t calls_key = 0;
   bool counters_dirty = false;       ///< next_number or a watermark goes into the next commit
   bool in_ready_tasks = false;
 

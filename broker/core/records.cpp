@@ -1,17 +1,19 @@
 #include "broker/core/records.hpp"
 
+#include "common/packed.hpp"
+
 namespace callboard::broker {
 
 using wire::Writer;
 
-std::string call_record(const Call& call) {
-  std::string out;
-  out.reserve(64 + call.options_bytes + call.value().size());
+void append_call_record(const Call& call, std::string& out) {
+  wire::Packed head;
+  head.array(7);
+  head.uint(kRecordVersion);
+  head.uint(value_of(call.id.session));
+  head.uint(call.id.seq);
   Writer w(out);
-  w.array(7);
-  w.uint(kRecordVersion);
-  w.uint(value_of(call.id.session));
-  w.uint(call.id.seq);
+  w.raw(head.view());
   w.str(call.queue->methods.empty() ? std::string_view() : call.queue->methods[call.method]);
   w.integer(call.deadline_wall_ms);
   if (call.options_bytes == 0)
@@ -19,7 +21,6 @@ std::string call_record(const Call& call) {
   else
     w.raw(call.options());
   w.bin(call.value());
-  return out;
 }
 
 std::string sent_record(const Call& call, bool out_now) {
@@ -41,7 +42,9 @@ std::string delayed_record(const Call& call) {
   w.array(3);
   w.uint(kRecordVersion);
   w.integer(call.extra->due_wall_ms);
-  w.bin(call_record(call));
+  std::string record;
+  append_call_record(call, record);
+  w.bin(record);
   return out;
 }
 

@@ -14,7 +14,7 @@ inline constexpr std::uint64_t kRecordVersion = 1;
 
 /// q:NAME:calls, field number.
 /// [1, session, seq, method, deadline_wall_ms, options (map or nil), args (bin)]
-std::string call_record(const Call& call);
+void append_call_record(const Call& call, std::string& out);
 /// q:NAME:sent, field number. [1, out, attempts, crashes, errors, redeliveries]
 /// "out" overrides the lane's watermark either way.
 std::string sent_record(const Call& call, bool out);

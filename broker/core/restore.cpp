@@ -53,6 +53,7 @@ std::string Core::load(const StoreEntry& entry) {
     restored_.keyed.push_back({{}, std::string(entry.field), std::string(entry.value)});
     return {};
   }
+  if (entry.key == Journal::kKey) return journal_.load(entry.field, entry.value);
   if (!entry.key.starts_with("q:")) return "unknown key " + std::string(entry.key);
   std::string_view name = entry.key.substr(2);
   if (name.ends_with(":calls")) {
@@ -367,6 +368,28 @@ std::vector<Call*> Core::restored_unfinished() {
   return calls;
 }
 
+/// What the journal says of a field counts more than what its hash says.
+void Core::apply_journal() {
+  const std::string problem = journal_.recover();
+  if (!problem.empty()) effects_->fatal = problem;
+  if (journal_.empty()) return;
+  Journal::Known known;
+  const auto forget = [&](std::vector<Restored::StoredCall>& stored, std::string_view suffix) {
+    std::erase_if(stored, [&](const Restored::StoredCall& each) {
+      return journal_.find(queue_key(each.queue, suffix), each.number, known);
+    });
+  };
+  forget(restored_.calls, ":calls");
+  forget(restored_.sent, ":sent");
+  for (auto& [name, fields] : restored_.queues) {
+    const std::string key = queue_key(name, "");
+    std::erase_if(fields, [&](const auto& each) { return journal_.find(key, each.first, known); });
+  }
+  journal_.each([&](std::string_view key, std::string_view field, std::string_view value) {
+    load(StoreEntry{key, field, value});
+  });
+}
+
 void Core::restore_all() {
   const auto fail = [&](const std::string& problem) {
     if (!problem.empty() && effects_->fatal.empty()) effects_->fatal = problem;
@@ -394,6 +417,7 @@ void Core::loaded(Instant now, Effects& effects) {
   effects_ = &effects;
   recovering_ = true;
   recovery_ends_us_ = options_.lease_ms * kMicrosPerMilli;
+  apply_journal();
   restore_all();
   SentRecords sent;
   for (auto& record : restored_.sent) {

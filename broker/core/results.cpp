@@ -149,10 +149,10 @@ void Core::uncount(Call& call) {
   --queue.count;
   queue.bytes -= std::min<std::uint64_t>(queue.bytes, call.stored_bytes);
   if (call.durable) {
-    const std::string number = std::to_string(call.number);
-    open_->erase(open_->key(KeyKind::hash, queue_key(queue.name, ":calls")), number);
+    erase_call(call);
     if (call.sent_record) {
-      open_->erase(open_->key(KeyKind::hash, queue_key(queue.name, ":sent")), number);
+      open_->erase(open_->key(KeyKind::hash, queue_key(queue.name, ":sent")),
+                   std::to_string(call.number));
     }
   }
   if (!queue.parked.empty()) grant_room(queue);

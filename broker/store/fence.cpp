@@ -8,9 +8,10 @@ namespace {
 
 // KEYS: fence, meta. ARGV: token, schema, broker's name, epoch of this run (0: it takes over),
 // the part of the token that all connections of this run share.
+// Version 1 is version 2 without a journal.
 constexpr std::string_view kFenceScript = R"lua(#!lua flags=allow-oom
 local schema = redis.call('HGET', KEYS[2], 'schema')
-if schema and schema ~= ARGV[2] then return {'SCHEMA', schema} end
+if schema and schema ~= ARGV[2] and schema ~= '1' then return {'SCHEMA', schema} end
 if ARGV[4] == '0' then
   redis.call('HINCRBY', KEYS[2], 'epoch', 1)
   redis.call('HSETNX', KEYS[2], 'timeline', 1)

@@ -65,8 +65,12 @@ struct StoreModel {
 
 class BrokerWorld {
  public:
-  BrokerWorld() { start(); }
-  explicit BrokerWorld(BrokerOptions options) : options_(std::move(options)) { start(); }
+  BrokerWorld() : BrokerWorld(BrokerOptions()) {}
+  explicit BrokerWorld(BrokerOptions options, bool journal = false)
+      : options_(std::move(options)) {
+    if (!journal) options_.journal_ms = 0;  // a test sees at once what is stored
+    start();
+  }
 
   /// A broker run on what the store holds.
   void start() {

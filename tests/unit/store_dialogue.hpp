@@ -74,7 +74,7 @@ class Dialogue : public ::testing::Test, protected StoreReader {
     greet(info);
     asked();
     own(10);
-    for (int i = 0; i < 7; ++i) say(page("0", {}));
+    for (int i = 0; i < 8; ++i) say(page("0", {}));
     ASSERT_THAT(loaded_, ::testing::Contains("end"));
     asked();
   }

@@ -29,7 +29,7 @@ TEST_F(Dialogue, HandsOverTheStateThenEveryEntryAndThenIsReady) {
   own(17, 4);
   EXPECT_FALSE(dialogue_.idle());
   say(page("0", {"Counter", "1"}));
-  for (int i = 0; i < 5; ++i) say(page("0", {}));
+  for (int i = 0; i < 6; ++i) say(page("0", {}));
   EXPECT_FALSE(dialogue_.idle());
   say(page("0", {}));
   EXPECT_THAT(loaded_, ElementsAre("begin 4 17", "classes/Counter", "end"));
@@ -78,8 +78,8 @@ TEST_F(Dialogue, RefusesAServerThatEvictsWithOneClearLine) {
 
 TEST_F(Dialogue, RefusesAStoreOfAnotherSchemaWithOneClearLine) {
   connect_and_greet();
-  say(bulks({"SCHEMA", "2"}));
-  EXPECT_THAT(fatal(), HasSubstr("schema version 2"));
+  say(bulks({"SCHEMA", "3"}));
+  EXPECT_THAT(fatal(), HasSubstr("schema version 3"));
 }
 
 TEST_F(Dialogue, GoesOnWithoutConfigAndSaysSo) {
@@ -87,7 +87,7 @@ TEST_F(Dialogue, GoesOnWithoutConfigAndSaysSo) {
   asked();
   say("-NOPERM no\r\n" + bulk(kInfo) + "-NOPERM no permissions for config\r\n" + bulk("sha"));
   own(10);
-  for (int i = 0; i < 7; ++i) say(page("0", {}));
+  for (int i = 0; i < 8; ++i) say(page("0", {}));
   EXPECT_TRUE(dialogue_.idle());
   EXPECT_THAT(log(), Contains(HasSubstr("CONFIG is not permitted")));
 }
@@ -132,7 +132,7 @@ TEST_F(Dialogue, LoadThatBreaksBeginsAnewAsANewRun) {
   connect_and_greet();
   own(10, 5);
   say(page("0", {"Counter", "1"}));
-  for (int i = 0; i < 6; ++i) say(page("0", {}));
+  for (int i = 0; i < 7; ++i) say(page("0", {}));
   EXPECT_THAT(loaded_, ElementsAre("begin 4 10", "classes/Counter", "begin 5 10", "classes/Counter",
                                    "end"));
 }

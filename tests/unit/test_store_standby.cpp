@@ -41,7 +41,7 @@ class Standby : public Dialogue {
   void take_shard() {
     ASSERT_THAT(words(), ElementsAre("EVAL"));
     tell(bulks({"OWNED", "4", "1", "10"}));
-    for (int i = 0; i < 7; ++i) tell(page("0", {}));
+    for (int i = 0; i < 8; ++i) tell(page("0", {}));
     ASSERT_THAT(loaded_, Contains("end"));
     words();
   }

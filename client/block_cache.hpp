@@ -1,0 +1,137 @@
+// Memory for objects that one thread makes and another lets go of, many times a second.
+//
+// malloc gives such a block back to the arena of the thread that took it, with a lock that both
+// then wait for. Here a thread keeps what it lets go of, and passes on whole magazines.
+// Thread safety: any thread.
+#pragma once
+
+#include <cstddef>
+#include <mutex>
+#include <new>
+#include <utility>
+#include <vector>
+
+namespace callboard::client {
+
+/// Blocks for single objects of type T.
+template <class T>
+class BlockCache {
+ public:
+  static void* take() {
+    Magazine* own = magazine();
+    if (own == nullptr) return ::operator new(sizeof(T));
+    if (own->empty()) own->refill();
+    return own->pop();
+  }
+  static void give(void* block) noexcept {
+    Magazine* own = magazine();
+    if (own == nullptr || !own->push(block)) ::operator delete(block);
+  }
+
+ private:
+  static constexpr std::size_t kMagazine = 128;
+  static constexpr std::size_t kShelfMax = 256;  ///< full magazines that wait to be used
+
+  using Blocks = std::vector<void*>;
+
+  /// Full magazines of all threads. Never destroyed: threads may end after static objects.
+  struct Shelf {
+    std::mutex mutex;
+    std::vector<Blocks> full;
+  };
+  static Shelf& shelf() {
+    static Shelf& one = *new Shelf;
+    return one;
+  }
+
+  class Magazine {
+   public:
+    Magazine() { blocks_.reserve(2 * kMagazine); }
+    ~Magazine() {
+      for (void* block : blocks_) ::operator delete(block);
+      state() = State::gone;
+    }
+    Magazine(const Magazine&) = delete;
+    Magazine& operator=(const Magazine&) = delete;
+
+    bool empty() const { return blocks_.empty(); }
+    void* pop() {
+      void* block = blocks_.back();
+      blocks_.pop_back();
+      return block;
+    }
+    void refill() {
+      {
+        const std::lock_guard lock(shelf().mutex);
+        if (!shelf().full.empty()) {
+          blocks_.swap(shelf().full.back());
+          shelf().full.pop_back();
+        }
+      }
+      blocks_.reserve(2 * kMagazine);
+      if (blocks_.empty()) blocks_.push_back(::operator new(sizeof(T)));
+    }
+    /// False: there are enough of them.
+    bool push(void* block) noexcept {
+      if (blocks_.size() == 2 * kMagazine && !unload()) return false;
+      blocks_.push_back(block);
+      return true;
+    }
+
+   private:
+    bool unload() noexcept {
+      try {
+        Blocks half(blocks_.end() - kMagazine, blocks_.end());
+        const std::lock_guard lock(shelf().mutex);
+        if (shelf().full.size() >= kShelfMax) return false;
+        shelf().full.push_back(std::move(half));
+      } catch (const std::bad_alloc&) {
+        return false;
+      }
+      blocks_.resize(kMagazine);
+      return true;
+    }
+
+    Blocks blocks_;
+  };
+
+  enum class State : unsigned char { unused, used, gone };
+  static State& state() {
+    thread_local State one = State::unused;  // trivial: outlives the magazine
+    return one;
+  }
+  /// Null once the thread is on its way out.
+  static Magazine* magazine() {
+    if (state() == State::gone) return nullptr;
+    thread_local Magazine one;
+    state() = State::used;
+    return &one;
+  }
+};
+
+/// For std::allocate_shared.
+template <class T>
+struct BlockAllocator {
+  using value_type = T;
+
+  BlockAllocator() = default;
+  template <class U>
+  explicit(false) BlockAllocator(const BlockAllocator<U>&) {}
+
+  T* allocate(std::size_t n) {
+    return static_cast<T*>(n == 1 ? BlockCache<T>::take() : ::operator new(n * sizeof(T)));
+  }
+  void deallocate(T* block, std::size_t n) noexcept {
+    if (n == 1) {
+      BlockCache<T>::give(block);
+    } else {
+      ::operator delete(block);
+    }
+  }
+  template <class U>
+  bool operator==(const BlockAllocator<U>&) const {
+    return true;
+  }
+};
+
+}  // namespace callboard::client
