@@ -391,7 +391,9 @@ class BrokerWorld {
 /// A world with client 10, worker 20 and a serial actor under handle 1 (created as seq 1).
 class OneActor : public BrokerWorld {
  public:
-  explicit OneActor(wire::ActorOptions options = {}, std::uint32_t window = 1) {
+  explicit OneActor(wire::ActorOptions options = {}, std::uint32_t window = 1,
+                    bool journal = false)
+      : BrokerWorld(BrokerOptions(), journal) {
     worker(20, "w0");
     client(10);
     options.max_concurrency = std::max(options.max_concurrency, 1u);
