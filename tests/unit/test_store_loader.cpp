@@ -97,7 +97,7 @@ TEST_F(Loader, FollowsTheCursorToTheEndOfAKey) {
   give(page("0", {}));
   give(page("17", {"1", "a"}));
   EXPECT_THAT(ask(), ElementsAre("HSCAN cb:actors 17"));
-  for (int i = 0; i < 4; ++i) give(page("0", {}));
+  for (int i = 0; i < 5; ++i) give(page("0", {}));
   give(page("0", {"2", "b"}));
   EXPECT_THAT(taken_, ElementsAre("actors/1=a", "actors/2=b"));
 }
@@ -117,6 +117,7 @@ TEST_F(Loader, KeepsABoundedNumberOfQuestionsOpen) {
   Words names;
   for (int i = 0; i < 1000; ++i) names.push_back("q" + std::to_string(i));
   give(page("0", names));
+  give(page("0", {}));
   give(page("0", {}));
   const std::size_t open = ask().size();
   EXPECT_LE(open, 64u);
