@@ -55,7 +55,7 @@ class StoreDriver : public StoreReader {
   }
   /// Turns until `done()`, or false after `seconds`.
   template <class Done>
-  bool run_until(const Done& done, int seconds = 20) {
+  bool run_until(const Done& done, int seconds = 60) {
     const std::int64_t end_us = clock_now().mono_us + seconds * 1'000'000ll;
     while (!done()) {
       if (clock_now().mono_us > end_us) return false;
