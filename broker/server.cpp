@@ -148,6 +148,7 @@ bool BrokerServer::Loop::open() {
   store.shard = options_.broker.shard;
   store.broker_name = options_.broker.name;
   store.standby = options_.standby;
+  store.require_fsync = options_.require_fsync;
   store_.emplace(store, static_cast<StoreReader&>(*this));
   now_ = clock_now();
   store_->tick(now_);
@@ -246,6 +247,7 @@ void BrokerServer::Loop::take_news() {
   StoreNews& news = store_->news();
   for (const auto& [level, text] : news.log) write_log(level, text);
   news.log.clear();
+  if (std::exchange(news.begins_again, false)) loaded_ = serving_ = suspended_ = false;
   if (loaded_ && !serving_) begin_serving();
   for (const Event& event : news.events) step(event);
   news.events.clear();
@@ -259,6 +261,9 @@ void BrokerServer::Loop::load_begins(const StoreState& state) {
   broker.commit_no = state.commit_no;
   broker.pid = static_cast<std::uint64_t>(getpid());
   broker.host = host_name();
+  broker.went_back = state.went_back;
+  broker.times_back = state.times_back;
+  broker.store_facts = facts_for_people(state.facts);
   broker.store = store_url_;
   broker.store_pid = state.facts.process_id;
   broker.endpoints = options_.advertise;
@@ -274,7 +279,8 @@ void BrokerServer::Loop::begin_serving() {
   serving_ = true;
   broker_->loaded(now_, effects_);
   flush();
-  if (options_.on_ready) options_.on_ready({router_->endpoints(), router_->event_endpoint()});
+  if (!options_.on_ready) return;
+  std::exchange(options_.on_ready, nullptr)({router_->endpoints(), router_->event_endpoint()});
 }
 
 void BrokerServer::Loop::write_batch() {
@@ -294,6 +300,7 @@ void BrokerServer::Loop::flush() {
     for (const Announcement& each : effects_.announcements) router_->publish(each);
     for (const auto& [level, text] : effects_.log) write_log(level, text);
     if (!effects_.fatal.empty()) fail(effects_.fatal);
+    if (effects_.ahead && serving_) store_->begin_timeline(now_, *effects_.ahead);
     effects_.clear();
     if (lost_.empty()) return;
     if (!serving_) return;

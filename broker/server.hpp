@@ -6,6 +6,7 @@
 #pragma once
 
 #include "broker/core/broker.hpp"
+#include "broker/store/server_facts.hpp"
 
 #include <functional>
 #include <memory>
@@ -30,6 +31,8 @@ struct BrokerServerOptions {
   /// Other brokers share the shard: this one stands by while another serves, and stops when Redis
   /// does not confirm in time that the shard is still its own. All of them must be started so.
   bool standby = false;
+  /// The broker serves only while Redis's fsync policy is at least this.
+  RequireFsync require_fsync = RequireFsync::none;
   /// Name, shard, limits. Epoch, timeline, commit number and endpoints come from elsewhere.
   BrokerOptions broker;
   /// Called once, in the thread of run(), when frames are taken from then on.

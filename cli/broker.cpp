@@ -3,6 +3,7 @@
 #include "cli/command.hpp"
 #include "cli/commands.hpp"
 #include "cli/context.hpp"
+#include "cli/version.hpp"
 #include "common/log.hpp"
 
 #include <cstdlib>
@@ -23,6 +24,11 @@ void say_ready(const broker::BrokerReady& ready) {
   ::close(fd);
 }
 
+broker::RequireFsync required(const std::string& word) {
+  if (word == "always") return broker::RequireFsync::always;
+  return word == "everysec" ? broker::RequireFsync::everysec : broker::RequireFsync::none;
+}
+
 int run_with(const config::BrokerSettings& settings) {
   broker::BrokerServerOptions options;
   options.endpoints = settings.listen;
@@ -30,7 +36,9 @@ int run_with(const config::BrokerSettings& settings) {
   options.event_endpoint = settings.events;
   options.redis_url = settings.redis;
   options.standby = settings.standby;
+  options.require_fsync = required(settings.require_fsync);
   options.broker.name = settings.name;
+  options.broker.version = kVersion;
   options.broker.shard = static_cast<std::uint32_t>(settings.shard);
   options.broker.lease_ms = settings.lease_ms;
   options.broker.worker_lease_ms = settings.worker_lease_ms;

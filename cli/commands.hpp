@@ -17,6 +17,7 @@ void add_call(const Command& program);
 void add_dead(const Command& program);
 void add_top(const Command& program);
 void add_health(const Command& program);
+void add_doctor(const Command& program);
 void add_bench(const Command& program);
 void add_config(const Command& program);
 // Not for people: our own programs start these.

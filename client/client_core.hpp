@@ -87,7 +87,9 @@ class Core final : public wire::LinkMember,
   void on_tick(Instant now, bool ready, wire::LinkOut& out) override;
   std::int64_t next_deadline_us() const override { return session_.next_deadline_us(); }
   void on_disconnected(Instant now) override { session_.on_disconnected(now); }
-  void on_session_unknown(Instant now) override { session_.on_session_unknown(now); }
+  void on_session_unknown(Instant now, bool lost) override {
+    session_.on_session_unknown(now, lost);
+  }
   void on_ended(Instant now, const wire::Goodbye& why) override;
 
  private:

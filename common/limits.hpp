@@ -49,6 +49,13 @@ static_assert(kHeartbeatMs * 3 < kWorkerLeaseMs, "two lost heartbeats must not e
 static_assert(kWorkerLeaseMs < kLeaseMs,
               "the worker must stop before the broker gives its calls away");
 
+/// Epochs, timelines and commits of a store; a peer that claims to have seen more is wrong. Redis's
+/// scripts count exactly up to 2^53.
+inline constexpr std::uint64_t kStoreNumberMax = 1ull << 48;
+/// Numbers of queues and of the broker's own calls begin this much later in each timeline, so that
+/// none that was given out before a store went back is given out again.
+inline constexpr int kTimelineShift = 40;
+
 // --- broker ---------------------------------------------------------------------------------
 inline constexpr std::uint64_t kMaxPendingDefault = 10'000'000;
 inline constexpr std::uint64_t kMaxPendingBytesDefault = 8ull << 30;

@@ -4,6 +4,7 @@
 #include "common/limits.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace callboard::wire {
 
@@ -171,8 +172,10 @@ bool Link::on_message(Instant now, std::uint64_t type, std::uint32_t fields, Fra
     }
     case Type::pong: {
       std::uint64_t number = 0;
-      if (!read_number(in, fields, number)) return false;
+      std::uint64_t commit_no = 0;
+      if (!read_pong(in, fields, number, commit_no)) return false;
       if (state_ != State::ready || frame_epoch_ != epoch_) return true;
+      commit_no_ = std::max(commit_no_, commit_no);
       if (timed_ping_ == 0 || number != timed_ping_) return true;
       answered_us_ = timed_ping_us_;
       timed_ping_ = 0;
@@ -188,7 +191,9 @@ bool Link::on_message(Instant now, std::uint64_t type, std::uint32_t fields, Fra
   if (member == nullptr || state_ != State::ready || frame_epoch_ != epoch_) {
     return in.skip_fields(fields);
   }
-  return member->on_message(now, type, fields, in, out);
+  const bool good = member->on_message(now, type, fields, in, out);
+  commit_no_ = std::max(commit_no_, std::exchange(out.commit_no, 0));
+  return good;
 }
 
 bool Link::on_welcome(Instant now, std::uint32_t fields, FrameReader& in, LinkOut& out) {
@@ -224,10 +229,12 @@ bool Link::on_welcome(Instant now, std::uint32_t fields, FrameReader& in, LinkOu
 bool Link::on_goodbye(Instant now, std::uint32_t fields, FrameReader& in, LinkOut& out) {
   Goodbye goodbye;
   if (!read(in, fields, goodbye)) return false;
-  if (goodbye.code == Errc::unknown_session) {
+  if (goodbye.code == Errc::unknown_session || goodbye.code == Errc::lost) {
+    const bool lost = goodbye.code == Errc::lost;
+    if (lost) out.log.emplace_back(2, "the broker lost this session: " + goodbye.text);
     disconnected(now, out);
     for (LinkMember* member : members_) {
-      if (member) member->on_session_unknown(now);
+      if (member) member->on_session_unknown(now, lost);
     }
     say_hello(now, out);
     return true;

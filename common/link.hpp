@@ -36,6 +36,8 @@ class LinkOut {
   std::optional<std::size_t> connect;
   /// For the log: level (0 info, 1 warning, 2 error) and text.
   std::vector<std::pair<int, std::string>> log;
+  /// Set by a member: the broker said that the store has come to this commit.
+  std::uint64_t commit_no = 0;
 
   /// Where the next message goes: the last frame, or a new one when that is full. Ask anew for
   /// every message.
@@ -77,7 +79,8 @@ class LinkMember {
   virtual void on_disconnected(Instant now) = 0;
   /// The broker does not know our session. The next hello follows at once; a client session must
   /// have begun a new session when it is asked to fill it.
-  virtual void on_session_unknown(Instant now) = 0;
+  /// `lost`: because its store lost it, so what was acknowledged is lost too.
+  virtual void on_session_unknown(Instant now, bool lost) = 0;
   /// The link has ended for good and says why; no other function is called any more.
   virtual void on_ended(Instant now, const Goodbye& why) = 0;
 };
@@ -147,7 +150,7 @@ class Link {
   std::uint64_t connects_ = 0;
   std::uint64_t epoch_ = 0;
   std::uint64_t epoch_seen_ = 0;       ///< highest in any frame that was not refused
-  std::uint64_t timeline_ = 0;
+  std::uint64_t timeline_ = 0;         ///< with commit_no_: how far the store was, as told
   std::uint64_t commit_no_ = 0;
   std::uint64_t frame_epoch_ = 0;      ///< of the frame that is being read
   std::uint64_t ping_number_ = 0;

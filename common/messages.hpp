@@ -230,6 +230,7 @@ struct Opened {
 struct Accepted {
   std::uint64_t through = 0;
   Ranges again;
+  std::uint64_t commit_no = 0;  ///< of the store, for the receiver's next hello
 };
 struct Refused {
   std::uint64_t seq = 0;
@@ -363,7 +364,7 @@ void write(FrameWriter& out, const Welcome& m);
 void write(FrameWriter& out, const Goodbye& m);
 void write_who(FrameWriter& out);
 void write_ping(FrameWriter& out, std::uint64_t number);
-void write_pong(FrameWriter& out, std::uint64_t number);
+void write_pong(FrameWriter& out, std::uint64_t number, std::uint64_t commit_no = 0);
 void write(FrameWriter& out, const Open& m);
 void write(FrameWriter& out, const Methods& m);
 void write(FrameWriter& out, const Close& m);
@@ -404,6 +405,8 @@ bool read(FrameReader& in, std::uint32_t fields, Hello& m);
 bool read(FrameReader& in, std::uint32_t fields, Welcome& m);
 bool read(FrameReader& in, std::uint32_t fields, Goodbye& m);
 bool read_number(FrameReader& in, std::uint32_t fields, std::uint64_t& number);  ///< ping, pong
+bool read_pong(FrameReader& in, std::uint32_t fields, std::uint64_t& number,
+               std::uint64_t& commit_no);
 bool read(FrameReader& in, std::uint32_t fields, Open& m);
 bool read(FrameReader& in, std::uint32_t fields, Methods& m);
 bool read(FrameReader& in, std::uint32_t fields, Close& m);

@@ -211,14 +211,16 @@ bool read(FrameReader& in, std::uint32_t fields, Opened& m) {
 }
 
 void write(FrameWriter& out, const Accepted& m) {
-  begin(out, Type::accepted, 2);
+  begin(out, Type::accepted, 3);
   out.uint(m.through);
   write_ranges(out, m.again);
+  out.uint(m.commit_no);
 }
 
 bool read(FrameReader& in, std::uint32_t fields, Accepted& m) {
+  m.commit_no = 0;
   return has_fields(in, fields, 2) && in.uint(m.through) && read_ranges(in, m.again) &&
-         in.skip_fields(fields - 2);
+         (fields < 3 || in.uint(m.commit_no)) && in.skip_fields(fields < 3 ? 0 : fields - 3);
 }
 
 void write(FrameWriter& out, const Refused& m) {

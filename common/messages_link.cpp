@@ -227,9 +227,17 @@ void write_ping(FrameWriter& out, std::uint64_t number) {
   out.uint(number);
 }
 
-void write_pong(FrameWriter& out, std::uint64_t number) {
-  begin(out, Type::pong, 1);
+void write_pong(FrameWriter& out, std::uint64_t number, std::uint64_t commit_no) {
+  begin(out, Type::pong, 2);
   out.uint(number);
+  out.uint(commit_no);
+}
+
+bool read_pong(FrameReader& in, std::uint32_t fields, std::uint64_t& number,
+               std::uint64_t& commit_no) {
+  commit_no = 0;
+  return has_fields(in, fields, 1) && in.uint(number) && (fields < 2 || in.uint(commit_no)) &&
+         in.skip_fields(fields < 2 ? 0 : fields - 2);
 }
 
 bool read_number(FrameReader& in, std::uint32_t fields, std::uint64_t& number) {

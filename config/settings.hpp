@@ -27,6 +27,7 @@ struct BrokerSettings {
   std::string redis = "redis://127.0.0.1:6379";
   std::int64_t shard = 0;
   bool standby = false;
+  std::string require_fsync = "none";
   std::int64_t lease_ms = limits::kLeaseMs;
   std::int64_t worker_lease_ms = limits::kWorkerLeaseMs;
   std::int64_t heartbeat_ms = limits::kHeartbeatMs;

@@ -152,7 +152,9 @@ class Child::Impl final : public wire::LinkMember {
   }
   std::int64_t next_deadline_us() const override { return due_us_; }
   void on_disconnected(Instant now) override { session_.on_disconnected(now); }
-  void on_session_unknown(Instant now) override { session_.on_session_unknown(now); }
+  void on_session_unknown(Instant now, bool lost) override {
+    session_.on_session_unknown(now, lost);
+  }
   void on_ended(Instant now, const wire::Goodbye& why) override {
     session_.on_ended(now, why);
     if (closing_ || why.code == Errc::stopping) return;

@@ -39,7 +39,7 @@ class Reports final : public wire::LinkMember {
   void on_tick(Instant now, bool ready, wire::LinkOut& out) override;
   std::int64_t next_deadline_us() const override { return kNever; }
   void on_disconnected(Instant) override {}
-  void on_session_unknown(Instant) override {}
+  void on_session_unknown(Instant, bool) override {}
   void on_ended(Instant, const wire::Goodbye&) override {}
 
  private:

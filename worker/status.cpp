@@ -1,5 +1,7 @@
 #include "worker/status.hpp"
 
+#include "common/clock.hpp"
+
 #include <callboard/codec.hpp>
 
 #include <fcntl.h>
@@ -61,9 +63,10 @@ std::string StatusWriter::encode(const StatusReport& report) const {
     out.str(name);
     out.uint(value);
   };
-  out.map(8);
+  out.map(9);
   field("rss_bytes", resident_bytes());
   field("cpu_us", cpu_us());
+  field("time_ms", static_cast<std::uint64_t>(clock_now().wall_ms));
   field("actors", report.actors);
   field("running", report.running);
   field("queued", report.queued);

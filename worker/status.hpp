@@ -1,6 +1,7 @@
 // What a worker child says of itself once a second: an encoded map for the STATUS message.
 //
 //   "rss_bytes"    resident memory of the process
+//   "time_ms"      wall clock of the process
 //   "cpu_us"       processor time that it has used
 //   "actors"       actors that it holds
 //   "running"      calls that run

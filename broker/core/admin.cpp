@@ -20,8 +20,10 @@ AdminResult health(Core& core, const AdminRequest&) {
   if (core.workers_.empty()) problems.add_text("no worker is connected");
   const bool recovering = core.recovering_ && !core.orphans_.empty();
   if (recovering) problems.add_text("workers are being heard after a restart of the broker");
+  const StoreFacts& facts = core.options_.store_facts;
   MapWriter out;
   out.text("broker", core.options_.name)
+      .text("version", core.options_.version)
       .number("pid", core.options_.pid)
       .text("host", core.options_.host)
       .text("redis", core.options_.store)
@@ -35,6 +37,16 @@ AdminResult health(Core& core, const AdminRequest&) {
                      : core.store_full_ ? "full"
                                         : "up")
       .text_or_nil("store_problem", core.store_problem_)
+      .text("redis_version", facts.version)
+      .text("eviction", facts.eviction)
+      .text("fsync", facts.fsync)
+      .flag("survives_power_loss", facts.survives_power_loss)
+      .text("durability", facts.durability)
+      .number("used_memory", facts.used_memory)
+      .number("memory_max", facts.memory_max)
+      .number("times_back", core.options_.times_back)
+      .text_or_nil("went_back", core.options_.went_back)
+      .number("time_ms", core.now_.wall_ms)
       .flag("recovering", recovering)
       .number("queues", core.queues_.size())
       .number("workers", core.workers_.size())
@@ -71,6 +83,8 @@ AdminResult stats(Core& core, const AdminRequest&) {
       .number("fenced_results", counters.fenced_results)
       .number("idempotency_keys", core.keyed_.size())
       .number("dead", counters.buried)
+      .number("times_back", core.options_.times_back)
+      .text("fsync", core.options_.store_facts.fsync)
       .text("store", !core.store_up_    ? "down"
                      : core.store_full_ ? "full"
                                         : "up");

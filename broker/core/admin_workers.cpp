@@ -78,7 +78,8 @@ AdminResult worker_inspect(Core& core, const AdminRequest& request) {
   out.flag("dedicated", worker.dedicated)
       .raw("classes", classes.finish())
       .raw("tasks", tasks.finish())
-      .raw("slots", slots.finish());
+      .raw("slots", slots.finish())
+      .number("status_ms", worker.status_wall_ms);
   if (worker.status.empty())
     out.nil("status");
   else

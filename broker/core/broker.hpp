@@ -24,11 +24,15 @@ struct BrokerOptions {
   std::string host;
   std::string store;            ///< where Redis is, without its password
   std::uint64_t store_pid = 0;  ///< as Redis said it; 0 when it did not
+  std::string version;          ///< of the program
   std::string name = "broker";
   std::uint32_t shard = 0;
   std::uint64_t epoch = 1;  ///< of this run; higher than any before on this store
   std::uint64_t timeline = 1;
   std::uint64_t commit_no = 0;         ///< the last commit in the store
+  std::string went_back;  ///< not empty: the store went back in time, and why that is known
+  std::uint64_t times_back = 0;  ///< how often that was noticed since the process began
+  StoreFacts store_facts;
   std::vector<std::string> endpoints;  ///< told to peers in the shard map
   std::int64_t lease_ms = limits::kLeaseMs;
   std::int64_t worker_lease_ms = limits::kWorkerLeaseMs;

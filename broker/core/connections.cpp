@@ -27,6 +27,7 @@ void Core::on_hello(PeerId id, const wire::Hello& hello) {
   if (hello.session != 0 && hello.session >> 56 != options_.shard) {
     return reject(id, Errc::invalid_option, "the session belongs to another shard");
   }
+  if (is_ahead(hello)) return meet_witness(id, hello);
   auto& place = peers_[static_cast<std::uint64_t>(id)];
   if (place == nullptr) {
     place = std::make_unique<Peer>();
@@ -59,6 +60,30 @@ void Core::on_hello(PeerId id, const wire::Hello& hello) {
     place_waiting();
     wake_instance(*peer.worker->task_slot);
   }
+}
+
+/// It was told of commits or broker runs that the store knows nothing of.
+bool Core::is_ahead(const wire::Hello& hello) const {
+  if (hello.timeline != options_.timeline) return hello.timeline > options_.timeline;
+  if (hello.epoch_seen > options_.epoch) return true;
+  // What earlier runs said of the store was true when ours began.
+  return hello.commit_no > (hello.epoch_seen < options_.epoch ? options_.commit_no : committed_);
+}
+
+void Core::meet_witness(PeerId id, const wire::Hello& hello) {
+  if (std::max({hello.epoch_seen, hello.timeline, hello.commit_no}) > limits::kStoreNumberMax) {
+    return reject(id, Errc::invalid_option, "nobody has seen so many epochs or commits");
+  }
+  Witness seen{hello.epoch_seen, std::max(hello.timeline, options_.timeline), hello.commit_no, {}};
+  seen.text = (hello.name.empty() ? "a peer" : hello.name) + " has seen timeline " +
+              std::to_string(hello.timeline) + ", commit " + std::to_string(hello.commit_no) +
+              ", epoch " + std::to_string(hello.epoch_seen) + "; the store is at timeline " +
+              std::to_string(options_.timeline) + ", commit " + std::to_string(committed_) +
+              ", epoch " + std::to_string(options_.epoch);
+  effects_->ahead = std::move(seen);
+  // In the words of the run that it believes in: it is to try again soon.
+  wire::FrameWriter out(effects_->frame_for(id), std::max(hello.epoch_seen, options_.epoch));
+  wire::write(out, wire::Goodbye{Errc::stopping, "the store went back in time"});
 }
 
 void Core::forget_peer(Peer& peer) {

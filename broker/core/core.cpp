@@ -16,6 +16,7 @@ constexpr std::int64_t kSweepUs = 100'000;  ///< how often silence is looked for
 /// What waits in the sockets after a longer pause is heard before anybody's silence is judged.
 constexpr std::int64_t kListenStepUs = 2 * kSweepUs;
 constexpr std::int64_t kDeadSweepUs = 10'000'000;
+constexpr std::uint64_t kIncarnationsBegin = 1u << 30;  ///< below it the first one is drawn
 template <class... Ts>
 struct Overloaded : Ts... {
   using Ts::operator()...;
@@ -26,7 +27,11 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 }  // namespace
 
 Core::Core(const BrokerOptions& options, std::uint64_t random_seed)
-    : options_(options), random_(random_seed), committed_(options.commit_no) {}
+    : options_(options),
+      random_(random_seed),
+      committed_(options.commit_no),
+      // Runs on copies of one store may have the same epoch; their incarnations must differ still.
+      incarnations_(random_seed % kIncarnationsBegin) {}
 
 void Core::step(Instant now, const Event& event, Effects& effects) {
   CALLBOARD_CHECK(now.mono_us >= now_.mono_us);
@@ -50,6 +55,7 @@ void Core::step(Instant now, const Event& event, Effects& effects) {
                    store_problem_.clear();
                  },
                  [&](const StoreFull& e) { store_full_ = e.full; },
+                 [&](const StoreFacts& e) { options_.store_facts = e; },
                  [&](const Resumed&) {
                    for (Peer* peer : peers_by_age_) peer->heard_us = listened_us_;
                    for (auto& [name, worker] : workers_) worker->heard_us = listened_us_;
@@ -103,7 +109,8 @@ void Core::on_frame(PeerId id, const wire::FrameView& frame) {
     if (peer == nullptr || epoch != options_.epoch) {
       // We do not know this connection, or it speaks to a broker that was here before us.
       Effects& now = path(0);
-      wire::FrameWriter out(now.frame_for(id), options_.epoch);
+      // One that has seen a later run than ours would not hear us otherwise.
+      wire::FrameWriter out(now.frame_for(id), std::max(epoch, options_.epoch));
       wire::write_who(out);
       return;
     }
@@ -141,7 +148,7 @@ bool Core::on_message(Peer& peer, Type type, std::uint32_t fields, FrameReader& 
       std::uint64_t number = 0;
       if (!read_number(in, fields, number)) return false;
       wire::FrameWriter out = to(peer, 0);
-      wire::write_pong(out, number);
+      wire::write_pong(out, number, committed_);
       return true;
     }
     case Type::pong: {
@@ -188,7 +195,10 @@ bool Core::on_message(Peer& peer, Type type, std::uint32_t fields, FrameReader& 
     case Type::revoke_answer:
       return with(wire::RevokeAnswer{}, worker, [&](auto& m) { on_revoke_answer(*worker, m); });
     case Type::status:
-      return with(wire::Status{}, worker, [&](auto& m) { worker->status = m.info; });
+      return with(wire::Status{}, worker, [&](auto& m) {
+        worker->status = m.info;
+        worker->status_wall_ms = now_.wall_ms;
+      });
     case Type::stopped:
       return with(wire::Stopped{}, worker, [&](auto& m) { on_stopped(*worker, m); });
     case Type::child_died: {

@@ -52,7 +52,9 @@ struct Restored {
   struct StoredCall {
     std::string queue, number, value;
   };
-  std::vector<StoredCall> calls;
+  /// Calls by queue, each its number and record. There may be millions.
+  std::map<std::string, std::vector<std::pair<std::uint64_t, std::string>>, std::less<>> calls;
+  std::vector<Call*> unfinished;  ///< of them and of the delayed ones, in this order
   std::vector<StoredCall> sent;
   std::vector<StoredCall> delayed;                                   ///< number = call id
   std::vector<StoredCall> dead;                                      ///< number = call id
@@ -109,6 +111,8 @@ class Core {
   // --- connections.cpp -------------------------------------------------------------------------
   void on_hello(PeerId id, const wire::Hello& hello);
   void reject(PeerId id, Errc code, std::string text);
+  bool is_ahead(const wire::Hello& hello) const;
+  void meet_witness(PeerId id, const wire::Hello& hello);
   void forget_peer(Peer& peer);
   void on_goodbye(Peer& peer);
 
@@ -130,6 +134,7 @@ class Core {
   void take_over(Worker& worker, Instance& instance, std::uint32_t slot, bool here);
   void settle_calls(Worker& worker, const wire::Hello& hello);
   void settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCall& held);
+  void believe_worker(Call& call, const wire::HeldCall& held);
   void settle_orphans();
   void settle_orphan(Call& call);  ///< it is known now what became of it
 
@@ -320,13 +325,18 @@ class Core {
   std::string restore_queue(const std::string& name, std::map<std::string, std::string>& fields);
   bool restore_actor(const std::shared_ptr<Queue>& queue, const std::string& record);
   Call* restore_record(Queue& queue, std::string_view record, std::string& problem);
-  std::string restore_call(const Restored::StoredCall& stored);
+  std::string restore_call(Queue& queue, std::uint64_t number, std::string_view record);
+  std::string restore_calls();
   std::string restore_delayed(const Restored::StoredCall& stored);
   std::string restore_result(const Restored::StoredCall& stored);
-  std::vector<Call*> restored_unfinished();
   void restore_attempts(Call* call, const SentRecords& sent_records);
   void resume_call(Call* call);
   void end_recovery();
+  void say_went_back();
+  /// No number below it is given out in this timeline.
+  std::uint64_t numbers_begin() const {
+    return ((options_.timeline - 1) << limits::kTimelineShift) + 1;
+  }
 
   // --- admin.cpp -------------------------------------------------------------------------------
   /// Answers an administrative verb; docs/protocol.md lists them.

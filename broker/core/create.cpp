@@ -79,6 +79,7 @@ std::shared_ptr<Queue> Core::create_queue(Session& session, const wire::Create& 
     queue->next_number = counter->second;
     name_counters_.erase(counter);
   }
+  queue->next_number = std::max(queue->next_number, numbers_begin());
   const auto known = classes_known_.find(message.class_name);
   if (known != classes_known_.end()) resolve_concurrency(*queue, known->second);
   queues_[name] = queue;

@@ -141,6 +141,7 @@ Session& Core::own_session() {
     session->id = id;
     session->name = "broker";
   }
+  session->accepted_through = std::max(session->accepted_through, numbers_begin() - 1);
   return *session;
 }
 

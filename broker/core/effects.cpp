@@ -35,6 +35,7 @@ void Effects::clear() {
   announcements.clear();
   log.clear();
   fatal.clear();
+  ahead.reset();
 }
 
 }  // namespace callboard::broker

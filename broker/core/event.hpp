@@ -6,6 +6,7 @@
 #include "common/time.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -47,8 +48,28 @@ struct StoreFull {
 /// Time passed.
 struct Tick {};
 
+/// What Redis says that concerns an operator; told again whenever it changes.
+struct StoreFacts {
+  std::string version;
+  std::string eviction;    ///< maxmemory-policy
+  std::string fsync;       ///< "always", "everysec", "no", "off" or "unknown", or what Redis says
+  std::string durability;  ///< one sentence: what a crash may lose of what was acknowledged
+  bool survives_power_loss = false;
+  std::uint64_t used_memory = 0;  ///< bytes
+  std::uint64_t memory_max = 0;   ///< bytes; 0: no limit
+};
+
+/// What somebody has seen of the store: numbers that it never falls below by itself.
+struct Witness {
+  std::uint64_t epoch = 0;
+  std::uint64_t timeline = 0;
+  std::uint64_t commit_no = 0;
+  std::string text;  ///< who has seen what, for a person
+};
+
 using Event =
-    std::variant<FrameArrived, PeerLost, Committed, StoreDown, StoreUp, StoreFull, Resumed, Tick>;
+    std::variant<FrameArrived, PeerLost, Committed, StoreDown, StoreUp, StoreFull, StoreFacts,
+                 Resumed, Tick>;
 
 /// One thing for the PUB socket: topic and an encoded map.
 struct Announcement {
@@ -64,6 +85,9 @@ struct Effects {
   std::vector<Announcement> announcements;
   std::vector<std::pair<int, std::string>> log;  ///< level (0 info, 1 warning, 2 error), text
   std::string fatal;  ///< set when the broker must stop: one sentence for a person
+  /// Set when a peer has seen more than the store holds: the store went back in time, or another
+  /// broker has taken over. Only the store can tell, and if it went back, this run is over.
+  std::optional<Witness> ahead;
 
   /// The last frame for `peer`, a new one when that is full.
   wire::Frame& frame_for(PeerId peer);

@@ -113,6 +113,7 @@ std::shared_ptr<Queue> Core::task_queue(const std::string& function) {
   queue->name = name;
   queue->kind = QueueKind::task;
   queue->class_name = function;
+  queue->next_number = numbers_begin();
   queue->options.ordering = wire::Ordering::none;
   queue->options.max_retries = limits::kTaskRetriesDefault;
   queue->max_pending = options_.max_pending;

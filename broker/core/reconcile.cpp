@@ -95,6 +95,7 @@ void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCal
     });
     instance = slot == worker.slots.end() ? nullptr : slot->second;
   }
+  if (call != nullptr && !options_.went_back.empty()) believe_worker(*call, held);
   if (call != nullptr && call->state == CallState::ended && call->lease == no &&
       call->holder == worker.serial) {
     return;  // its result was told early and is not recorded: the worker keeps it
@@ -123,6 +124,18 @@ void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCal
   if (call->group < instance->groups.size()) ++instance->groups[call->group].out;
   ++instance->out;
   ++call->queue->leased;
+}
+
+/// A store that went back may not know that a call was sent; the worker that has begun it does.
+void Core::believe_worker(Call& call, const wire::HeldCall& held) {
+  if (call.state != CallState::ready || !call.in_list || call.attempts > 0) return;
+  leave_lane(call);
+  call.state = CallState::leased;
+  call.attempts = static_cast<std::uint16_t>(std::clamp(held.attempt, 1u, 30'000u));
+  call.orphan = true;
+  ++call.queue->orphans;
+  call.sent_record = call.durable;
+  if (call.durable) store_sent(call, true);
 }
 
 void Core::settle_orphan(Call& call) {

@@ -57,8 +57,11 @@ std::string Core::load(const StoreEntry& entry) {
   std::string_view name = entry.key.substr(2);
   if (name.ends_with(":calls")) {
     name.remove_suffix(6);
-    restored_.calls.push_back(
-        {std::string(name), std::string(entry.field), std::string(entry.value)});
+    auto calls = restored_.calls.find(name);
+    if (calls == restored_.calls.end()) {
+      calls = restored_.calls.try_emplace(std::string(name)).first;
+    }
+    calls->second.emplace_back(number_of(entry.field), entry.value);
   } else if (name.ends_with(":sent")) {
     name.remove_suffix(5);
     restored_.sent.push_back(
@@ -150,7 +153,8 @@ std::string Core::restore_queue(const std::string& name,
     }
     queues_[name] = queue;
   }
-  queue->next_number = std::max<std::uint64_t>(number_of(fields["next"]), queue->next_number);
+  queue->next_number =
+      std::max({number_of(fields["next"]), queue->next_number, numbers_begin()});
   queue->paused = fields["paused"] == "1";
   for (const auto& [field, value] : fields) {
     if (!field.starts_with("sent.")) continue;
@@ -203,14 +207,27 @@ Call* Core::restore_record(Queue& queue, std::string_view record, std::string& p
   return &call;
 }
 
-std::string Core::restore_call(const Restored::StoredCall& stored) {
-  const auto found = queues_.find(stored.queue);
-  if (found == queues_.end()) return {};
-  Queue& queue = *found->second;
+std::string Core::restore_calls() {
+  for (auto& [name, calls] : restored_.calls) {
+    const auto queue = queues_.find(name);
+    if (queue == queues_.end()) continue;
+    std::sort(calls.begin(), calls.end(),
+              [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (const auto& [number, record] : calls) {
+      std::string problem = restore_call(*queue->second, number, record);
+      if (!problem.empty()) return problem;
+    }
+    calls = {};  // the calls themselves hold it all now
+  }
+  return {};
+}
+
+std::string Core::restore_call(Queue& queue, std::uint64_t number, std::string_view record) {
   std::string problem;
-  Call* call = restore_record(queue, stored.value, problem);
+  Call* call = restore_record(queue, record, problem);
   if (call == nullptr) return problem;
-  call->number = number_of(stored.number);
+  restored_.unfinished.push_back(call);
+  call->number = number;
   call->counted = true;
   ++queue.count;
   queue.bytes += call->stored_bytes;
@@ -231,8 +248,10 @@ std::string Core::restore_delayed(const Restored::StoredCall& stored) {
   }
   std::string problem;
   Call* call = restore_record(*found->second, record, problem);
-  if (call != nullptr) hold_back(*call, due);
-  return problem;
+  if (call == nullptr) return problem;
+  hold_back(*call, due);
+  restored_.unfinished.push_back(call);
+  return {};
 }
 
 std::string Core::restore_session(const std::string& name, const std::string& record) {
@@ -351,22 +370,6 @@ void Core::resume_call(Call* call) {
   enter(*call);
 }
 
-std::vector<Call*> Core::restored_unfinished() {
-  std::vector<Call*> calls;
-  for (auto& [id, session] : sessions_) {
-    session->calls.each([&](std::uint64_t, Call* call) {
-      if (call->state != CallState::ended) calls.push_back(call);
-    });
-  }
-  // Delayed ones last: of the calls of one idempotency key, the one that was sent leads.
-  std::sort(calls.begin(), calls.end(), [](const Call* a, const Call* b) {
-    if (a->delayed != b->delayed) return b->delayed != 0;
-    return a->queue->name != b->queue->name ? a->queue->name < b->queue->name
-                                            : a->number < b->number;
-  });
-  return calls;
-}
-
 void Core::restore_all() {
   const auto fail = [&](const std::string& problem) {
     if (!problem.empty() && effects_->fatal.empty()) effects_->fatal = problem;
@@ -379,19 +382,28 @@ void Core::restore_all() {
   }
   for (const auto& [name, record] : restored_.sessions) fail(restore_session(name, record));
   for (auto& [name, fields] : restored_.queues) fail(restore_queue(name, fields));
-  std::sort(restored_.calls.begin(), restored_.calls.end(), [](const auto& a, const auto& b) {
-    return a.queue != b.queue ? a.queue < b.queue : number_of(a.number) < number_of(b.number);
-  });
-  for (const auto& stored : restored_.calls) fail(restore_call(stored));
+  fail(restore_calls());
+  // Delayed ones last: of the calls of one idempotency key, the one that was sent leads.
   for (const auto& stored : restored_.delayed) fail(restore_delayed(stored));
   for (const auto& stored : restored_.keyed) fail(restore_key(stored));
   for (const auto& stored : restored_.dead) fail(restore_dead(stored));
   for (const auto& stored : restored_.results) fail(restore_result(stored));
 }
 
+void Core::say_went_back() {
+  if (options_.went_back.empty()) return;
+  log(2, "the store went back in time: " + options_.went_back + ". Timeline " +
+             std::to_string(options_.timeline) + " begins with epoch " +
+             std::to_string(options_.epoch) +
+             "; what was acknowledged and is not in the store is lost");
+  announce_state("store", options_.name, "went_back", "timeline",
+                 std::to_string(options_.timeline));
+}
+
 void Core::loaded(Instant now, Effects& effects) {
   now_ = began_ = now;
   effects_ = &effects;
+  say_went_back();
   recovering_ = true;
   recovery_ends_us_ = options_.lease_ms * kMicrosPerMilli;
   restore_all();
@@ -399,7 +411,7 @@ void Core::loaded(Instant now, Effects& effects) {
   for (auto& record : restored_.sent) {
     sent[{record.queue, number_of(record.number)}] = std::move(record.value);
   }
-  const std::vector<Call*> calls = restored_unfinished();
+  const std::vector<Call*> calls = std::move(restored_.unfinished);
   for (Call* call : calls) {
     restore_attempts(call, sent);
     resume_call(call);

@@ -17,7 +17,12 @@ bool Core::hello_session(Peer& peer, const wire::Hello& hello, wire::Welcome& we
   Session* session = found == sessions_.end() ? nullptr : found->second.get();
   if (session != nullptr && session->gone_wall_ms != 0) session = nullptr;
   if (session == nullptr && hello.resume) {
-    reject(peer.id, Errc::unknown_session, "the session is unknown here or has expired");
+    // Told in an earlier timeline that it was known: then the store has lost it.
+    if (hello.timeline != 0 && hello.timeline < options_.timeline) {
+      reject(peer.id, Errc::lost, "the store went back in time and knows nothing of it");
+    } else {
+      reject(peer.id, Errc::unknown_session, "the session is unknown here or has expired");
+    }
     return false;
   }
   if (session == nullptr) {

@@ -226,8 +226,9 @@ void Core::acknowledge(Session& session) {
   if (session.ack_sent == session.accepted_through && session.accepted_again.empty()) return;
   session.ack_sent = session.accepted_through;
   wire::FrameWriter out = to(*session.peer, session.durable_batch);
-  wire::write(out,
-              wire::Accepted{session.accepted_through, wire::ranges_of(session.accepted_again)});
+  wire::write(out, wire::Accepted{session.accepted_through,
+                                  wire::ranges_of(session.accepted_again),
+                                  std::max(session.durable_batch, committed_)});
   session.accepted_again.clear();
 }
 

@@ -87,6 +87,7 @@ struct Worker {
   bool settling = false;    ///< its hello is being compared; nothing is sent meanwhile
   bool confirming = false;  ///< it is in the list of workers with leases to forget
   std::string status;       ///< last status report, encoded map
+  std::int64_t status_wall_ms = 0;  ///< when it came
   std::uint32_t actors = 0;
   bool dedicated = false;  ///< holds a dedicated actor and takes no other
   bool leaving = false;    ///< ends on purpose and takes no actor any more

@@ -9,9 +9,8 @@ namespace callboard::broker {
 
 namespace {
 
-constexpr std::int64_t kSayAgainMs = 10'000;
-/// How often the memory limit itself is looked for while there is none.
-constexpr std::int64_t kNoLimitProbeMs = 10'000;
+/// How often the fsync policy is looked at, and the memory limit while there is none.
+constexpr std::int64_t kSeldomProbeMs = 10'000;
 /// A commit that Redis refuses this often in a row, for no passing reason, is refused for good.
 constexpr int kRefusalsMax = 3;
 /// hiredis moves what is left of its buffer after each kilobyte of replies, so it gets little.
@@ -35,8 +34,9 @@ std::string shard_prefix(std::uint32_t shard) {
   return "callboard:{" + std::to_string(shard) + "}:";
 }
 
-std::string milliseconds_since(std::int64_t since_us, Instant now) {
-  return std::to_string((now.mono_us - since_us) / kMicrosPerMilli) + " ms";
+void ask_config(RespWriter& out) {
+  out.command({"CONFIG", "GET", "maxmemory-policy", "appendonly", "appendfsync",
+               "no-appendfsync-on-rewrite", "save"});
 }
 
 }  // namespace
@@ -84,8 +84,7 @@ void StoreDialogue::connected(Instant now) {
   ask(Asked::name);
   out.command({"INFO"});
   ask(Asked::info);
-  out.command({"CONFIG", "GET", "maxmemory-policy", "appendonly", "appendfsync",
-               "no-appendfsync-on-rewrite", "save"});
+  ask_config(out);
   ask(Asked::config);
   out.command({"SCRIPT", "LOAD", writer_.script()});
   ask(Asked::script);
@@ -132,6 +131,8 @@ void StoreDialogue::on_reply(Instant now, Asked what, const Reply& reply) {
     case Asked::probe_fence:
     case Asked::probe_memory:
       return on_probe(now, what, reply);
+    case Asked::probe_config:
+      return read_policy(now, reply);
   }
 }
 
@@ -149,74 +150,19 @@ void StoreDialogue::on_greeting(Instant now, Asked what, const Reply& reply) {
 
 void StoreDialogue::check_server(Instant now) {
   if (facts_.loading) return rest(now, "Redis is still loading its data");
-  const std::string problem = refusal(facts_);
-  if (!problem.empty() && !loaded_) return end(problem);
+  const std::string problem = unfit();
+  if (!problem.empty() && !loaded_ && !witness_) return end(problem);
   // While the broker runs, a server that must not be used is like one that is away: what is in the
   // broker's memory stays, nothing is acknowledged, and work goes on when it was repaired.
   if (!problem.empty()) return rest(now, problem);
-  if (options_.standby && !loaded_) return stand_by(now);
+  // In a store that went back the owner may be another one, unless a witness said so to us.
+  if (options_.standby && !loaded_ && !(witness_ && fence_.owned())) return stand_by(now);
   take_fence(now);
 }
 
-// --- standing by ---------------------------------------------------------------------------------
-
-void StoreDialogue::stand_by(Instant now) {
-  phase_ = Phase::standing_by;
-  watched_us_ = quiet_us_ = 0;
-  seen_.clear();
-  watch_owner(now);
-}
-
-void StoreDialogue::watch_owner(Instant now) {
-  next_watch_us_ = now.mono_us + options_.standby_poll_ms * kMicrosPerMilli;
-  if (!asked_.empty()) return;  // Redis is slow; one question is enough
-  progress_us_ = now.mono_us;
-  RespWriter out(output_);
-  out.command({"GET", fence_.key()});
-  ask(Asked::watch);
-  out.command({"HMGET", prefix_ + "meta", "beat", "commit_no", "left", "broker"});
-  ask(Asked::watch);
-}
-
-void StoreDialogue::on_watch(Instant now, const Reply& reply) {
-  if (reply.is_error()) return rest(now, "Redis says: " + std::string(reply.text()));
-  if (reply.size() == 0) {  // the first of the two answers: the fence
-    fence_seen_ = reply.is_nil() ? std::string() : std::string(reply.text());
-    return;
-  }
-  const std::string sign =
-      fence_seen_ + " " + std::string(reply[0].text()) + " " + std::string(reply[1].text());
-  const bool left = !fence_seen_.empty() && reply[2].text() == fence_seen_;
-  if (fence_seen_.empty() || left) return take_fence(now);
-  if (watched_us_ == 0) {
-    say(0, "standing by: " + std::string(reply[3].text()) + " serves shard " +
-               std::to_string(options_.shard));
-  }
-  if (watched_us_ == 0 || sign != seen_) {
-    seen_ = sign;
-    quiet_us_ = 0;
-  } else {
-    // Only time in which Redis answered counts: while it stalls, its owner cannot be heard either.
-    quiet_us_ +=
-        std::min(now.mono_us - watched_us_, 2 * options_.standby_poll_ms * kMicrosPerMilli);
-  }
-  watched_us_ = now.mono_us;
-  if (quiet_us_ < options_.takeover_ms * kMicrosPerMilli) return;
-  say(1, std::string(reply[3].text()) + " gave no sign of life for " +
-             std::to_string(quiet_us_ / kMicrosPerMilli) + " ms: taking shard " +
-             std::to_string(options_.shard) + " over");
-  take_fence(now);
-}
-
-bool StoreDialogue::confirmed(Instant now) const {
-  return !options_.standby || now.mono_us - confirmed_us_ < options_.lease_ms * kMicrosPerMilli;
-}
-
-void StoreDialogue::leave(Instant now) {
-  CALLBOARD_CHECK(idle());
-  if (asked_.empty()) progress_us_ = now.mono_us;
-  RespWriter(output_).command({"HSET", prefix_ + "meta", "left", fence_.token()});
-  ask(Asked::leave);
+std::string StoreDialogue::unfit() const {
+  const std::string problem = refusal(facts_);
+  return problem.empty() ? too_weak(facts_, options_.require_fsync) : problem;
 }
 
 // --- fencing -------------------------------------------------------------------------------------
@@ -224,7 +170,7 @@ void StoreDialogue::leave(Instant now) {
 void StoreDialogue::take_fence(Instant now) {
   phase_ = Phase::fencing;
   probe_asked_us_ = now.mono_us;
-  fence_.write_request(output_);
+  fence_.write_request(output_, witness_ ? &*witness_ : nullptr);
   ask(Asked::fence);
 }
 
@@ -235,8 +181,9 @@ void StoreDialogue::on_fence(Instant now, const Reply& reply) {
       return rest(now, "Redis says: " + answer.text);
     case Fence::Answer::Kind::schema:
     case Fence::Answer::Kind::taken:
-    case Fence::Answer::Kind::went_back:
       return end(answer.text);
+    case Fence::Answer::Kind::went_back:
+      return went_back(now, answer.text);
     case Fence::Answer::Kind::owned:
       break;
   }
@@ -247,8 +194,15 @@ void StoreDialogue::on_fence(Instant now, const Reply& reply) {
   state_.epoch = answer.epoch;
   state_.timeline = answer.timeline;
   state_.commit_no = answer.commit_no;
+  if (witness_) {
+    state_.went_back = witness_->text;
+    ++state_.times_back;
+    witness_.reset();
+    fence_.own(0);  // it is on record: should this connection break, the next run takes over
+  }
   pipeline_.begin(answer.commit_no);
   phase_ = Phase::loading;
+  next_probe_us_ = now.mono_us + options_.probe_ms * kMicrosPerMilli;
   reader_.load_begins(state_);
   loader_.emplace(prefix_, [this](const StoreEntry& entry) { return reader_.load(entry); });
   go_on_loading(now);
@@ -268,6 +222,7 @@ void StoreDialogue::go_on_loading(Instant now) {
   if (!loader_->finished()) return;
   fence_.own(state_.epoch);
   loaded_ = true;
+  state_.went_back.clear();
   reader_.load_ended();
   become_ready(now);
 }
@@ -276,8 +231,9 @@ void StoreDialogue::become_ready(Instant now) {
   phase_ = Phase::ready;
   say_ready(now);
   next_probe_us_ = now.mono_us + options_.probe_ms * kMicrosPerMilli;
-  next_memory_us_ = now.mono_us + kNoLimitProbeMs * kMicrosPerMilli;
+  next_memory_us_ = now.mono_us + kSeldomProbeMs * kMicrosPerMilli;
   watch_memory();
+  news_.events.emplace_back(facts_for_people(facts_));
   if (down_) news_.events.emplace_back(StoreUp{});
   down_ = false;
 }
@@ -318,8 +274,9 @@ void StoreDialogue::on_commit(Instant now, const Reply& reply) {
     case CommitAnswer::Kind::refused:
       return on_refused_commit(now, answer.text);
     case CommitAnswer::Kind::fenced:
-    case CommitAnswer::Kind::went_back:
       return end(answer.text);
+    case CommitAnswer::Kind::went_back:
+      return went_back(now, answer.text);
   }
 }
 
@@ -347,6 +304,8 @@ void StoreDialogue::resolve(Instant now, std::uint64_t store_commit_no) {
     case CommitAnswer::Kind::not_yet:
       if (pipeline_.state() == CommitPipeline::State::staged) write_commit();
       break;
+    case CommitAnswer::Kind::went_back:
+      return went_back(now, answer.text);
     default:
       return end(answer.text);
   }
@@ -368,20 +327,37 @@ void StoreDialogue::probe(Instant now) {
     out.command({"GET", fence_.key()});
   }
   ask(Asked::probe_fence);
-  if (facts_.memory_max == 0 && now.mono_us < next_memory_us_) return;
-  next_memory_us_ = now.mono_us + kNoLimitProbeMs * kMicrosPerMilli;
+  if (phase_ == Phase::loading) return;
+  const bool seldom = now.mono_us >= next_memory_us_;
+  if (facts_.memory_max == 0 && !seldom) return;
   out.command({"INFO", "memory"});
   ask(Asked::probe_memory);
+  if (!seldom) return;
+  next_memory_us_ = now.mono_us + kSeldomProbeMs * kMicrosPerMilli;
+  ask_config(out);
+  ask(Asked::probe_config);
+}
+
+/// What holds now; somebody may have used CONFIG SET.
+void StoreDialogue::read_policy(Instant now, const Reply& reply) {
+  read_config(reply, facts_);
+  const std::string problem = unfit();
+  if (!problem.empty()) return rest(now, problem);
+  if (durability(facts_) == durability(state_.facts)) return;
+  say(survives_power_loss(facts_) ? 0 : 1, "Redis: " + durability(facts_));
+  state_.facts = facts_;
+  news_.events.emplace_back(facts_for_people(facts_));
 }
 
 void StoreDialogue::on_probe(Instant now, Asked what, const Reply& reply) {
   if (reply.is_error()) return rest(now, "Redis says: " + std::string(reply.text()));
   if (what == Asked::probe_memory) {
     read_info(reply.text(), facts_);
+    news_.events.emplace_back(facts_for_people(facts_));
     return watch_memory();
   }
   probing_ = false;
-  if (reply.is_nil()) return end("the fence is gone: Redis was emptied or replaced");
+  if (reply.is_nil()) return went_back(now, "the fence is gone: Redis was emptied or replaced");
   if (reply.text() != fence_.token()) {
     return end("another broker took over (fence " + std::string(reply.text()) + ")");
   }
@@ -409,7 +385,7 @@ void StoreDialogue::tick(Instant now) {
     return rest(now, "Redis does not answer");
   }
   if (phase_ == Phase::standing_by && now.mono_us >= next_watch_us_) watch_owner(now);
-  if (phase_ == Phase::ready && now.mono_us >= next_probe_us_) probe(now);
+  if (beats() && now.mono_us >= next_probe_us_) probe(now);
 }
 
 std::int64_t StoreDialogue::next_deadline_us() const {
@@ -419,63 +395,8 @@ std::int64_t StoreDialogue::next_deadline_us() const {
   std::int64_t due = kNever;
   if (!asked_.empty()) due = progress_us_ + options_.reply_ms_max * kMicrosPerMilli;
   if (phase_ == Phase::standing_by) due = std::min(due, next_watch_us_);
-  if (phase_ == Phase::ready) due = std::min(due, next_probe_us_);
+  if (beats()) due = std::min(due, next_probe_us_);
   return due;
-}
-
-// --- the ends of a connection --------------------------------------------------------------------
-
-void StoreDialogue::rest(Instant now, std::string text) {
-  phase_ = Phase::resting;
-  output_.clear();
-  asked_.clear();
-  replies_.reset();
-  pipeline_.on_disconnect();
-  backoff_ms_ = std::clamp(backoff_ms_ * 2, options_.backoff_ms_min, options_.backoff_ms_max);
-  next_try_us_ = now.mono_us + backoff_ms_ * kMicrosPerMilli;
-  say_away(now, text);
-  if (loaded_ && !down_) {
-    down_ = true;
-    news_.events.emplace_back(StoreDown{std::move(text)});
-  }
-}
-
-void StoreDialogue::end(std::string text) {
-  phase_ = Phase::ended;
-  output_.clear();
-  asked_.clear();
-  pipeline_.on_disconnect();
-  news_.fatal = "shard " + std::to_string(options_.shard) + " at " + options_.url.text() + ": " +
-                std::move(text);
-}
-
-void StoreDialogue::say_away(Instant now, const std::string& text) {
-  if (away_text_.empty()) away_since_us_ = now.mono_us;
-  if (text == away_text_ && now.mono_us < said_us_ + kSayAgainMs * kMicrosPerMilli) return;
-  const bool known = text == away_text_;
-  away_text_ = text;
-  said_us_ = now.mono_us;
-  const std::string since = known ? " for " + milliseconds_since(away_since_us_, now) : "";
-  say(1, (loaded_ ? "Redis is away at " : "waiting for Redis at ") + options_.url.text() + since +
-             ": " + text);
-}
-
-void StoreDialogue::say_ready(Instant now) {
-  const bool first = loader_.has_value();
-  if (first) {
-    say(0, "shard " + std::to_string(options_.shard) + " at " + options_.url.text() + ", Redis " +
-               facts_.version + ": epoch " + std::to_string(state_.epoch) + ", commit " +
-               std::to_string(state_.commit_no) + ", " + std::to_string(loader_->entries()) +
-               " entries read");
-  } else {
-    say(0, "Redis is back after " + milliseconds_since(away_since_us_, now));
-  }
-  if (first || durability(facts_) != durability(state_.facts)) {
-    say(survives_power_loss(facts_) ? 0 : 1, "Redis: " + durability(facts_));
-  }
-  state_.facts = facts_;
-  loader_.reset();
-  away_text_.clear();
 }
 
 }  // namespace callboard::broker

@@ -10,6 +10,9 @@
 //   greeting  log in, look at the server (refusal(), durability()), load the commit script
 //   fencing   replace the fence; only then is anything read
 //   loading   hand every field of the store to the StoreReader
+//   A store that went back in time, as this broker or a peer of it knows, is read anew: as the next
+//   run of the broker, in a new timeline (StoreNews::begins_again, begin_timeline()).
+//
 //   ready     at most one commit in flight; the fence and the memory limit are looked at regularly
 //
 // Redis being away is never an error: the dialogue rests and tries again for ever, and says so once
@@ -60,6 +63,8 @@ struct StoreOptions {
   /// Others may take the shard over, and have to be waited for: this broker stands by at first, and
   /// once it serves it gives a sign of life with every probe and must be confirmed().
   bool standby = false;
+  /// A server whose policy is weaker is not used, and with `always` a store that went back ends it.
+  RequireFsync require_fsync = RequireFsync::none;
   std::int64_t standby_poll_ms = 250;
   std::int64_t takeover_ms = kTakeoverMs;
   std::int64_t lease_ms = kBrokerLeaseMs;  ///< how long a confirmation holds
@@ -73,6 +78,8 @@ struct StoreState {
   std::uint64_t timeline = 0;
   std::uint64_t commit_no = 0;  ///< the last commit
   ServerFacts facts;
+  std::string went_back;         ///< not empty: a timeline begins, and why
+  std::uint64_t times_back = 0;  ///< how often one began
 };
 
 /// Takes the contents of the store at start-up. A connection that breaks while the store is read
@@ -88,10 +95,12 @@ class StoreReader {
 
 /// What happened; the caller takes it and clears it.
 struct StoreNews {
-  /// Committed, StoreDown, StoreUp, StoreFull; none before load_ended().
+  /// Committed, StoreDown, StoreUp, StoreFull, StoreFacts; none before load_ended().
   std::vector<Event> events;
   std::vector<std::pair<int, std::string>> log;  ///< level as in Effects, text
   std::string fatal;          ///< one sentence: why the broker must stop
+  /// The store went back: what was loaded counts no more, load_begins() follows.
+  bool begins_again = false;
 };
 
 class StoreDialogue {
@@ -134,6 +143,9 @@ class StoreDialogue {
   void leave(Instant now);
 
   StoreNews& news() { return news_; }
+  /// Somebody has seen more than the store holds. If the shard is still ours the store went back
+  /// in time; this run ends and the next one begins. REQUIRES: load_ended() was called
+  void begin_timeline(Instant now, const Witness& seen);
   const StoreState& state() const { return state_; }
 
  private:
@@ -141,7 +153,8 @@ class StoreDialogue {
     ended, resting, connecting, greeting, standing_by, fencing, loading, ready,
   };
   enum class Asked : std::uint8_t {
-    login, name, info, config, script, watch, fence, scan, commit, probe_fence, probe_memory, leave,
+    login, name, info, config, script, watch, fence, scan, commit, probe_fence, probe_memory,
+    probe_config, leave,
   };
 
   void ask(Asked what) { asked_.push_back(what); }
@@ -164,6 +177,15 @@ class StoreDialogue {
   void on_probe(Instant now, Asked what, const Reply& reply);
   void watch_memory();
   void resolve(Instant now, std::uint64_t store_commit_no);
+  void read_policy(Instant now, const Reply& reply);
+  void went_back(Instant now, const std::string& text);
+  void renew_run(Instant now, const std::string& text, const Witness& seen);
+  std::string unfit() const;
+  void hang_up();
+  /// A large store takes longer to read than others wait for a sign of life.
+  bool beats() const {
+    return phase_ == Phase::ready || (phase_ == Phase::loading && options_.standby);
+  }
   void rest(Instant now, std::string text);
   void end(std::string text);
   void say_away(Instant now, const std::string& text);
@@ -202,6 +224,7 @@ class StoreDialogue {
   // of all connections
   std::optional<StoreLoader> loader_;
   bool loaded_ = false;
+  std::optional<Witness> witness_;  ///< of a store that went back, until that is on record
   std::int64_t confirmed_us_ = 0;   ///< the shard was ours when this was
   MemoryWatch memory_;
   std::int64_t next_try_us_ = 0;

@@ -7,20 +7,36 @@ namespace callboard::broker {
 namespace {
 
 // KEYS: fence, meta. ARGV: token, schema, broker's name, epoch of this run (0: it takes over),
-// the part of the token that all connections of this run share.
+// the part of the token that all connections of this run share; of a witness epoch (0: none),
+// timeline and commit_no.
 constexpr std::string_view kFenceScript = R"lua(#!lua flags=allow-oom
 local schema = redis.call('HGET', KEYS[2], 'schema')
 if schema and schema ~= ARGV[2] then return {'SCHEMA', schema} end
-if ARGV[4] == '0' then
+local raise = ARGV[6] ~= '0'
+if ARGV[4] ~= '0' then
+  local fence = redis.call('GET', KEYS[1])
+  local epoch = redis.call('HGET', KEYS[2], 'epoch')
+  local ours = fence and string.sub(fence, 1, #ARGV[5]) == ARGV[5]
+  if not ours or (epoch ~= ARGV[4] and not raise) then
+    return {'LOST', fence or '', epoch or ''}
+  end
+end
+if ARGV[4] == '0' or raise then
   redis.call('HINCRBY', KEYS[2], 'epoch', 1)
   redis.call('HSETNX', KEYS[2], 'timeline', 1)
   redis.call('HSETNX', KEYS[2], 'commit_no', 0)
   redis.call('HSET', KEYS[2], 'schema', ARGV[2], 'broker', ARGV[3])
-else
-  local fence = redis.call('GET', KEYS[1])
-  local epoch = redis.call('HGET', KEYS[2], 'epoch')
-  local ours = fence and string.sub(fence, 1, #ARGV[5]) == ARGV[5]
-  if not ours or epoch ~= ARGV[4] then return {'LOST', fence or '', epoch or ''} end
+end
+if raise then
+  local function set(field, value)
+    redis.call('HSET', KEYS[2], field, string.format('%.0f', value))
+  end
+  local at = redis.call('HMGET', KEYS[2], 'epoch', 'timeline', 'commit_no')
+  set('epoch', math.max(tonumber(at[1]), tonumber(ARGV[6]) + 1))
+  if tonumber(at[2]) <= tonumber(ARGV[7]) then
+    set('timeline', ARGV[7] + 1)
+    set('commit_no', math.max(tonumber(at[3]), tonumber(ARGV[8])))
+  end
 end
 redis.call('SET', KEYS[1], ARGV[1])
 local meta = redis.call('HMGET', KEYS[2], 'epoch', 'timeline', 'commit_no')
@@ -35,11 +51,13 @@ Fence::Fence(std::string prefix, std::string run_token, std::string broker_name)
       run_token_(std::move(run_token) + "-"),
       broker_name_(std::move(broker_name)) {}
 
-void Fence::write_request(OutBuffer& out) {
+void Fence::write_request(OutBuffer& out, const Witness* witness) {
   token_ = run_token_ + std::to_string(++connections_);
   RespWriter(out).command({"EVAL", kFenceScript, "2", fence_key_, meta_key_, token_,
                            std::to_string(kStoreSchema), broker_name_, std::to_string(epoch_),
-                           run_token_});
+                           run_token_, std::to_string(witness != nullptr ? witness->epoch : 0),
+                           std::to_string(witness != nullptr ? witness->timeline : 0),
+                           std::to_string(witness != nullptr ? witness->commit_no : 0)});
 }
 
 Fence::Answer Fence::read_answer(const Reply& reply) const {

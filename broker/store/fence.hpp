@@ -6,6 +6,7 @@
 // No I/O. Thread safety: none.
 #pragma once
 
+#include "broker/core/event.hpp"
 #include "broker/store/resp.hpp"
 
 #include <cstdint>
@@ -27,8 +28,9 @@ class Fence {
   const std::string& key() const { return fence_key_; }
 
   /// Appends the command that replaces the fence by a new token. Until owned() it takes the shard
-  /// over; from then on only if nobody else did.
-  void write_request(OutBuffer& out);
+  /// over; from then on only if nobody else did. With a witness it begins a new timeline, unless
+  /// the store is in a later one already, and an epoch above any that was seen.
+  void write_request(OutBuffer& out, const Witness* witness = nullptr);
 
   struct Answer {
     enum class Kind : std::uint8_t {
@@ -46,8 +48,9 @@ class Fence {
   };
   Answer read_answer(const Reply& reply) const;
 
-  /// From now on the shard is this run's, of this epoch.
+  /// From now on the shard is this run's, of this epoch; 0: it is to be taken over again.
   void own(std::uint64_t epoch) { epoch_ = epoch; }
+  bool owned() const { return epoch_ != 0; }
 
  private:
   Answer read_loss(std::string_view found_fence, std::string_view found_epoch) const;

@@ -54,6 +54,12 @@ void CommitPipeline::on_disconnect() {
   if (state_ == State::written) state_ = State::staged;
 }
 
+void CommitPipeline::abandon() {
+  state_ = State::waiting;
+  batch_ = nullptr;
+  unknown_ = false;
+}
+
 CommitAnswer CommitPipeline::resolve(std::uint64_t store_commit_no) {
   CALLBOARD_CHECK(state_ == State::waiting || state_ == State::staged);
   using Kind = CommitAnswer::Kind;

@@ -58,6 +58,8 @@ class CommitPipeline {
   CommitAnswer on_reply(const Reply& reply);
   /// The connection is gone, and with it the reply.
   void on_disconnect();
+  /// The store is to be read anew, and whoever waits for the commit in flight is gone.
+  void abandon();
   /// A new connection owns the fence, and the store is at `store_commit_no`.
   CommitAnswer resolve(std::uint64_t store_commit_no);
   /// The number of the commit that is done. REQUIRES: state() is done

@@ -121,6 +121,11 @@ void RedisStore::leave(Instant now) {
   write_some(now);
 }
 
+void RedisStore::begin_timeline(Instant now, const Witness& seen) {
+  dialogue_.begin_timeline(now, seen);
+  close_if_over();
+}
+
 void RedisStore::open_first(Instant now) {
   dialogue_.connecting(now);
   if (!options_.url.is_unix()) {

@@ -40,6 +40,7 @@ class RedisStore {
   bool standing_by() const { return dialogue_.standing_by(); }
   bool confirmed(Instant now) const { return dialogue_.confirmed(now); }
   void leave(Instant now);
+  void begin_timeline(Instant now, const Witness& seen);
   StoreNews& news() { return dialogue_.news(); }
   const StoreState& state() const { return dialogue_.state(); }
 

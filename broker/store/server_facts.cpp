@@ -99,6 +99,34 @@ std::string durability(const ServerFacts& facts) {
          "usually 30 seconds";
 }
 
+std::string fsync_policy(const ServerFacts& facts) {
+  if (facts.append_only == "no") return "off";
+  return facts.append_fsync.empty() ? "unknown" : facts.append_fsync;
+}
+
+StoreFacts facts_for_people(const ServerFacts& facts) {
+  StoreFacts out;
+  out.version = facts.version;
+  out.eviction = facts.eviction_policy;
+  out.fsync = fsync_policy(facts);
+  out.durability = durability(facts);
+  out.survives_power_loss = survives_power_loss(facts);
+  out.used_memory = facts.used_memory;
+  out.memory_max = facts.memory_max;
+  return out;
+}
+
+std::string too_weak(const ServerFacts& facts, RequireFsync required) {
+  const std::string policy = fsync_policy(facts);
+  // While the file is rewritten nothing is synced: then the policy promises nothing.
+  const bool gaps = facts.no_fsync_on_rewrite != "no";
+  const bool good = required == RequireFsync::none || survives_power_loss(facts) ||
+                    (required == RequireFsync::everysec && policy == "everysec" && !gaps);
+  if (good) return {};
+  return std::string("require_fsync is ") +
+         (required == RequireFsync::always ? "always" : "everysec") + ", but " + durability(facts);
+}
+
 bool survives_power_loss(const ServerFacts& facts) {
   return facts.append_only == "yes" && facts.append_fsync == "always" &&
          facts.no_fsync_on_rewrite == "no";

@@ -3,6 +3,7 @@
 // No I/O. Thread safety: none.
 #pragma once
 
+#include "broker/core/event.hpp"
 #include "broker/store/resp.hpp"
 
 #include <cstdint>
@@ -37,6 +38,15 @@ void read_config(const Reply& reply, ServerFacts& facts);
 std::string refusal(const ServerFacts& facts);
 /// One sentence: what a crash may lose of what was acknowledged.
 std::string durability(const ServerFacts& facts);
+/// The policy in one word: "always", "everysec", "no", "off" (appendonly is no) or "unknown".
+std::string fsync_policy(const ServerFacts& facts);
+/// What of it an operator sees.
+StoreFacts facts_for_people(const ServerFacts& facts);
+
+/// How soon Redis must be sure that a commit is on disk, so that a broker works with it.
+enum class RequireFsync : std::uint8_t { none, everysec, always };
+/// One sentence: why the server's policy is weaker than required; empty when it is not.
+std::string too_weak(const ServerFacts& facts, RequireFsync required);
 /// Acknowledged commits survive a crash of Redis or of its machine.
 bool survives_power_loss(const ServerFacts& facts);
 

@@ -29,7 +29,7 @@ bool Session::on_message(Instant now, std::uint64_t type, std::uint32_t fields,
                          wire::FrameReader& in, wire::LinkOut& out) {
   switch (static_cast<wire::Type>(type)) {
     case wire::Type::result: return on_result(now, fields, in);
-    case wire::Type::accepted: return on_accepted(fields, in);
+    case wire::Type::accepted: return on_accepted(fields, in, out);
     case wire::Type::refused: return on_refused(fields, in);
     case wire::Type::opened: return on_opened(fields, in);
     case wire::Type::parked: return on_parked(fields, in);
@@ -77,9 +77,10 @@ bool Session::on_opened(std::uint32_t fields, wire::FrameReader& in) {
   return true;
 }
 
-bool Session::on_accepted(std::uint32_t fields, wire::FrameReader& in) {
+bool Session::on_accepted(std::uint32_t fields, wire::FrameReader& in, wire::LinkOut& out) {
   wire::Accepted message;
   if (!read(in, fields, message)) return false;
+  out.commit_no = message.commit_no;
   const std::uint64_t through = std::min(message.through, sent_through_);
   for (std::uint64_t seq = accepted_through_ + 1; seq <= through; ++seq) {
     CallRecord* record = calls_.find(seq);

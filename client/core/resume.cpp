@@ -170,7 +170,7 @@ void Session::on_disconnected(Instant) {
   sink_.on_connected(false);
 }
 
-void Session::on_session_unknown(Instant) {
+void Session::on_session_unknown(Instant, bool lost) {
   std::vector<std::uint64_t> numbers = calls_.numbers();
   std::sort(numbers.begin(), numbers.end());
   options_.id = new_id();
@@ -190,6 +190,10 @@ void Session::on_session_unknown(Instant) {
       markers_.push_back(
           {.after = sent_through_, .what = Marker::What::open, .handle = record.handle});
       forget(seq, record);
+      continue;
+    }
+    if (lost && record.state == CallState::accepted) {
+      answer(seq, record, Errc::lost, "the store lost it after it was acknowledged");
       continue;
     }
     answer(seq, record, Errc::maybe_executed,

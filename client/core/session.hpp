@@ -146,7 +146,7 @@ class Session final : public wire::LinkMember {
   void on_tick(Instant now, bool ready, wire::LinkOut& out) override;
   std::int64_t next_deadline_us() const override;
   void on_disconnected(Instant now) override;
-  void on_session_unknown(Instant now) override;
+  void on_session_unknown(Instant now, bool lost) override;
   void on_ended(Instant now, const wire::Goodbye& why) override;
 
  private:
@@ -213,7 +213,7 @@ class Session final : public wire::LinkMember {
 
   // answers.cpp: what arrives
   bool on_opened(std::uint32_t fields, wire::FrameReader& in);
-  bool on_accepted(std::uint32_t fields, wire::FrameReader& in);
+  bool on_accepted(std::uint32_t fields, wire::FrameReader& in, wire::LinkOut& out);
   bool on_refused(std::uint32_t fields, wire::FrameReader& in);
   bool on_result(Instant now, std::uint32_t fields, wire::FrameReader& in);
   bool on_parked(std::uint32_t fields, wire::FrameReader& in);

@@ -51,6 +51,7 @@ class RedisProcess {
     if (pid_ == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that is killed leaves nothing behind
       if (getppid() != parent) _exit(1);
+      signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is to look like a full disk
       execlp("redis-server", "redis-server", configuration().c_str(), nullptr);
       _exit(127);
     }

@@ -29,7 +29,7 @@ class SupervisorProcess final : public LinkProcess, private wire::LinkMember {
   void on_tick(Instant now, bool ready, wire::LinkOut& out) override;
   std::int64_t next_deadline_us() const override { return kNever; }
   void on_disconnected(Instant) override {}
-  void on_session_unknown(Instant) override {}
+  void on_session_unknown(Instant, bool) override {}
   void on_ended(Instant, const wire::Goodbye&) override {}
 
   std::deque<wire::ChildDied> unsent_;

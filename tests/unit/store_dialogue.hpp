@@ -27,6 +27,7 @@ inline const std::string kConfig =
 class Dialogue : public ::testing::Test, protected StoreReader {
  protected:
   void load_begins(const StoreState& state) override {
+    began_because_ = state.went_back;
     loaded_.push_back("begin " + std::to_string(state.epoch) + " " +
                       std::to_string(state.commit_no));
   }
@@ -78,6 +79,12 @@ class Dialogue : public ::testing::Test, protected StoreReader {
     ASSERT_THAT(loaded_, ::testing::Contains("end"));
     asked();
   }
+  /// What the fence script was asked with: the epoch of this run, then the witness.
+  std::vector<std::string> witness_told() {
+    const auto all = asked();
+    if (all.size() != 1 || all[0].size() != 13) return {"not one fence script"};
+    return {all[0][8], all[0][10], all[0][11], all[0][12]};
+  }
   void write(std::uint64_t commit_no) {
     ASSERT_TRUE(dialogue_.idle());
     dialogue_.commit(now_, batch_, commit_no);
@@ -111,6 +118,7 @@ class Dialogue : public ::testing::Test, protected StoreReader {
   Instant now_{1'000'000, 0};
   StoreBatch batch_;
   std::vector<std::string> loaded_;
+  std::string began_because_;
   StoreOptions options_;
   StoreDialogue dialogue_{options_, "random", *this};
 };

@@ -107,6 +107,24 @@ TEST_F(ClientLink, WelcomeOfAnOlderBrokerIsNoWelcome) {
   EXPECT_EQ(sent_of(Type::hello).back().hello.epoch_seen, 3u);
 }
 
+TEST_F(ClientLink, CommitsOfAcknowledgementsAndPongsAreToldToTheNextBroker) {
+  wire::Welcome message;
+  message.epoch = 1;
+  message.timeline = 1;
+  message.commit_no = 40;
+  receive_message(message);
+  receive_message(wire::Accepted{0, {}, 42});
+  receive([](wire::FrameWriter& out) { wire::write_pong(out, 1, 41); });
+  sent_.clear();
+  receive([](wire::FrameWriter& out) { wire::write_who(out); });
+  EXPECT_EQ(sent_[0].hello.commit_no, 42u);
+  welcome();
+  receive([](wire::FrameWriter& out) { wire::write_pong(out, 1, 45); });
+  sent_.clear();
+  receive([](wire::FrameWriter& out) { wire::write_who(out); });
+  EXPECT_EQ(sent_[0].hello.commit_no, 45u);
+}
+
 TEST_F(ClientLink, HighestCommitSeenIsToldToTheNextBroker) {
   wire::Welcome message;
   message.epoch = 1;

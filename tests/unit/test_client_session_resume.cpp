@@ -214,6 +214,22 @@ TEST_F(ClientResume, ForgottenSessionEndsWhatHadLeftAndKeepsWhatHadNot) {
   EXPECT_EQ(sent_of(Type::submit)[0].seq, told_.ids[2].seq);
 }
 
+TEST_F(ClientResume, SessionThatTheStoreLostEndsWhatWasAcknowledgedAsLost) {
+  welcome();
+  const std::uint32_t handle = open_known("hits");
+  call(handle, 1);
+  call(handle, 2);
+  tick();
+  accepted(1);
+  receive([](wire::FrameWriter& out) { wire::write_who(out); });
+  sent_.clear();
+  goodbye(Errc::lost);
+  EXPECT_EQ(told_.status_of(1), Errc::lost);
+  EXPECT_EQ(told_.status_of(2), Errc::maybe_executed) << "nobody has said that it was accepted";
+  ASSERT_THAT(sent_of(Type::hello), SizeIs(1));
+  EXPECT_NE(sent_[0].hello.session, kSession);
+}
+
 TEST_F(ClientResume, LateResultOfAForgottenSessionIsNoOnesAnswer) {
   welcome();
   call(open_known("hits"), 1);

@@ -17,7 +17,7 @@ struct SilentMember : LinkMember {
   void on_tick(Instant, bool, LinkOut&) override {}
   std::int64_t next_deadline_us() const override { return kNever; }
   void on_disconnected(Instant) override {}
-  void on_session_unknown(Instant) override {}
+  void on_session_unknown(Instant, bool) override {}
   void on_ended(Instant, const Goodbye&) override {}
 };
 

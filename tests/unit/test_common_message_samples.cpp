@@ -136,7 +136,14 @@ void add_connection(std::vector<Sample>& all) {
                    return in.skip_fields(fields);
                  }});
   all.push_back(numbered("ping", Type::ping, write_ping));
-  all.push_back(numbered("pong", Type::pong, write_pong));
+  all.push_back({"pong", Type::pong, [](FrameWriter& out) { write_pong(out, 11, 51); },
+                 [](FrameReader& in, std::uint32_t fields, FrameWriter& out) {
+                   std::uint64_t number = 0;
+                   std::uint64_t commit_no = 0;
+                   if (!read_pong(in, fields, number, commit_no)) return false;
+                   write_pong(out, number, commit_no);
+                   return true;
+                 }});
 }
 
 void add_client(std::vector<Sample>& all) {
@@ -158,7 +165,7 @@ void add_client(std::vector<Sample>& all) {
   all.push_back(plain("opened", Type::opened, Opened{3, Errc::unknown_actor, "no such actor",
                                                      actor(5, 1), "hits", "Counter",
                                                      Durability::durable, WhenFull::block}));
-  all.push_back(plain("accepted", Type::accepted, Accepted{12, {{10, 2}}}));
+  all.push_back(plain("accepted", Type::accepted, Accepted{12, {{10, 2}}, 51}));
   all.push_back(plain("refused", Type::refused, Refused{2, Errc::queue_full, "full", 100}));
   all.push_back(plain("result", Type::result, CallResult{2, Errc::ok, body("\x0a")}));
   all.push_back(plain("result with an error", Type::result,

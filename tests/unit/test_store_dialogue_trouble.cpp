@@ -116,14 +116,102 @@ TEST_F(Dialogue, ShardTakenWhileAwayEndsTheBrokerWithoutTouchingTheFence) {
   EXPECT_THAT(asked(), IsEmpty());
 }
 
-TEST_F(Dialogue, StoreThatWentBackEndsTheBrokerAndSaysWhich) {
+TEST_F(Dialogue, StoreThatWentBackIsReadAnewInANewTimeline) {
   start();
   write(11);
   say("+COMMITTED\r\n");
+  events();
   dialogue_.failed(now_, "gone");
   connect_and_greet();
+  loaded_.clear();
   own(10);
-  EXPECT_THAT(fatal(), HasSubstr("went back to commit 10"));
+  EXPECT_EQ(fatal(), "");
+  EXPECT_TRUE(dialogue_.news().begins_again);
+  EXPECT_THAT(log(), Contains(HasSubstr("went back to commit 10")));
+  EXPECT_THAT(events(), IsEmpty());  // they were for a run that is over
+  EXPECT_FALSE(dialogue_.idle());
+
+  connect();
+  asked();
+  greet();
+  EXPECT_THAT(witness_told(), ElementsAre("0", "4", "1", "11"));  // takes over, above all it saw
+  say(bulks({"OWNED", "5", "2", "11"}));
+  for (int i = 0; i < 7; ++i) say(page("0", {}));
+  EXPECT_THAT(loaded_, ElementsAre("begin 5 11", "end"));
+  EXPECT_THAT(began_because_, HasSubstr("went back to commit 10"));
+  EXPECT_EQ(dialogue_.state().times_back, 1u);
+  asked();
+  write(12);
+  say("+COMMITTED\r\n");
+  EXPECT_THAT(events(), ElementsAre("committed 12"));
+}
+
+TEST_F(Dialogue, WitnessBeginsATimelineOnlyWhileTheShardIsOurs) {
+  start();
+  dialogue_.begin_timeline(now_, {9, 1, 70, "a client has seen more"});
+  EXPECT_TRUE(dialogue_.news().begins_again);
+  connect();
+  asked();
+  greet();
+  EXPECT_THAT(witness_told(), ElementsAre("4", "9", "1", "70"));  // it only renews what is its own
+  say(bulks({"LOST", "theirs", "10"}));
+  EXPECT_THAT(fatal(), HasSubstr("another broker took over"));
+}
+
+TEST_F(Dialogue, LoadThatBreaksInANewTimelineDoesNotBeginAThird) {
+  start();
+  dialogue_.begin_timeline(now_, {9, 1, 70, "a client has seen more"});
+  connect();
+  asked();
+  greet();
+  asked();
+  say(bulks({"OWNED", "10", "2", "70"}));
+  dialogue_.failed(now_, "gone");
+  connect();
+  asked();
+  greet();
+  EXPECT_THAT(witness_told(), ElementsAre("0", "0", "0", "0"));
+  say(bulks({"OWNED", "11", "2", "70"}));
+  EXPECT_THAT(began_because_, HasSubstr("a client has seen more"));
+}
+
+TEST_F(Dialogue, StoreThatWentBackEndsABrokerThatInsistsOnFsync) {
+  options_.require_fsync = RequireFsync::always;
+  StoreDialogue strict(options_, "random", *this);
+  strict.connecting(now_);
+  strict.connected(now_);
+  strict.received(now_, "+OK\r\n" + bulk(kInfo) + kConfig + bulk("sha"));
+  strict.received(now_, bulks({"OWNED", "4", "1", "10"}));
+  for (int i = 0; i < 7; ++i) strict.received(now_, page("0", {}));
+  ASSERT_TRUE(strict.idle());
+  strict.begin_timeline(now_, {9, 1, 70, "a client has seen more"});
+  EXPECT_THAT(strict.news().fatal, AllOf(HasSubstr("a client has seen more"),
+                                         HasSubstr("require_fsync = always")));
+  EXPECT_FALSE(strict.news().begins_again);
+}
+
+TEST_F(Dialogue, WeakerPolicyThanRequiredIsRefusedAtTheStartAndWaitedOutLater) {
+  options_.require_fsync = RequireFsync::always;
+  const std::string weak =
+      bulks({"appendonly", "yes", "appendfsync", "everysec", "no-appendfsync-on-rewrite", "no"});
+  StoreDialogue refused(options_, "random", *this);
+  refused.connecting(now_);
+  refused.connected(now_);
+  refused.received(now_, "+OK\r\n" + bulk(kInfo) + weak + bulk("sha"));
+  EXPECT_THAT(refused.news().fatal, HasSubstr("require_fsync is always, but appendfsync is every"));
+
+  StoreDialogue strict(options_, "random", *this);
+  strict.connecting(now_);
+  strict.connected(now_);
+  strict.received(now_, "+OK\r\n" + bulk(kInfo) + kConfig + bulk("sha"));
+  strict.received(now_, bulks({"OWNED", "4", "1", "10"}));
+  for (int i = 0; i < 7; ++i) strict.received(now_, page("0", {}));
+  now_.mono_us += 10'000 * kMicrosPerMilli;  // somebody uses CONFIG SET meanwhile
+  strict.tick(now_);
+  strict.received(now_, bulk("random-1") + bulk("used_memory:1\r\n") + weak);
+  EXPECT_EQ(strict.news().fatal, "");
+  EXPECT_FALSE(strict.has_connection());
+  EXPECT_FALSE(strict.idle());
 }
 
 class PassingError : public Dialogue, public ::testing::WithParamInterface<const char*> {};
@@ -243,7 +331,8 @@ TEST_F(Dialogue, EmptiedRedisIsNoticedWhileIdle) {
   start();
   pass_ms(options_.probe_ms);
   say("$-1\r\n");
-  EXPECT_THAT(fatal(), HasSubstr("emptied"));
+  EXPECT_TRUE(dialogue_.news().begins_again);
+  EXPECT_THAT(log(), Contains(HasSubstr("emptied")));
 }
 
 TEST_F(Dialogue, GarbageAndAnswersThatNobodyAskedForCloseTheConnection) {

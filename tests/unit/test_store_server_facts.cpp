@@ -87,6 +87,29 @@ TEST(ServerFacts, DurabilityNamesThePolicyAndWhatItCanLose) {
   EXPECT_THAT(durability(facts), HasSubstr("snapshot"));
 }
 
+TEST(ServerFacts, RequiredPolicyIsMetByItselfAndByStrongerOnes) {
+  ServerFacts facts = good();
+  facts.no_fsync_on_rewrite = "no";
+  const auto fits = [&](const char* fsync, RequireFsync required) {
+    facts.append_fsync = fsync;
+    return too_weak(facts, required).empty();
+  };
+  EXPECT_TRUE(fits("no", RequireFsync::none));
+  EXPECT_FALSE(fits("no", RequireFsync::everysec));
+  EXPECT_TRUE(fits("everysec", RequireFsync::everysec));
+  EXPECT_TRUE(fits("always", RequireFsync::everysec));
+  EXPECT_FALSE(fits("everysec", RequireFsync::always));
+  EXPECT_TRUE(fits("always", RequireFsync::always));
+  facts.no_fsync_on_rewrite = "yes";  // a rewrite would suspend it
+  EXPECT_FALSE(fits("always", RequireFsync::always));
+  EXPECT_FALSE(fits("everysec", RequireFsync::everysec));
+  facts.no_fsync_on_rewrite = "no";
+  facts.append_only = "no";
+  EXPECT_FALSE(fits("always", RequireFsync::everysec));
+  EXPECT_EQ(fsync_policy(facts), "off");
+  EXPECT_EQ(fsync_policy(ServerFacts{}), "unknown");
+}
+
 TEST(MemoryWatch, SaysFullAtNinetyPercentAndRoomBelowEightyFive) {
   MemoryWatch watch;
   ServerFacts facts = good();

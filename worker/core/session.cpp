@@ -100,7 +100,7 @@ std::int64_t WorkerSession::next_deadline_us() const { return watch_due_us_; }
 
 void WorkerSession::on_disconnected(Instant) { ready_ = false; }
 
-void WorkerSession::on_session_unknown(Instant) {}  // the client side begins a new one
+void WorkerSession::on_session_unknown(Instant, bool) {}  // the client side begins a new one
 
 void WorkerSession::on_ended(Instant, const wire::Goodbye&) {
   ready_ = false;

@@ -64,7 +64,7 @@ class WorkerSession final : public wire::LinkMember {
   void on_tick(Instant now, bool ready, wire::LinkOut& out) override;
   std::int64_t next_deadline_us() const override;
   void on_disconnected(Instant now) override;
-  void on_session_unknown(Instant now) override;
+  void on_session_unknown(Instant now, bool lost) override;
   void on_ended(Instant now, const wire::Goodbye& why) override;
 
   // --- from the executors; on_tick() of the same turn tells the broker ---------------------------

@@ -357,7 +357,8 @@ class Reconnecting(ProtocolCase):
         pongs = []
         client.on_message = lambda kind, fields: pongs.append((kind, fields))
         client.write(cb.PING, 12345)
-        client.wait_for(lambda: (cb.PONG, [12345]) in pongs, 5, "pong")
+        client.wait_for(lambda: any(kind == cb.PONG and fields[0] == 12345
+                                    for kind, fields in pongs), 5, "pong")
 
 
 class Examples(unittest.TestCase):

@@ -29,8 +29,9 @@ class StoreDriver : public StoreReader {
     return options;
   }
 
-  void load_begins(const StoreState&) override {
+  void load_begins(const StoreState& state) override {
     loads += 1;
+    went_back = state.went_back;
     entries.clear();
   }
   std::string load(const StoreEntry& entry) override {
@@ -92,6 +93,8 @@ class StoreDriver : public StoreReader {
   }
 
   int loads = 0;
+  std::string went_back;  ///< what the last load was told
+  int begun_again = 0;
   bool loaded = false;
   std::vector<std::string> entries;  ///< "key/field=value"
   std::uint64_t committed = 0;
@@ -116,6 +119,10 @@ class StoreDriver : public StoreReader {
     }
     for (const auto& [level, text] : news.log) log.push_back(text);
     if (!news.fatal.empty()) fatal = news.fatal;
+    if (news.begins_again) {
+      ++begun_again;
+      loaded = false;
+    }
     news = StoreNews{};
   }
 

@@ -76,12 +76,16 @@ BrokerServerOptions options_for(const RedisProcess& redis) {
 }
 
 /// Says hello and gives the answer; none when none comes.
-std::optional<wire::Welcome> say_hello(const std::string& endpoint, std::uint64_t session) {
+std::optional<wire::Welcome> say_hello(const std::string& endpoint, std::uint64_t session,
+                                       const Witness& seen = {}) {
   wire::ZmqDealer dealer;
   EXPECT_TRUE(dealer.connect(endpoint));
   wire::Hello hello;
   hello.name = "test";
   hello.session = session;
+  hello.timeline = seen.timeline;
+  hello.commit_no = seen.commit_no;
+  hello.epoch_seen = seen.epoch;
   wire::Frame frame;
   wire::FrameWriter out(frame, 0);
   wire::write(out, hello);
@@ -189,6 +193,63 @@ TEST_F(Server, GoesOnWhenRedisWasAwayForAWhile) {
   EXPECT_TRUE(say_hello(broker.endpoint(), 78));
   EXPECT_EQ(broker.stop(), 0);
   EXPECT_EQ(redis_.answer({"HGET", "callboard:{0}:meta", "epoch"}), "1");  // the same run
+}
+
+/// Says hello until somebody welcomes it.
+wire::Welcome welcome_at_last(const std::string& endpoint, const Witness& seen = {}) {
+  for (std::uint64_t session = 100; session < 140; ++session) {
+    const auto welcome = say_hello(endpoint, session, seen);
+    if (welcome && welcome->timeline > 1) return *welcome;
+    std::this_thread::sleep_for(100ms);
+  }
+  return {};
+}
+
+TEST_F(Server, GoesOnInANewTimelineWhenRedisWasEmptied) {
+  redis_.start();
+  ServerThread broker(options_for(redis_));
+  ASSERT_TRUE(broker.ready());
+  ASSERT_TRUE(say_hello(broker.endpoint(), 77));
+  redis_.command({"FLUSHALL"});
+  const wire::Welcome welcome = welcome_at_last(broker.endpoint());
+  EXPECT_EQ(welcome.timeline, 2u);
+  EXPECT_EQ(welcome.epoch, 2u);
+  EXPECT_EQ(broker.stop(), 0);
+}
+
+TEST_F(Server, PeerThatSawMoreThanARestoredStoreBeginsATimelineAboveItsEpoch) {
+  redis_.start();  // as a backup of long ago would be: empty
+  ServerThread broker(options_for(redis_));
+  ASSERT_TRUE(broker.ready());
+  const Witness seen{7, 1, 1234, {}};
+  EXPECT_FALSE(say_hello(broker.endpoint(), 77, seen));
+  const wire::Welcome welcome = welcome_at_last(broker.endpoint(), seen);
+  EXPECT_EQ(welcome.timeline, 2u);
+  EXPECT_EQ(welcome.epoch, 8u);
+  EXPECT_GE(welcome.commit_no, 1234u);
+  EXPECT_EQ(broker.stop(), 0);
+}
+
+TEST_F(Server, WitnessEndsABrokerThatInsistsOnFsync) {
+  redis_.set({"appendonly yes", "appendfsync always"});
+  redis_.start();
+  BrokerServerOptions options = options_for(redis_);
+  options.require_fsync = RequireFsync::always;
+  ServerThread broker(options);
+  ASSERT_TRUE(broker.ready());
+  EXPECT_FALSE(say_hello(broker.endpoint(), 77, {7, 1, 1234, {}}));
+  EXPECT_EQ(broker.join(), 1);
+  EXPECT_THAT(broker.failure(), HasSubstr("require_fsync = always"));
+}
+
+TEST_F(Server, RefusesAPolicyThatIsWeakerThanRequired) {
+  redis_.set({"appendonly yes", "appendfsync everysec"});
+  redis_.start();
+  BrokerServerOptions options = options_for(redis_);
+  options.require_fsync = RequireFsync::always;
+  ServerThread broker(options);
+  EXPECT_EQ(broker.join(), 1);
+  EXPECT_THAT(broker.failure(), HasSubstr("require_fsync is always"));
 }
 
 TEST_F(Server, RefusesToStartWithOneLineThatSaysWhy) {

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <chrono>
@@ -306,38 +307,50 @@ TEST_F(Trouble, RedisThatBecameAReplicaIsWaitedFor) {
   EXPECT_TRUE(driver.run_until([&] { return driver.committed == 2; })) << driver.fatal;
 }
 
-TEST_F(Trouble, EmptiedRedisEndsTheBrokerInsteadOfGoingOnWithNothing) {
-  redis_.start();
-  StoreDriver driver(redis_.url());
-  ASSERT_TRUE(driver.commit(numbered(1)));
-  redis_.command({"FLUSHALL"});
-  driver.write(numbered(2));
-  ASSERT_TRUE(driver.run_until([&] { return !driver.fatal.empty(); }));
-  EXPECT_THAT(driver.fatal, HasSubstr("emptied"));
-  EXPECT_EQ(redis_.answer({"DBSIZE"}), "0");
-}
 
-TEST_F(Trouble, RestartWithoutItsDataEndsTheBroker) {
-  redis_.start();  // nothing is kept on disk
-  StoreDriver driver(redis_.url());
-  ASSERT_TRUE(driver.commit(numbered(1)));
-  EXPECT_TRUE(driver.said("everything is lost"));
-  redis_.kill_hard();
-  redis_.start();
-  ASSERT_TRUE(driver.run_until([&] { return !driver.fatal.empty(); }));
-  EXPECT_THAT(driver.fatal, HasSubstr("emptied"));
-}
-
-TEST_F(Trouble, StoreOfAnEarlierTimeEndsTheBroker) {
-  redis_.set({"appendonly yes", "appendfsync always"});
+TEST_F(Trouble, FullMemoryRefusesNewCallsWhileCommitsStillFindRoom) {
   redis_.start();
   StoreDriver driver(redis_.url());
   ASSERT_TRUE(driver.commit(numbered(1)));
-  ASSERT_TRUE(driver.commit(numbered(2)));
-  redis_.command({"HSET", kMeta, "commit_no", "1"});  // as if a copy had been put back
+  ASSERT_EQ(redis_.answer({"CONFIG", "SET", "maxmemory", "1mb"}), "OK");  // less than it has
+  ASSERT_NE(redis_.answer({"SET", "other", "x"}), "OK");  // a usual write is refused
+  EXPECT_TRUE(driver.commit(numbered(2))) << driver.fatal;
+  EXPECT_EQ(driver.downs, 0);
+  // The broker learns of the limit when it next connects, or looks by itself.
   redis_.command({"CLIENT", "KILL", "TYPE", "normal"});
-  ASSERT_TRUE(driver.run_until([&] { return !driver.fatal.empty(); }));
-  EXPECT_THAT(driver.fatal, HasSubstr("went back to commit 1"));
+  ASSERT_TRUE(driver.run_until([&] { return driver.full && driver.store().idle(); }));
+  EXPECT_TRUE(driver.commit(numbered(3))) << driver.fatal;
+  EXPECT_TRUE(driver.said("nearly full"));
+  ASSERT_EQ(redis_.answer({"CONFIG", "SET", "maxmemory", "1gb"}), "OK");
+  ASSERT_TRUE(driver.run_until([&] { return !driver.full; }));
+  EXPECT_TRUE(driver.said("has room again"));
+}
+
+TEST_F(Trouble, FullDiskIsWaitedOutAndNothingIsAcknowledgedMeanwhile) {
+  redis_.set({"appendonly yes", "appendfsync everysec"});
+  redis_.start();
+  StoreDriver driver(redis_.url());
+  ASSERT_TRUE(driver.commit(numbered(1)));
+  // No file may grow any more: Redis's write to its append-only file fails as on a full disk.
+  rlimit before{};
+  ASSERT_EQ(prlimit(redis_.pid(), RLIMIT_FSIZE, nullptr, &before), 0);
+  const rlimit none{1, before.rlim_max};
+  ASSERT_EQ(prlimit(redis_.pid(), RLIMIT_FSIZE, &none, nullptr), 0);
+  // With everysec Redis finds out at its first write, and refuses from then on.
+  redis_.command({"SET", "other", "x"});
+  ASSERT_TRUE(driver.run_until([&] {
+    return redis_.answer({"SET", "other", "x"}).starts_with("MISCONF");
+  }));
+  driver.run_until_idle();
+  const std::uint64_t committed = driver.committed;
+  if (driver.store().idle()) driver.write(numbered(committed + 1));
+  ASSERT_TRUE(driver.run_until([&] { return driver.said("MISCONF"); }));
+  driver.run_for_ms(500);
+  EXPECT_EQ(driver.committed, committed);
+  EXPECT_EQ(driver.fatal, "");
+  ASSERT_EQ(prlimit(redis_.pid(), RLIMIT_FSIZE, &before, nullptr), 0);
+  ASSERT_TRUE(driver.run_until([&] { return driver.committed > committed; })) << driver.fatal;
+  EXPECT_EQ(redis_.answer({"HGET", kLog, "last"}), std::to_string(driver.committed));
 }
 
 TEST_F(Trouble, KeyOfAWrongKindEndsTheBrokerAfterAFewTries) {
