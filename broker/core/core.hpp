@@ -198,6 +198,7 @@ class Core {
 
   // --- delays.cpp ------------------------------------------------------------------------------
   void hold_back(Call& call, std::int64_t due_wall_ms);
+  std::int64_t due_of_dependencies(const CallExtra& extra);
   void store_delayed(const Call& call);
   void forget_delayed(Call& call);
   void delay_over(Call& call);
@@ -205,6 +206,8 @@ class Core {
   // --- idempotency.cpp -------------------------------------------------------------------------
   bool key_conflicts(const Queue& queue, const std::string& key, std::string_view digest) const;
   bool lead_key(Call& call);
+  const Call* leader_of(const Call& follower) const;
+  void store_follower(Call& call);
   void key_ended(Call& call);
   void expire_keys();
   std::string restore_key(const Restored::StoredCall& stored);
@@ -329,6 +332,7 @@ class Core {
   std::string restore_calls();
   std::string restore_delayed(const Restored::StoredCall& stored);
   std::string restore_result(const Restored::StoredCall& stored);
+  static void sort_restored(std::vector<Call*>& calls);
   void restore_attempts(Call* call, const SentRecords& sent_records);
   void resume_call(Call* call);
   void end_recovery();

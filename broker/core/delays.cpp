@@ -13,10 +13,26 @@ void Core::hold_back(Call& call, std::int64_t due_wall_ms) {
   Queue& queue = *call.queue;
   call.delayed = true;
   call.more().due_wall_ms = due_wall_ms;
-  call.not_before_us =
-      now_.mono_us + std::max<std::int64_t>(due_wall_ms - now_.wall_ms, 0) * kMicrosPerMilli;
+  // In the past after a restart: those that are overdue are numbered in the order of their times.
+  call.not_before_us = now_.mono_us + (due_wall_ms - now_.wall_ms) * kMicrosPerMilli;
   ++queue.delayed;
   at(call.not_before_us, Timer::Kind::delay_over, call);
+}
+
+/// A call that needs a delayed one is due right after it. Numbered before it, it would hold up its
+/// lane until then, and for ever when what it waits for comes to stand behind it there.
+std::int64_t Core::due_of_dependencies(const CallExtra& extra) {
+  std::int64_t due_wall_ms = 0;
+  const auto consider = [&](const Call* other) {
+    if (other == nullptr || !other->delayed) return;
+    due_wall_ms = std::max(due_wall_ms, other->extra->due_wall_ms + 1);
+  };
+  for (const CallId id : dependencies(extra)) {
+    const Call* other = find_call(id);
+    consider(other);
+    if (other != nullptr && other->follows) consider(leader_of(*other));
+  }
+  return due_wall_ms;
 }
 
 void Core::store_delayed(const Call& call) {
@@ -38,7 +54,7 @@ void Core::delay_over(Call& call) {
   forget_delayed(call);
   call.since_us = now_.mono_us;
   line_up_call(call);
-  if (call.follows) return;
+  if (call.follows) return store_follower(call);
   enter(call);
   wake(*call.queue);
 }

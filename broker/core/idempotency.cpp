@@ -67,6 +67,7 @@ bool Core::lead_key(Call& call) {
     return true;
   }
   call.follows = true;
+  store_follower(call);
   if (!keyed.ended) {
     keyed.followers.push_back(CallSlab::ref(call));
     return false;
@@ -74,6 +75,20 @@ bool Core::lead_key(Call& call) {
   const std::string value = keyed.value;
   end_call(call, keyed.status, wire::Body{value, Blob()}, false);
   return false;
+}
+
+const Call* Core::leader_of(const Call& follower) const {
+  const auto found = keyed_.find(scoped(*follower.queue, follower.extra->options.idempotency_key));
+  return found == keyed_.end() ? nullptr : found->second.first.get();
+}
+
+/// The watermark of its lane may pass it while it waits outside of the lane: that it was never sent
+/// is on record of its own.
+void Core::store_follower(Call& call) {
+  call.orphan = false;
+  if (!call.durable || !call.counted) return;
+  call.sent_record = true;
+  store_sent(call, false);
 }
 
 void Core::key_ended(Call& call) {
@@ -84,12 +99,18 @@ void Core::key_ended(Call& call) {
   std::vector<CallSlab::Ref> followers;
   followers.swap(keyed.followers);
   if (call.attempts == 0) {  // it never began: its key is free
-    for (std::size_t i = 0; i < followers.size(); ++i) {
-      Call* next = followers[i].get();
-      if (next == nullptr || next->state == CallState::ended) continue;
-      keyed.first = followers[i];
-      keyed.followers.assign(followers.begin() + static_cast<std::ptrdiff_t>(i) + 1,
-                             followers.end());
+    std::erase_if(followers, [](const CallSlab::Ref& ref) {
+      return ref.get() == nullptr || ref.get()->state == CallState::ended;
+    });
+    if (!followers.empty()) {
+      // One that is due, when there is one: nobody waits for a delay that is not his.
+      auto heir = std::find_if(followers.begin(), followers.end(),
+                               [](const CallSlab::Ref& ref) { return !ref.get()->delayed; });
+      if (heir == followers.end()) heir = followers.begin();
+      Call* next = heir->get();
+      keyed.first = *heir;
+      followers.erase(heir);
+      keyed.followers = std::move(followers);
       next->follows = false;
       if (next->queue->state == QueueState::dead) return;  // it is about to end as well
       enter(*next);

@@ -370,6 +370,14 @@ void Core::resume_call(Call* call) {
   enter(*call);
 }
 
+/// Those that were sent first, delayed ones last: of the calls of one idempotency key, the one that
+/// was sent leads.
+void Core::sort_restored(std::vector<Call*>& calls) {
+  const auto rank = [](const Call* call) { return call->delayed ? 2 : call->orphan ? 0 : 1; };
+  std::stable_sort(calls.begin(), calls.end(),
+                   [&](const Call* a, const Call* b) { return rank(a) < rank(b); });
+}
+
 void Core::restore_all() {
   const auto fail = [&](const std::string& problem) {
     if (!problem.empty() && effects_->fatal.empty()) effects_->fatal = problem;
@@ -411,11 +419,10 @@ void Core::loaded(Instant now, Effects& effects) {
   for (auto& record : restored_.sent) {
     sent[{record.queue, number_of(record.number)}] = std::move(record.value);
   }
-  const std::vector<Call*> calls = std::move(restored_.unfinished);
-  for (Call* call : calls) {
-    restore_attempts(call, sent);
-    resume_call(call);
-  }
+  std::vector<Call*> calls = std::move(restored_.unfinished);
+  for (Call* call : calls) restore_attempts(call, sent);
+  sort_restored(calls);
+  for (Call* call : calls) resume_call(call);
   if (!calls.empty()) {
     log(0, "found " + std::to_string(calls.size()) + " unfinished calls, " +
                std::to_string(orphans_.size()) + " of them sent, in " +

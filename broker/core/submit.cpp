@@ -201,8 +201,13 @@ void Core::accept(Call& call) {
     session.durable_batch = open_batch();
     mark(session);
   }
-  if (call.extra && call.extra->options.delay_ms.value_or(0) > 0) {
-    hold_back(call, now_.wall_ms + *call.extra->options.delay_ms);
+  std::int64_t due_ms = 0;
+  if (call.extra) {
+    const std::int64_t delay_ms = call.extra->options.delay_ms.value_or(0);
+    due_ms = std::max(now_.wall_ms + delay_ms, due_of_dependencies(*call.extra));
+  }
+  if (due_ms > now_.wall_ms) {
+    hold_back(call, due_ms);
     if (call.durable) store_delayed(call);
   } else {
     line_up_call(call);

@@ -114,6 +114,58 @@ TEST(BrokerDelays, WaitingForAnotherCallAndForTheTimeNeedsBoth) {
   EXPECT_EQ(world.runs(20), (Seqs{2, 3}));
 }
 
+// Numbered before the call that it needs, it would hold up its lane for ever: what it waits for would
+// come to stand behind it.
+TEST(BrokerDelays, CallThatNeedsADelayedOneStandsBehindIt) {
+  OneActor world;
+  world.submit(10, 2, 1, later(500));
+  wire::CallOptions options;
+  options.after = {CallId{SessionId{10}, 2}};
+  world.submit(10, 3, 1, options);
+  world.submit(10, 4, 1);
+  ASSERT_EQ(world.runs(20), (Seqs{4})) << "nobody waits for a time that is not his";
+  world.done(20, world.last(20, Type::run).lease);
+  world.pass(600);
+  ASSERT_EQ(world.runs(20), (Seqs{4, 2}));
+  world.done(20, world.last(20, Type::run).lease);
+  EXPECT_EQ(world.runs(20), (Seqs{4, 2, 3}));
+}
+
+TEST(BrokerDelays, CallThatNeedsAFollowerOfADelayedOneStandsBehindIt) {
+  OneActor world;
+  wire::CallOptions options = later(500);
+  options.idempotency_key = "k";
+  world.submit(10, 2, 1, options);
+  options.delay_ms.reset();
+  world.submit(10, 3, 1, options);
+  wire::CallOptions after;
+  after.after = {CallId{SessionId{10}, 3}};
+  world.submit(10, 4, 1, after);
+  world.pass(600);
+  ASSERT_EQ(world.runs(20), (Seqs{2}));
+  world.done(20, world.last(20, Type::run).lease);
+  EXPECT_EQ(world.runs(20), (Seqs{2, 4}));
+}
+
+TEST(BrokerDelays, OverdueCallsAreNumberedInTheOrderOfTheirTimes) {
+  OneActor world;
+  world.submit(10, 2, 1, later(4000));
+  world.submit(10, 3, 1, later(1000));
+  world.submit(10, 4, 1, later(3000));
+  world.now.mono_us += 10'000'000;  // no broker for a while
+  world.now.wall_ms += 10'000;
+  const Told start = world.last(20, Type::start);
+  world.restart();
+  world.client(11, 10, true);
+  wire::Hello hello = world.worker_hello(21, "w0");
+  hello.instance = 20;
+  hello.held_actors = {{start.actor, start.incarnation, start.slot}};
+  world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.say(21, wire::Window{world.slot, 0, 3});
+  world.pass(100);
+  EXPECT_EQ(world.runs(21), (Seqs{3, 4, 2}));
+}
+
 TEST(BrokerDelays, ExplainSaysWhenItIsDue) {
   OneActor world;
   Asker asker(world);

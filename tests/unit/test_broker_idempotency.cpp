@@ -86,6 +86,63 @@ TEST(BrokerIdempotency, OpenKeyIsKnownAfterARestart) {
   EXPECT_EQ(world.result(11, 2).text, "\x05");
 }
 
+/// The broker starts anew; the worker of `OneActor` has begun what it was sent, and returns as 21.
+void restart_beside_worker(TwoClients& world) {
+  const Told start = world.last(20, Type::start);
+  const std::vector<Told> runs = world.all(20, Type::run);
+  world.restart();
+  wire::Hello hello = world.worker_hello(21, "w0");
+  hello.instance = 20;
+  hello.held_actors = {{start.actor, start.incarnation, start.slot}};
+  for (const Told& run : runs) {
+    hello.held_calls.push_back(
+        {run.lease, run.call, run.attempt, start.actor, start.incarnation, false});
+  }
+  world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.say(21, wire::Window{world.slot, 0, 2});
+  world.client(12, 10, true);
+  world.client(13, 11, true);
+}
+
+// The follower has the lower number: its leader was delayed, and was numbered when it was due.
+void restart_while_a_delayed_call_leads(const wire::CallOptions& follower) {
+  TwoClients world;
+  wire::CallOptions leader = keyed("k");
+  leader.delay_ms = 200;
+  world.submit(10, 2, 1, leader);
+  world.submit(11, 1, 1, follower);
+  world.pass(300);
+  ASSERT_EQ(world.runs(20), (Seqs{2}));
+  const std::uint64_t lease = world.last(20, Type::run).lease;
+  restart_beside_worker(world);
+  world.pass_with(4000, {12, 13, 21});
+  EXPECT_EQ(world.runs(21), (Seqs{})) << "it is running already";
+  world.done(21, lease, "\x07");
+  EXPECT_EQ(world.result(12, 2).text, "\x07");
+  EXPECT_EQ(world.result(13, 1).text, "\x07");
+}
+
+TEST(BrokerIdempotency, CallThatWasSentLeadsItsKeyAfterARestart) {
+  restart_while_a_delayed_call_leads(keyed("k"));
+  wire::CallOptions delayed = keyed("k");
+  delayed.delay_ms = 100;
+  restart_while_a_delayed_call_leads(delayed);
+}
+
+// A later call was sent meanwhile, so the watermark of the lane has passed the follower.
+TEST(BrokerIdempotency, FollowerThatWasNeverSentCanBeCancelledAfterARestart) {
+  TwoClients world;
+  world.say(20, wire::Window{world.slot, 0, 2});
+  world.submit(10, 2, 1, keyed("k"));
+  world.submit(11, 1, 1, keyed("k"));
+  world.submit(10, 3, 1);
+  ASSERT_EQ(world.runs(20), (Seqs{2, 3}));
+  restart_beside_worker(world);
+  world.say(13, wire::Cancel{CallId{SessionId{11}, 1}, false});
+  EXPECT_EQ(world.last(13, Type::cancel_answer).cancel, wire::CancelAnswer::cancelled_before_start);
+  EXPECT_EQ(world.result(13, 1).code, Errc::cancelled);
+}
+
 TEST(BrokerIdempotency, SameKeyWithAnotherPayloadIsAnError) {
   TwoClients world;
   world.submit(10, 2, 1, keyed("k"), "\x91\x01");
@@ -119,6 +176,22 @@ TEST(BrokerIdempotency, KeyOfACallThatNeverBeganGoesToTheNext) {
   EXPECT_EQ(world.runs(20), (Seqs{2, 1}));
   world.done(20, world.last(20, Type::run).lease, "\x09");
   EXPECT_EQ(world.result(11, 1).text, "\x09");
+}
+
+TEST(BrokerIdempotency, KeyOfACallThatNeverBeganGoesToOneThatIsDue) {
+  TwoClients world;
+  world.submit(10, 2, 1);  // keeps the actor busy
+  world.submit(10, 3, 1, keyed("k"));
+  wire::CallOptions options = keyed("k");
+  options.delay_ms = 60'000;
+  world.submit(10, 4, 1, options);
+  world.submit(11, 1, 1, keyed("k"));
+  world.say(10, wire::Cancel{CallId{SessionId{10}, 3}, false});
+  world.done(20, world.last(20, Type::run).lease);
+  ASSERT_EQ(world.runs(20), (Seqs{2, 1})) << "nobody waits for a time that is not his";
+  world.done(20, world.last(20, Type::run).lease, "\x09");
+  EXPECT_EQ(world.result(11, 1).text, "\x09");
+  EXPECT_EQ(world.result(10, 4).text, "\x09");
 }
 
 TEST(BrokerIdempotency, CancelOfAFollowerLeavesTheFirstAlone) {
