@@ -1,4 +1,4 @@
-// callboard bench roundtrip|submit|relay
+// callboard bench roundtrip|submit|overload|relay
 #include "cli/bench.hpp"
 
 #include "cli/bench_run.hpp"
@@ -22,8 +22,7 @@ namespace {
 using Measure = std::function<Json(const Context&, Connection&, const BenchOptions&)>;
 
 void add_load_options(Command& command, BenchOptions& options) {
-  command.number("--calls", options.calls, "Calls that are measured [100000]", 1, 1'000'000'000)
-      .number("--window", options.window, "Calls on their way at once [1000]", 1, 1'000'000)
+  command.number("--window", options.window, "Calls on their way at once [1000]", 1, 1'000'000)
       .number("--payload", options.payload, "Bytes of each argument and result [64]", 0, 256 << 20);
 }
 
@@ -50,6 +49,7 @@ Json row(const std::string& name, const Json& figures) {
 
 void show_figures(const Context& context, const Json& figures) {
   if (context.format() == Format::json) return print_line(print_json(figures));
+  if (figures.value("bench", "") == "overload") return context.show(figures);
   Json rows = Json::array();
   if (figures.contains("bench")) {
     rows.push_back(row(
@@ -111,10 +111,12 @@ int run_measure(const Context& context, const BenchOptions& options, const Measu
   return 0;
 }
 
-void add_measure(const Command& bench, const std::string& name, const std::string& help,
-                 bool with_relay, const Measure& measure) {
-  const auto options = std::make_shared<BenchOptions>();
-  options->with_relay = with_relay;
+void add_calls_option(Command& command, BenchOptions& options) {
+  command.number("--calls", options.calls, "Calls that are measured [100000]", 1, 1'000'000'000);
+}
+
+Command add_measure(const Command& bench, const std::string& name, const std::string& help,
+                    const std::shared_ptr<BenchOptions>& options, const Measure& measure) {
   Command command = bench.sub(name, help);
   add_load_options(command, *options);
   command.number("--actors", options->actors, "Actors that the calls go to [1]", 1, 100'000)
@@ -123,6 +125,19 @@ void add_measure(const Command& bench, const std::string& name, const std::strin
       .number("--workers", options->workers, "Worker processes of the private system [1]", 1, 256);
   const Context& context = command.context();
   command.run([&context, options, measure] { return run_measure(context, *options, measure); });
+  return command;
+}
+
+void add_overload(const Command& bench) {
+  const auto options = std::make_shared<BenchOptions>();
+  options->with_relay = false;
+  Command command = add_measure(bench, "overload", "What is left of the peak under far more load",
+                                options, measure_overload);
+  command.number("--clients", options->clients, "Connections that submit [2]", 1, 100)
+      .number("--work-us", options->work_us, "Time that each call takes [0]", 0, 1'000'000)
+      .number("--rounds", options->rounds, "Each a phase at the peak and one above it [5]", 1, 100)
+      .number("--seconds", options->seconds, "Of each phase [5]", 1, 3600)
+      .number("--times", options->times, "How many times the peak is asked for [3]", 1, 100);
 }
 
 }  // namespace
@@ -130,13 +145,20 @@ void add_measure(const Command& bench, const std::string& name, const std::strin
 void add_bench(const Command& program) {
   Command bench = program.sub("bench", "Measure this machine and this system");
   bench.needs_one();
-  add_measure(bench, "roundtrip", "From submit to result, beside a raw relay", true,
-              measure_roundtrip);
-  add_measure(bench, "submit", "How fast calls without a result are accepted", false,
-              measure_submit);
+  const auto roundtrip = std::make_shared<BenchOptions>();
+  Command timed = add_measure(bench, "roundtrip", "From submit to result, beside a raw relay",
+                              roundtrip, measure_roundtrip);
+  add_calls_option(timed, *roundtrip);
+  const auto submit = std::make_shared<BenchOptions>();
+  submit->with_relay = false;
+  Command accepted = add_measure(bench, "submit", "How fast calls without a result are accepted",
+                                 submit, measure_submit);
+  add_calls_option(accepted, *submit);
+  add_overload(bench);
   const auto options = std::make_shared<BenchOptions>();
   Command relay = bench.sub("relay", "A raw ROUTER/DEALER relay, without any of our code");
   add_load_options(relay, *options);
+  add_calls_option(relay, *options);
   const Context& context = relay.context();
   relay.run([&context, options] {
     show_figures(context, Json{{"relay", bench_relay(*options)}});

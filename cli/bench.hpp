@@ -21,6 +21,12 @@ struct BenchOptions {
   bool embedded = false;   ///< against a private system, started for this
   bool with_relay = true;  ///< measure the raw relay beside it
   int workers = 1;         ///< of the private system
+  // overload only
+  std::uint64_t clients = 2;
+  std::int64_t work_us = 0;  ///< time that each call takes in its actor
+  std::int64_t rounds = 5;   ///< of a phase at the peak and one above it
+  std::int64_t seconds = 5;  ///< of each phase
+  std::int64_t times = 3;    ///< how much of the peak is asked for above it
 };
 
 /// Three digits are all that a figure of a shared machine is good for; never below 0.01.

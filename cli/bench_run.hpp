@@ -56,4 +56,7 @@ Json measure_roundtrip(const Context& context, Connection& broker, const BenchOp
 /// Measures how fast the broker accepts calls whose results nobody wants.
 Json measure_submit(const Context& context, Connection& broker, const BenchOptions& options);
 
+/// Measures the peak, and then what is left of it when several times as much is asked.
+Json measure_overload(const Context& context, Connection& broker, const BenchOptions& options);
+
 }  // namespace callboard::cli

@@ -25,11 +25,11 @@ inline constexpr std::size_t kHandlesMax = 1u << 20;  ///< open queues of one cl
 inline constexpr std::size_t kRefsMax = 1024;         ///< futures among the arguments of one call
 inline constexpr std::size_t kGroupsMax = 64;         ///< concurrency groups of one actor
 inline constexpr std::size_t kHeaderBytesMax = 8 * 1024;  ///< the headers map of one call
-inline constexpr std::size_t kRetryTypesMax = 64;     ///< exception types in one retry_on
+inline constexpr std::size_t kRetryTypesMax = 64;         ///< exception types in one retry_on
 /// Any time span in a message: a hundred years. Times 1,000, added to any clock, it still fits.
 inline constexpr std::int64_t kDurationMsMax = 3'153'600'000'000;
-inline constexpr std::size_t kShardsMax = 256;        ///< the shard is the top byte of a session id
-inline constexpr std::size_t kEndpointsMax = 16;      ///< of one shard
+inline constexpr std::size_t kShardsMax = 256;    ///< the shard is the top byte of a session id
+inline constexpr std::size_t kEndpointsMax = 16;  ///< of one shard
 inline constexpr std::size_t kReplicasMax = 10'000;
 inline constexpr std::size_t kConcurrencyMax = 1'000'000;
 
@@ -69,13 +69,15 @@ inline constexpr std::size_t kStderrTailBytes = 4096;
 inline constexpr int kPoisonLimit = 3;
 inline constexpr std::int64_t kPriorityAgeingMs = 1000;
 inline constexpr std::int64_t kDedupeTtlMs = 3'600'000;
-inline constexpr std::size_t kIdempotencyKeysMax = 1'000'000;        ///< of one broker
+inline constexpr std::size_t kIdempotencyKeysMax = 1'000'000;  ///< of one broker
 inline constexpr std::size_t kIdempotencyBytesMax = 256u * 1024 * 1024;
 inline constexpr std::uint64_t kDeadMax = 10'000;
 inline constexpr std::uint64_t kDeadBytesMax = 64u * 1024 * 1024;
 inline constexpr std::int64_t kDeadTtlMs = 7 * 86'400'000LL;
 /// Told with a refusal that time may cure.
 inline constexpr std::uint64_t kRetryAfterMs = 50;
+/// However slowly a full queue empties.
+inline constexpr std::uint64_t kRetryAfterMaxMs = 5000;
 inline constexpr std::int64_t kBackoffMinMs = 100;
 inline constexpr std::int64_t kBackoffMaxMs = 30'000;
 inline constexpr int kTaskRetriesDefault = 3;

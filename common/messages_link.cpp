@@ -176,8 +176,8 @@ bool read(FrameReader& in, std::uint32_t fields, Hello& m) {
   }
   // What follows may have another shape in a version that we do not speak: the answer to it must
   // still be version_unsupported.
-  const bool common_version = m.version_min <= limits::kProtocolVersionMax &&
-                              m.version_max >= limits::kProtocolVersionMin;
+  const bool common_version =
+      m.version_min <= limits::kProtocolVersionMax && m.version_max >= limits::kProtocolVersionMin;
   if (!common_version || (m.features & ~kFeaturesKnown) != 0) return in.skip_fields(fields - 3);
   return read_info(in, m, read_hello_key) && in.skip_fields(fields - 4);
 }
@@ -255,6 +255,9 @@ std::string encode(const ErrorInfo& error) {
     info.str("message", error.message);
     info.str("place", error.place);
     info.str("causes", error.causes);
+    if (error.retry_after_ms > 0) {
+      info.uint("retry_after_ms", static_cast<std::uint64_t>(error.retry_after_ms));
+    }
   });
   return bytes;
 }
@@ -269,6 +272,7 @@ ErrorInfo decode_error(std::string_view bytes, Errc fallback) {
     if (key == "message") return r.str(e.message);
     if (key == "place") return r.str(e.place);
     if (key == "causes") return r.str(e.causes);
+    if (key == "retry_after_ms") return r.uint_max(e.retry_after_ms, limits::kDurationMsMax);
     return r.skip();
   });
   if (good && in.at_end()) {

@@ -42,7 +42,8 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
   if (when_full == wire::WhenFull::reject && !handle.parked && handle.waiting.empty()) {
     if (!full) return false;
     refuse(session, message.seq, message.handle, Errc::queue_full,
-           queue.name + " holds " + std::to_string(queue.count) + " calls", limits::kRetryAfterMs);
+           queue.name + " holds " + std::to_string(queue.count) + " calls",
+           queue.retry_after_ms(now_.mono_us));
     return true;
   }
   session.refused[message.seq] = {message.handle, true};

@@ -6,7 +6,9 @@
 #pragma once
 
 #include "broker/core/call.hpp"
+#include "broker/core/pace.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -93,6 +95,7 @@ struct Queue {
   std::uint64_t accepted_total = 0;  ///< counters since this broker began
   std::uint64_t ended_total = 0;
   std::uint64_t failed_total = 0;
+  Pace pace;  ///< of its ends while it refuses calls
   std::deque<ParkedSession> parked;
   std::vector<Instance*> instances;  ///< its actor, its replicas, or the task slots that have it
   std::size_t turn = 0;              ///< where the search for a free instance begins
@@ -100,7 +103,7 @@ struct Queue {
   std::uint32_t owner_handles = 0;   ///< of the owner only
   std::uint64_t calls_batch = 0;     ///< the batch in which calls_key stands for its calls
   std::uint32_t calls_key = 0;
-  bool counters_dirty = false;       ///< next_number or a watermark goes into the next commit
+  bool counters_dirty = false;  ///< next_number or a watermark goes into the next commit
   bool in_ready_tasks = false;
 
   /// Calls leave in the order of their numbers.
@@ -110,6 +113,11 @@ struct Queue {
   /// Index of the method, adding it; -1 when there are too many.
   int intern_method(std::string_view method);
   std::uint8_t group_named(std::string_view group) const;  ///< 0 when there is none
+  /// For a call that finds it full: when a tenth of its room is likely to be free.
+  std::uint64_t retry_after_ms(std::int64_t now_us) {
+    const std::uint64_t tenth = std::min(max_pending, count) / 10;
+    return pace.retry_after_ms(now_us, ended_total, std::max<std::uint64_t>(tenth, 1));
+  }
   bool full(std::uint64_t more_bytes) const {
     return count + granted >= max_pending || bytes + more_bytes > max_pending_bytes;
   }

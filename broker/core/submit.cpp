@@ -7,6 +7,15 @@
 
 namespace callboard::broker {
 
+namespace {
+
+bool time_may_cure(Errc code) {
+  return code == Errc::store_unavailable || code == Errc::store_full || code == Errc::queue_full ||
+         code == Errc::refused_before;
+}
+
+}  // namespace
+
 bool Core::number_is_new(Session& session, std::uint64_t seq) {
   if (seq > session.accepted_through) {
     session.accepted_through = seq;
@@ -45,7 +54,7 @@ void Core::on_submit(Session& session, const wire::Submit& message) {
   if (code == Errc::ok) code = submit_problem(session, *handle, message, options, text);
   if (code != Errc::ok) {
     refuse(session, message.seq, message.handle, code, text,
-           code == Errc::store_unavailable || code == Errc::store_full ? limits::kRetryAfterMs : 0);
+           time_may_cure(code) ? limits::kRetryAfterMs : 0);
     return offer_waiting(session, message.handle, *handle);
   }
   if (park_or_refuse(session, *handle, message, options)) return;

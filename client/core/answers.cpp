@@ -28,15 +28,24 @@ bool holds_back(Errc code) {
 bool Session::on_message(Instant now, std::uint64_t type, std::uint32_t fields,
                          wire::FrameReader& in, wire::LinkOut& out) {
   switch (static_cast<wire::Type>(type)) {
-    case wire::Type::result: return on_result(now, fields, in);
-    case wire::Type::accepted: return on_accepted(fields, in, out);
-    case wire::Type::refused: return on_refused(fields, in);
-    case wire::Type::opened: return on_opened(fields, in);
-    case wire::Type::parked: return on_parked(fields, in);
-    case wire::Type::room: return on_room(now, fields, in, out);
-    case wire::Type::cancel_answer: return on_cancel_answer(fields, in);
-    case wire::Type::admin_answer: return on_admin_answer(fields, in);
-    default: return in.skip_fields(fields);
+    case wire::Type::result:
+      return on_result(now, fields, in);
+    case wire::Type::accepted:
+      return on_accepted(fields, in, out);
+    case wire::Type::refused:
+      return on_refused(fields, in);
+    case wire::Type::opened:
+      return on_opened(fields, in);
+    case wire::Type::parked:
+      return on_parked(fields, in);
+    case wire::Type::room:
+      return on_room(now, fields, in, out);
+    case wire::Type::cancel_answer:
+      return on_cancel_answer(fields, in);
+    case wire::Type::admin_answer:
+      return on_admin_answer(fields, in);
+    default:
+      return in.skip_fields(fields);
   }
 }
 
@@ -117,6 +126,11 @@ bool Session::on_refused(std::uint32_t fields, wire::FrameReader& in) {
   error.code = message.code;
   error.message = message.text;
   error.place = to.target.name;
+  if (message.code != Errc::refused_before) {
+    to.retry_after_ms = static_cast<std::int64_t>(
+        std::min<std::uint64_t>(message.retry_after_ms, limits::kDurationMsMax));
+  }
+  error.retry_after_ms = to.retry_after_ms;
   const std::string bytes = wire::encode(error);
   const std::uint32_t number = record->handle;
   const Token token = record->token;
@@ -285,6 +299,7 @@ void Session::answer(std::uint64_t seq, CallRecord& record, Errc status, std::st
   error.message = std::move(message);
   error.causes = std::move(causes);
   error.place = handle(record.handle).target.name;
+  if (status == Errc::refused_before) error.retry_after_ms = handle(record.handle).retry_after_ms;
   if (record.state == CallState::parked) give_up(seq);
   forget(seq, record);
   if (token == 0) return;

@@ -36,19 +36,19 @@ enum class Errc : std::uint8_t {
   name_taken = 19,          ///< the name belongs to another class, or to another live worker
   refused_before = 20,      ///< an earlier call of this lane was refused; order would break
   protocol_error = 21,      ///< the peer sent what is not our protocol
-  version_unsupported = 22,  ///< no common protocol version or a required feature is missing
-  unknown_session = 23,      ///< resuming a session that the broker does not know
-  not_permitted = 24,        ///< the peer may not do that
-  store_unavailable = 25,    ///< Redis is away and the broker's buffer for it is full
-  store_full = 26,           ///< Redis nears its memory limit
-  lost = 27,                 ///< acknowledged, then lost by the store or with the broker's memory
-  invalid_option = 28,       ///< an option or name that makes no sense
-  disconnected = 29,         ///< the client was closed while waiting
-  timeout = 30,              ///< a local wait ended; the call itself goes on
-  unknown_call = 31,         ///< no call of that id
-  stopping = 32,             ///< the broker, worker or actor is shutting down
-  unknown_verb = 33,         ///< no such administrative verb
-  internal = 34,             ///< a bug of ours; please report it
+  version_unsupported = 22,   ///< no common protocol version or a required feature is missing
+  unknown_session = 23,       ///< resuming a session that the broker does not know
+  not_permitted = 24,         ///< the peer may not do that
+  store_unavailable = 25,     ///< Redis is away and the broker's buffer for it is full
+  store_full = 26,            ///< Redis nears its memory limit
+  lost = 27,                  ///< acknowledged, then lost by the store or with the broker's memory
+  invalid_option = 28,        ///< an option or name that makes no sense
+  disconnected = 29,          ///< the client was closed while waiting
+  timeout = 30,               ///< a local wait ended; the call itself goes on
+  unknown_call = 31,          ///< no call of that id
+  stopping = 32,              ///< the broker, worker or actor is shutting down
+  unknown_verb = 33,          ///< no such administrative verb
+  internal = 34,              ///< a bug of ours; please report it
   idempotency_conflict = 35,  ///< the idempotency key was used with another payload
 };
 
@@ -64,6 +64,8 @@ struct ErrorInfo {
   std::string message;  ///< one sentence for a person
   std::string place;    ///< where it came from: "Counter.add on worker-0 (pid 123)"
   std::string causes;   ///< chain of causes, nearest first, one a line; for dependency_failed
+  /// Above 0: the call was refused, and it may help to submit it again so much later.
+  std::int64_t retry_after_ms = 0;
 };
 
 /// Root of everything that the client API throws.
@@ -105,9 +107,15 @@ class Deadlock : public Error {
 class ResultExpired : public Error {
   using Error::Error;
 };
+/// Nothing was stored.
 class Refused : public Error {
+ public:
   using Error::Error;
-};  ///< nothing was stored
+  /// How long to wait before another try; 0: it will not help.
+  std::chrono::milliseconds retry_after() const {
+    return std::chrono::milliseconds(info().retry_after_ms);
+  }
+};
 class QueueFull : public Refused {
   using Refused::Refused;
 };

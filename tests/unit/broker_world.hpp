@@ -28,9 +28,10 @@ struct Told {
   wire::Welcome welcome;
   wire::Opened opened;
   wire::Accepted accepted;
-  std::uint64_t seq = 0;  ///< refused, result
-  Errc code = Errc::ok;   ///< refused, result, goodbye, answers
-  std::string text;       ///< refused, goodbye; of a result: its bytes
+  std::uint64_t seq = 0;             ///< refused, result
+  Errc code = Errc::ok;              ///< refused, result, goodbye, answers
+  std::string text;                  ///< refused, goodbye; of a result: its bytes
+  std::uint64_t retry_after_ms = 0;  ///< refused
   wire::CancelAnswer cancel{};
   CallId call;              ///< run, cancel answer
   std::uint64_t lease = 0;  ///< run, revoke
@@ -333,6 +334,7 @@ class BrokerWorld {
           t.seq = m.seq;
           t.code = m.code;
           t.text = std::string(m.text);
+          t.retry_after_ms = m.retry_after_ms;
         });
       case Type::result:
         return with<wire::CallResult>(in, fields, [&](auto& m) {

@@ -167,7 +167,9 @@ class ClientWorld : public ::testing::Test {
   void accepted(std::uint64_t through, wire::Ranges again = {}) {
     receive_message(wire::Accepted{through, std::move(again)});
   }
-  void refused(std::uint64_t seq, Errc code) { receive_message(wire::Refused{seq, code, "no", 0}); }
+  void refused(std::uint64_t seq, Errc code, std::uint64_t retry_after_ms = 0) {
+    receive_message(wire::Refused{seq, code, "no", retry_after_ms});
+  }
   void result(std::uint64_t seq, std::string_view bytes = "\x07") {
     receive_message(wire::CallResult{seq, Errc::ok, {bytes, Blob()}});
   }

@@ -101,6 +101,35 @@ TEST(BrokerSubmit, FullQueueRefusesAndEverythingBehindUntilTheClientHasSeenIt) {
   EXPECT_EQ(world.count(10, Type::refused), 3u);
 }
 
+TEST(BrokerSubmit, FullQueueTellsByItsPaceWhenToTryAgain) {
+  wire::ActorOptions options;
+  options.max_pending = 20;
+  OneActor world(options);
+  std::uint64_t seq = 1;
+  const auto told_at_pace = [&](std::int64_t ms_per_call) {
+    for (int round = 0; round < 40; ++round) {
+      world.say(10, wire::Resume{1});
+      for (int i = 0; i < 21; ++i) world.submit(10, ++seq, 1);
+      world.pass_with(ms_per_call, {10, 20});
+      const Told run = world.last(20, Type::run);
+      world.done(20, run.lease);
+      world.taken(10, run.call.seq);
+    }
+    for (const Told& refused : world.all(10, Type::refused)) {
+      EXPECT_GT(refused.retry_after_ms, 0u);
+    }
+    world.say(10, wire::Resume{1});
+    for (int i = 0; i < 21; ++i) world.submit(10, ++seq, 1);
+    std::uint64_t told_ms = 0;
+    for (const Told& refused : world.all(10, Type::refused)) {
+      if (refused.code == Errc::queue_full) told_ms = refused.retry_after_ms;
+    }
+    return told_ms;
+  };
+  EXPECT_NEAR(told_at_pace(20), 40, 1) << "two of twenty places";
+  EXPECT_NEAR(told_at_pace(60), 120, 1);
+}
+
 TEST(BrokerSubmit, BlockedSubmitsAreParkedAndComeInOrderWhenThereIsRoom) {
   wire::ActorOptions options;
   options.max_pending = 2;

@@ -64,6 +64,30 @@ TEST_F(ClientFull, CallsThatTheBrokerRefusesBehindARefusalNeedNoResumeOfTheirOwn
   EXPECT_EQ(told_.status_of(2), Errc::refused_before);
 }
 
+TEST_F(ClientFull, EveryRefusedCallIsToldWhenToTryAgain) {
+  const auto told_ms = [](const std::string& bytes) {
+    return wire::decode_error(bytes, Errc::internal).retry_after_ms;
+  };
+  call(handle_, 1);
+  call(handle_, 2);
+  tick();
+  call(handle_, 3);  // has not left yet
+  refused(1, Errc::queue_full, 70);
+  refused(2, Errc::refused_before, 50);
+  session_->resume(handle_);
+  tick();
+  ASSERT_THAT(told_.refusals, SizeIs(1));
+  EXPECT_EQ(told_ms(told_.refusals[0].bytes), 70);
+  ASSERT_THAT(told_.answers, SizeIs(2));
+  EXPECT_EQ(told_ms(told_.answers[0].bytes), 70);
+  EXPECT_EQ(told_ms(told_.answers[1].bytes), 70);
+  call(handle_, 4);
+  tick();
+  refused(told_.ids[4].seq, Errc::too_large);
+  ASSERT_THAT(told_.refusals, SizeIs(2));
+  EXPECT_EQ(told_ms(told_.refusals[1].bytes), 0) << "time does not cure it";
+}
+
 TEST_F(ClientFull, CallBehindARefusalIsNotOfferedAgainAfterAReconnect) {
   call(handle_, 1);
   call(handle_, 2);

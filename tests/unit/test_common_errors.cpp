@@ -88,13 +88,15 @@ TEST(Errors, TheExceptionCarriesEverythingThatIsKnown) {
 }
 
 TEST(Errors, ErrorsSurviveBeingEncoded) {
-  const ErrorInfo info{Errc::task_error, "std::out_of_range", "no such row", "Table.get", "a\nb"};
+  const ErrorInfo info{
+      Errc::task_error, "std::out_of_range", "no such row", "Table.get", "a\nb", 70};
   const ErrorInfo back = wire::decode_error(wire::encode(info), Errc::internal);
   EXPECT_EQ(back.code, info.code);
   EXPECT_EQ(back.type, info.type);
   EXPECT_EQ(back.message, info.message);
   EXPECT_EQ(back.place, info.place);
   EXPECT_EQ(back.causes, info.causes);
+  EXPECT_EQ(back.retry_after_ms, info.retry_after_ms);
 }
 
 TEST(Errors, AnErrorThatCannotBeReadStillIsAnError) {

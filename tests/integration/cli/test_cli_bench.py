@@ -41,6 +41,18 @@ class Bench(unittest.TestCase):
         self.assert_makes_sense(found)
         self.assertNotIn("relay", found)
 
+    def test_overload_refuses_what_is_too_much_and_says_when_to_try_again(self):
+        # 2 x 1000 calls wait at most, and each takes a millisecond: far more than that is asked.
+        found = self.figures("overload", "--embedded", "--rounds", "1", "--seconds", "1",
+                             "--work-us", "1000", "--times", "20", "--durability", "memory")
+        self.assertGreater(found["peak_per_s"], 0)
+        self.assertGreater(found["goodput_per_s"], 0)
+        self.assertGreater(found["refused_per_s"], 0)
+        self.assertEqual(found["refusals_without_retry_after"], 0)
+        self.assertEqual(found["failed"], 0)
+        self.assertGreaterEqual(found["refusal_p99_us"], found["refusal_p50_us"])
+        self.assertEqual(len(found["goodput_percent_of_each_round"]), 1)
+
     def test_existing_system_is_measured_too_and_lives_on(self):
         dev = Dev()
         try:
