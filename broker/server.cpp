@@ -260,6 +260,7 @@ void BrokerServer::Loop::load_begins(const StoreState& state) {
   broker.timeline = state.timeline;
   broker.commit_no = state.commit_no;
   broker.pid = static_cast<std::uint64_t>(getpid());
+  broker.confirm_delay_us = limits::kConfirmDelayUs;
   broker.host = host_name();
   broker.went_back = state.went_back;
   broker.times_back = state.times_back;

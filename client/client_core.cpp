@@ -19,6 +19,12 @@ namespace {
 /// Small strings move their bytes; those of a batch must stay where they are.
 constexpr std::size_t kBatchBytes = 16 * 1024;
 
+/// With so many calls unanswered and answers coming all the time, later calls gather until the next
+/// frame from the broker, until they are a frame worth its cost, or until they have waited so long.
+constexpr std::uint64_t kBusyCalls = 64;
+constexpr std::size_t kFrameCalls = 128;
+constexpr std::int64_t kGatherUs = 1000;
+
 std::string host_name() {
   char name[256] = {};
   return gethostname(name, sizeof name - 1) == 0 ? name : "";
@@ -31,6 +37,7 @@ void Core::Gathered::clear() {
   bytes.clear();
   extras.clear();
   commands.clear();
+  urgent = false;
 }
 
 // --- life ---------------------------------------------------------------------------------------
@@ -83,6 +90,9 @@ void Core::close() {
     if (closing_) return;
     closing_ = true;
     changed_.notify_all();
+    lock.unlock();
+    hurry();
+    lock.lock();
     if (!in_own_thread()) {
       ++waiting_;
       changed_.wait_for(lock, options_.close_timeout,
@@ -116,7 +126,7 @@ void Core::on_ended(Instant now, const wire::Goodbye& why) {
     const auto& [code, text] = *session_.ended();
     ended_ = ErrorInfo{code, {}, text, {}, {}};
     connected_ = false;
-    std::swap(gathered_, taking_);
+    swap_gathered();
     changed_.notify_all();
     if (own_connection_ == nullptr) keep.swap(keep_alive_);
   }
@@ -163,6 +173,8 @@ void Core::on_welcome(Instant now, const wire::Welcome& welcome, bool new_epoch,
 
 bool Core::on_message(Instant now, std::uint64_t type, std::uint32_t fields, wire::FrameReader& in,
                       wire::LinkOut& out) {
+  heard_ = true;
+  last_heard_us_ = now.mono_us;
   return session_.on_message(now, type, fields, in, out);
 }
 
@@ -175,11 +187,40 @@ void Core::on_tick(Instant now, bool ready, wire::LinkOut& out) {
   wake_sleepers();
 }
 
-void Core::drain(Instant now) {
+void Core::hurry() {
   {
     const std::lock_guard lock(mutex_);
     if (gathered_.entries.empty()) return;
-    std::swap(gathered_, taking_);
+    gathered_.urgent = true;
+    if (enough_ == 1) return;  // the thread is awake
+    enough_ = 1;
+  }
+  connection_->wake();
+}
+
+bool Core::should_gather(Instant now) const {
+  return !heard_ && now.mono_us < gather_until_us_ && now.mono_us < last_heard_us_ + kGatherUs &&
+         session_.unanswered() >= kBusyCalls && gathered_.entries.size() < kFrameCalls &&
+         !gathered_.urgent && gathered_.commands.empty();
+}
+
+/// REQUIRES: mutex_ is held.
+void Core::swap_gathered() {
+  std::swap(gathered_, taking_);
+  enough_ = 1;
+}
+
+void Core::drain(Instant now) {
+  {
+    const std::lock_guard lock(mutex_);
+    gather_due_us_ = kNever;
+    if (gathered_.entries.empty()) return;
+    if (should_gather(now)) {
+      enough_ = kFrameCalls;
+      gather_due_us_ = gather_until_us_;
+      return;
+    }
+    swap_gathered();
     if (!spare_bytes_.empty()) {
       gathered_.bytes = std::move(spare_bytes_.back());
       spare_bytes_.pop_back();
@@ -187,6 +228,8 @@ void Core::drain(Instant now) {
     }
     gathered_.bytes.reserve(kBatchBytes);
   }
+  heard_ = false;
+  gather_until_us_ = now.mono_us + kGatherUs;
   take(now, taking_);
   auto& spare = session_.spare_bytes();
   if (spare.empty()) return;
@@ -225,7 +268,7 @@ void Core::tell_refusals(Instant now) {
     // Whatever is submitted after this lock could know of the refusals; what gathered before could
     // not, and is refused with them.
     const std::lock_guard lock(mutex_);
-    std::swap(gathered_, taking_);
+    swap_gathered();
     gathered_.bytes.reserve(kBatchBytes);
     for (const Refusal& refusal : refusals) {
       if (refusal.token == 0) continue;

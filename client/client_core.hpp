@@ -19,6 +19,7 @@
 #include <callboard/actor.hpp>
 #include <callboard/options.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -66,6 +67,8 @@ class Core final : public wire::LinkMember,
   StatePtr kill(Queue& queue, bool restart);
   StatePtr admin(std::string_view verb, std::string info);
   void announce_wait(CallId self, CallId other, bool begins);
+  /// Somebody waits: calls that gather leave now.
+  void hurry();
 
   // --- state ------------------------------------------------------------------------------------
   bool connected() const;
@@ -85,7 +88,9 @@ class Core final : public wire::LinkMember,
   bool on_message(Instant now, std::uint64_t type, std::uint32_t fields, wire::FrameReader& in,
                   wire::LinkOut& out) override;
   void on_tick(Instant now, bool ready, wire::LinkOut& out) override;
-  std::int64_t next_deadline_us() const override { return session_.next_deadline_us(); }
+  std::int64_t next_deadline_us() const override {
+    return std::min(session_.next_deadline_us(), gather_due_us_);
+  }
   void on_disconnected(Instant now) override { session_.on_disconnected(now); }
   void on_session_unknown(Instant now, bool lost) override {
     session_.on_session_unknown(now, lost);
@@ -113,6 +118,7 @@ class Core final : public wire::LinkMember,
     std::string bytes;
     std::vector<std::unique_ptr<CallExtra>> extras;
     std::vector<Command> commands;
+    bool urgent = false;  ///< somebody waits for what is here, or it is big
 
     void clear();
   };
@@ -160,6 +166,8 @@ class Core final : public wire::LinkMember,
 
   // client_core.cpp, in the connection's thread
   void drain(Instant now);
+  bool should_gather(Instant now) const;
+  void swap_gathered();
   void take(Instant now, Gathered& gathered);
   void tell_refusals(Instant now);
   void finish(Token token, Errc status, const wire::Body& value);
@@ -192,6 +200,7 @@ class Core final : public wire::LinkMember,
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;  ///< room, connected, ended
   Gathered gathered_;                        ///< guarded by mutex_, as is all below
+  std::size_t enough_ = 1;                   ///< entries in it that wake the connection's thread
   std::vector<std::string> spare_bytes_;
   std::uint64_t unaccepted_calls_ = 0;
   std::uint64_t unaccepted_bytes_ = 0;
@@ -207,6 +216,10 @@ class Core final : public wire::LinkMember,
 
   // the connection's thread only
   Gathered taking_;
+  bool heard_ = false;                  ///< the broker spoke since calls were last taken
+  std::int64_t last_heard_us_ = 0;
+  std::int64_t gather_until_us_ = 0;    ///< calls that come before it may wait for others
+  std::int64_t gather_due_us_ = kNever; ///< the same while some wait
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> slot_of_handle_;
   std::map<Token, StatePtr> requests_;

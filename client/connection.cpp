@@ -67,6 +67,8 @@ bool Connection::post(Task task) {
 }
 
 void Connection::wake() {
+  // Who finds it set has nothing to add: whoever set it looks whether the loop sleeps.
+  if (again_.load()) return;
   again_.store(true);
   if (sleeping_.load() && sleeping_.exchange(false)) dealer_.wake();
 }
@@ -87,7 +89,7 @@ void Connection::turn() {
   send();
   sleeping_.store(true);
   // Whoever calls wake() from here on sees that we sleep; whoever did before has set again_.
-  if (!again_.load()) {
+  if (!again_.load() && !stopping_.load()) {
     const std::int64_t due_us = link_.next_deadline_us();
     std::int64_t timeout_ms = -1;
     if (due_us != kNever) {

@@ -36,6 +36,12 @@ std::optional<std::size_t> wait_any_until(std::span<const FutureBase> futures,
                                           std::int64_t until_us) {
   if (futures.empty()) client::raise(Errc::invalid_option, "wait_any needs at least one future");
   if (auto found = find_ready(futures)) return found;
+  const client::Core* hurried = nullptr;
+  for (const FutureBase& future : futures) {
+    client::Core* core = future.state()->core().get();
+    if (core != nullptr && core != hurried) core->hurry();
+    hurried = core;
+  }
   std::optional<std::size_t> found;
   const std::uint32_t first = AnyReady::begin();
   for (std::uint32_t seen = first;; seen = AnyReady::now()) {

@@ -48,6 +48,7 @@ bool FutureState::wait_as_call(std::int64_t until_us) {
   if (core_ && core_->in_own_thread()) {
     throw_error({Errc::deadlock, {}, "a wait in the client's own thread would never end", {}, {}});
   }
+  if (core_) core_->hurry();
   const callboard::detail::RunningCall* running = callboard::detail::current_call();
   if (running == nullptr || !running->id || !call_ || !core_) return wait_until(until_us);
   if (wait_until(std::min(until_us, steady_us_after(kAnnounceAfterUs)))) return true;
@@ -67,6 +68,7 @@ CallId FutureState::id_now() const {
 
 CallId FutureState::id() const {
   if (!call_) return {};
+  if (core_ && !id_now() && !ready()) core_->hurry();
   while (seq_.load(std::memory_order_acquire) == 0 && !ready()) {
     if (!core_ || core_->in_own_thread()) break;
     std::this_thread::sleep_for(kNumberPause);

@@ -213,6 +213,7 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
     args.clear();
   }
   Errc problem = Errc::ok;
+  bool enough = false;
   {
     std::unique_lock lock(mutex_);
     problem = wait_for_room(lock, queue, call, bytes);
@@ -227,15 +228,17 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
       entry.options_bytes = static_cast<std::uint32_t>(call.options.size());
       gathered_.bytes.append(args).append(call.options);
       if (call.extra) {
+        gathered_.urgent = gathered_.urgent || call.extra->part.size() > 0;
         entry.extra = static_cast<std::uint32_t>(gathered_.extras.size());
         gathered_.extras.push_back(std::move(call.extra));
       }
       ++unaccepted_calls_;
       unaccepted_bytes_ += bytes;
+      enough = gathered_.urgent || gathered_.entries.size() >= enough_;
     }
   }
   if (problem == Errc::ok) {
-    connection_->wake();
+    if (enough) connection_->wake();
     return state;
   }
   if (state == nullptr) return nullptr;
@@ -275,6 +278,8 @@ Errc Core::wait_for_room(std::unique_lock<std::mutex>& lock, const Queue& queue,
       return call.deadline_us <= call.block_until_us ? Errc::expired : Errc::queue_full;
     }
     ++waiting_;
+    gathered_.urgent = !gathered_.entries.empty();
+    if (gathered_.urgent && std::exchange(enough_, 1) > 1) connection_->wake();
     if (until_us == kNever) {
       changed_.wait(lock);
     } else {

@@ -44,6 +44,12 @@ inline constexpr std::int64_t kSessionGraceMs = 30'000;
 inline constexpr std::int64_t kResultTtlMs = 3'600'000;
 /// A result that the owner was told but has not taken is recorded after this long.
 inline constexpr std::int64_t kSettleMs = 50;
+/// An acknowledgement of a call whose result is coming, and a worker's permission to forget one,
+/// ride on the next frame to the peer. When there is none for so long, or so many wait, they go.
+inline constexpr std::int64_t kConfirmDelayUs = 2000;
+inline constexpr std::uint64_t kAcksRidingMax = 4096;
+/// The flight recorder keeps an eighth of its slots for results that are not confirmed.
+inline constexpr std::size_t kForgetsRidingMax = 64;
 
 static_assert(kHeartbeatMs * 3 < kWorkerLeaseMs, "two lost heartbeats must not end a lease");
 static_assert(kWorkerLeaseMs < kLeaseMs,

@@ -109,7 +109,7 @@ class Child::Impl final : public wire::LinkMember {
     client_.close();
     connection_.stop();
     connection_.join();
-    collect();  // what ended after the connection's last turn
+    collect(clock_now().mono_us);  // what ended after the connection's last turn
     clean_ = actors_.size() == 0;
     if (!clean_) actors_.abandon();
     return clean_;
@@ -119,7 +119,7 @@ class Child::Impl final : public wire::LinkMember {
 
   // --- wire::LinkMember --------------------------------------------------------------------------
   void fill_hello(wire::Hello& hello) override {
-    collect();
+    collect(clock_now().mono_us);
     session_.fill_hello(hello);
   }
   void on_welcome(Instant now, const wire::Welcome& welcome, bool new_epoch,
@@ -133,10 +133,15 @@ class Child::Impl final : public wire::LinkMember {
     return session_.on_message(now, type, fields, in, out);
   }
   void on_tick(Instant now, bool ready, wire::LinkOut& out) override {
-    const bool more_soon = collect();
+    bool more_soon = collect(now.mono_us);
     if (ready && now.mono_us >= status_due_us_) {
       status_due_us_ = now.mono_us + options_.status_ms * kMicrosPerMilli;
       report_status(now);
+    }
+    // Told before the jobs are: their outcomes need not wake this thread one by one.
+    if (std::exchange(runs_seen_, session_.counters().runs) != session_.counters().runs) {
+      host_.expect(now.mono_us);
+      more_soon = true;
     }
     session_.on_tick(now, ready, out);
     due_us_ = std::min(session_.next_deadline_us(), ready ? status_due_us_ : kNever);
@@ -179,7 +184,7 @@ class Child::Impl final : public wire::LinkMember {
     return stopped_;
   }
   void look_whether_stopped() {
-    collect();
+    collect(clock_now().mono_us);
     if (actors_.size() > 0) return;
     const std::lock_guard lock(mutex_);
     stopped_ = true;
@@ -187,8 +192,8 @@ class Child::Impl final : public wire::LinkMember {
   }
 
   /// Hands what the executors reported to the session. True when more may come without a wake-up.
-  bool collect() {
-    const bool more_soon = host_.take(arrivals_);
+  bool collect(std::int64_t now_us) {
+    const bool more_soon = host_.take(arrivals_, now_us);
     for (const auto& [slot, error] : arrivals_.started) {
       session_.started(slot, error, actors_.constructed(slot));
     }
@@ -233,6 +238,7 @@ class Child::Impl final : public wire::LinkMember {
   StatusWriter status_;
   std::int64_t status_due_us_ = kNever;
   std::int64_t due_us_ = kNever;
+  std::uint64_t runs_seen_ = 0;
   bool welcomed_ = false;
   bool drained_ = false;
   bool closing_ = false;   ///< the connection's thread: the actors have been told to stop

@@ -16,14 +16,21 @@ constexpr std::size_t kStallsMax = 64;
 Host::Host(Recorder& recorder, std::function<void()> wake)
     : recorder_(recorder), wake_(std::move(wake)) {}
 
-bool Host::take(Arrivals& arrivals) {
+void Host::expect(std::int64_t now_us) {
+  if (now_us < expected_until_us_) return;
+  expected_until_us_ = now_us + kOutcomeDelayUs;
+  const std::lock_guard lock(mutex_);
+  looked_after_ = true;
+}
+
+bool Host::take(Arrivals& arrivals, std::int64_t now_us) {
   const std::lock_guard lock(mutex_);
   std::swap(arrivals, waiting_);
   waiting_.outcome_count = 0;
   waiting_.started.clear();
   waiting_.stopped.clear();
   waiting_.stalls.clear();
-  looked_after_ = arrivals.outcome_count > 0;
+  looked_after_ = arrivals.outcome_count > 0 || now_us < expected_until_us_;
   return looked_after_;
 }
 

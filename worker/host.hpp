@@ -53,7 +53,9 @@ class Host {
   // --- the I/O thread's --------------------------------------------------------------------------
   /// Swaps what was reported for what `arrivals` held. True when there may be more within
   /// kOutcomeDelayUs without a wake-up: then it must be called again by then.
-  bool take(Arrivals& arrivals);
+  bool take(Arrivals& arrivals, std::int64_t now_us);
+  /// Jobs are about to be handed to an executor: take() will be called within kOutcomeDelayUs.
+  void expect(std::int64_t now_us);
   /// Calls may begin until then. True when some were told to wait and should try again.
   bool set_lease(std::int64_t until_us);
   std::int64_t lease_until_us() const { return lease_until_us_.load(); }
@@ -76,6 +78,7 @@ class Host {
   std::mutex mutex_;
   Arrivals waiting_;             ///< guarded by mutex_
   bool looked_after_ = false;    ///< guarded by mutex_: the I/O thread comes soon by itself
+  std::int64_t expected_until_us_ = 0;  ///< the I/O thread's: it looks until then at least
 };
 
 /// The host of one slot's executor: it knows whose calls they are.

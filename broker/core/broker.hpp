@@ -40,6 +40,8 @@ struct BrokerOptions {
   std::int64_t session_grace_ms = limits::kSessionGraceMs;
   std::int64_t result_ttl_ms = limits::kResultTtlMs;
   std::int64_t settle_ms = limits::kSettleMs;
+  /// How long a confirmation that nobody waits for may wait for a frame to ride on; 0: not at all.
+  std::int64_t confirm_delay_us = 0;
   std::uint64_t max_pending = limits::kMaxPendingDefault;  ///< default of a queue
   std::uint64_t max_pending_bytes = limits::kMaxPendingBytesDefault;
   std::uint64_t max_unreleased_bytes = limits::kUnreleasedBytesMax;

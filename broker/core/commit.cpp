@@ -83,7 +83,6 @@ const StoreBatch& Core::take_batch(std::uint64_t& commit_no) {
   flight_sessions_.clear();
   flight_sessions_.swap(dirty_sessions_);
   for (Worker* worker : confirm_) {
-    worker->confirming = false;
     if (worker->forget_deferred.empty() || worker->peer == nullptr) {
       worker->forget_deferred.clear();
       continue;
@@ -92,7 +91,10 @@ const StoreBatch& Core::take_batch(std::uint64_t& commit_no) {
     wire::write(out, wire::Forget{wire::ranges_of(worker->forget_deferred)});
     worker->forget_deferred.clear();
   }
-  confirm_.clear();
+  std::erase_if(confirm_, [](Worker* worker) {
+    worker->confirming = !worker->forget_now.empty();
+    return !worker->confirming;
+  });
   flight_no_ = open_batch();
   in_flight_ = true;
   std::swap(open_, flight_);

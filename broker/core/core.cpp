@@ -125,7 +125,7 @@ void Core::on_frame(PeerId id, const wire::FrameView& frame) {
     if (peer != nullptr) forget_peer(*peer);
     return reject(id, Errc::protocol_error, "a message of the frame cannot be read");
   }
-  if (peer != nullptr && peer->session != nullptr) acknowledge(*peer->session);
+  if (peer != nullptr && peer->session != nullptr) acknowledge_soon(*peer->session);
 }
 
 bool Core::on_message(Peer& peer, Type type, std::uint32_t fields, FrameReader& in) {
@@ -287,24 +287,48 @@ void Core::at(std::int64_t due_us, Timer::Kind kind, Call& call) {
 
 void Core::finish_step() {
   for (Worker* worker : confirm_) {
-    if (worker->forget_now.empty() || worker->peer == nullptr) {
-      worker->forget_now.clear();
+    if (worker->peer == nullptr) worker->forget_now.clear();
+    if (worker->forget_now.empty()) {
+      worker->forget_due_us = 0;
       continue;
     }
+    if (worker->forget_due_us == 0) {
+      worker->forget_due_us = now_.mono_us + options_.confirm_delay_us;
+    }
+    const bool waits = worker->forget_now.size() < limits::kForgetsRidingMax &&
+                       now_.mono_us < worker->forget_due_us && !has_frame(*worker->peer);
+    if (waits) continue;
+    worker->forget_due_us = 0;
     wire::FrameWriter out = to(*worker->peer, 0);
     wire::write(out, wire::Forget{wire::ranges_of(worker->forget_now)});
     worker->forget_now.clear();
   }
   std::erase_if(confirm_, [](Worker* worker) {
-    worker->confirming = !worker->forget_deferred.empty();
+    worker->confirming = !worker->forget_deferred.empty() || !worker->forget_now.empty();
     return !worker->confirming;
   });
+  std::erase_if(acks_, [this](Session* session) {
+    if (session->peer == nullptr) session->ack_due_us = 0;
+    if (session->ack_due_us == 0) return true;  // it was acknowledged since, or has gone away
+    const bool rides = session->durable_batch <= committed_ && has_frame(*session->peer);
+    if (!rides && now_.mono_us < session->ack_due_us) return false;
+    acknowledge(*session);
+    return true;
+  });
+}
+
+bool Core::has_frame(const Peer& peer) const {
+  return effects_->index.contains(static_cast<std::uint64_t>(peer.id));
 }
 
 std::int64_t Core::next_deadline_us() const {
   std::int64_t due = next_sweep_us_;
   if (!timers_.empty()) due = std::min(due, timers_.top().due_us);
   if (!unsettled_.empty()) due = std::min(due, unsettled_.front().due_us);
+  if (!acks_.empty()) due = std::min(due, acks_.front()->ack_due_us);
+  for (const Worker* worker : confirm_) {
+    if (worker->forget_due_us != 0) due = std::min(due, worker->forget_due_us);
+  }
   return due;
 }
 

@@ -102,6 +102,7 @@ class Core {
   void listen(Instant now);  ///< time passes: how much of it counts as silence
   void run_timers();
   void finish_step();
+  bool has_frame(const Peer& peer) const;  ///< one leaves for it at the end of this turn
   void at(std::int64_t due_us, Timer::Kind kind, Call& call);
   void announce(std::string_view topic, std::string info);
   void announce_state(std::string_view kind, std::string_view name, std::string_view state,
@@ -178,6 +179,7 @@ class Core {
   void accept(Call& call);
   void line_up_call(Call& call);  ///< gives it its number
   void acknowledge(Session& session);
+  void acknowledge_soon(Session& session);  ///< with the next frame to it, or when it is time
 
   // --- parking.cpp -----------------------------------------------------------------------------
   bool park_or_refuse(Session& session, Handle& handle, const wire::Submit& message,
@@ -392,6 +394,7 @@ class Core {
   std::vector<Call*> ending_;        ///< ended calls whose dependents are to be told
   bool telling_dependents_ = false;
   std::vector<Worker*> confirm_;  ///< workers with leases to forget
+  std::vector<Session*> acks_;    ///< sessions whose acknowledgement waits for a frame, by due time
 
   // the store
   StoreBatch batch_a_, batch_b_;

@@ -67,6 +67,8 @@ struct Session {
   std::uint64_t durable_batch = 0;   ///< batch that holds its last durable accept
   bool stored = false;              ///< the store has its record, committed
   std::uint64_t ack_sent = 0;
+  std::int64_t ack_due_us = 0;  ///< what is to be acknowledged may ride on a frame until then
+  bool ack_urgent = false;      ///< a call without a result waits for it
   std::vector<std::uint64_t> accepted_again;  ///< parked before, accepted since the last ack
   bool record_dirty = false;
   bool has_record = false;  ///< the store has it

@@ -159,6 +159,7 @@ void Core::expire_sessions() {
     }
     std::erase(dirty_sessions_, &session);
     std::erase(flight_sessions_, &session);
+    std::erase(acks_, &session);
     sessions_.erase(at->second);
     at = gone_.erase(at);
   }

@@ -64,6 +64,7 @@ void Core::on_submit(Session& session, const wire::Submit& message) {
   call.method = queue.kind == QueueKind::task ? 0 : handle->methods[message.method];
   call.group = options != nullptr && !options->group.empty() ? queue.group_named(options->group)
                                                              : queue.method_group[call.method];
+  session.ack_urgent = session.ack_urgent || call.no_result;
   accept(call);
 }
 
@@ -235,7 +236,19 @@ void Core::accept(Call& call) {
   wake(queue);
 }
 
+void Core::acknowledge_soon(Session& session) {
+  const std::uint64_t news = session.accepted_through - session.ack_sent;
+  const bool waits = options_.confirm_delay_us > 0 && !session.ack_urgent &&
+                     session.accepted_again.empty() && news < limits::kAcksRidingMax;
+  if (!waits) return acknowledge(session);
+  if (news == 0 || session.ack_due_us != 0) return;
+  session.ack_due_us = now_.mono_us + options_.confirm_delay_us;
+  acks_.push_back(&session);
+}
+
 void Core::acknowledge(Session& session) {
+  session.ack_due_us = 0;
+  session.ack_urgent = false;
   if (session.peer == nullptr) return;
   if (session.ack_sent == session.accepted_through && session.accepted_again.empty()) return;
   session.ack_sent = session.accepted_through;

@@ -82,7 +82,8 @@ struct Worker {
   std::uint32_t next_slot = 1;
   std::uint64_t next_lease = 1;
   SeqMap<Lease> leases;
-  std::vector<std::uint64_t> forget_now;       ///< leases to confirm at the end of this step
+  std::vector<std::uint64_t> forget_now;       ///< leases to confirm with the next frame
+  std::int64_t forget_due_us = 0;              ///< ... or by then
   std::vector<std::uint64_t> forget_deferred;  ///< ... with the open batch
   bool settling = false;    ///< its hello is being compared; nothing is sent meanwhile
   bool confirming = false;  ///< it is in the list of workers with leases to forget

@@ -60,6 +60,7 @@ void BrokerProcess::load() {
   broker::BrokerOptions options;
   options.epoch = setup_.epoch;
   options.commit_no = context_.store.commit_no();
+  options.confirm_delay_us = setup_.epoch % 2 == 0 ? limits::kConfirmDelayUs : 0;
   options.endpoints = {"sim"};
   options.session_grace_ms = setup_.session_grace_ms;
   options.result_ttl_ms = setup_.result_ttl_ms;

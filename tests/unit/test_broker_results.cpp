@@ -71,6 +71,84 @@ TEST(BrokerResults, FireAndForgetLeavesNothing) {
   EXPECT_EQ(world.store.depth(unnamed(10)), 0u);
 }
 
+/// A broker whose confirmations wait for frames, with an actor of level memory.
+class RidingConfirmations : public BrokerWorld {
+ public:
+  RidingConfirmations() : BrokerWorld([] {
+    BrokerOptions options;
+    options.confirm_delay_us = 2000;
+    return options;
+  }()) {
+    worker(20, "w0");
+    client(10);
+    wire::ActorOptions options;
+    options.max_concurrency = 1;
+    options.durability = wire::Durability::memory;
+    create(10, 1, 1, options);
+    started(20, 8);
+    pass(20);
+    told.clear();
+  }
+};
+
+TEST(BrokerResults, AcknowledgementRidesOnTheResult) {
+  RidingConfirmations world;
+  world.submit(10, 2, 1);
+  EXPECT_EQ(world.count(10, Type::accepted), 0u);
+  world.done(20, world.last(20, Type::run).lease, "\x07");
+  EXPECT_TRUE(world.has_result(10, 2));
+  EXPECT_EQ(world.last(10, Type::accepted).accepted.through, 2u);
+}
+
+TEST(BrokerResults, AcknowledgementDoesNotWaitLongForAResult) {
+  RidingConfirmations world;
+  world.submit(10, 2, 1);
+  EXPECT_LE(world.broker->next_deadline_us(), world.now.mono_us + 2000);
+  world.pass(20);
+  EXPECT_EQ(world.last(10, Type::accepted).accepted.through, 2u);
+  EXPECT_EQ(world.count(10, Type::accepted), 1u);
+}
+
+TEST(BrokerResults, CallWithoutAResultIsAcknowledgedAtOnce) {
+  RidingConfirmations world;
+  wire::CallOptions options;
+  options.no_result = true;
+  world.submit(10, 2, 1, options);
+  EXPECT_EQ(world.last(10, Type::accepted).accepted.through, 2u);
+}
+
+TEST(BrokerResults, AcknowledgementThatWaitsIsNotToldToAnOwnerThatIsGone) {
+  RidingConfirmations world;
+  world.submit(10, 2, 1);
+  world.step(PeerLost{PeerId{10}});
+  world.pass(20);
+  EXPECT_EQ(world.count(10, Type::accepted), 0u);
+  world.client(11, 10, true);
+  EXPECT_EQ(world.last(11, Type::welcome).welcome.accepted_through, 2u);
+  EXPECT_EQ(world.last(11, Type::accepted).accepted.through, 2u);
+}
+
+TEST(BrokerResults, WorkerForgetsAResultWithTheNextCall) {
+  RidingConfirmations world;
+  world.submit(10, 2, 1);
+  const auto lease = world.last(20, Type::run).lease;
+  world.done(20, lease);
+  EXPECT_EQ(world.count(20, Type::forget), 0u);
+  world.submit(10, 3, 1);
+  EXPECT_EQ(world.last(20, Type::forget).ranges, (wire::Ranges{{lease, 1}}));
+}
+
+TEST(BrokerResults, WorkerForgetsAResultSoonWhenNoCallFollows) {
+  RidingConfirmations world;
+  world.submit(10, 2, 1);
+  world.done(20, world.last(20, Type::run).lease);
+  EXPECT_LE(world.broker->next_deadline_us(), world.now.mono_us + 2000);
+  world.pass(20);
+  EXPECT_EQ(world.count(20, Type::forget), 1u);
+  world.pass(40);
+  EXPECT_EQ(world.count(20, Type::forget), 1u);
+}
+
 TEST(BrokerResults, LateResultOfALostWorkerChangesNothing) {
   wire::ActorOptions options;
   options.max_restarts = 1;

@@ -57,6 +57,8 @@ class SerialLane final : public Lane {
 
  private:
   static constexpr std::uint64_t kNotWaiting = UINT64_MAX;
+  /// Outcomes of short calls are told together, but not later than this after the first.
+  static constexpr std::int64_t kGatherUs = 200;
 
   void set(bool& flag) {
     {
@@ -97,6 +99,7 @@ class SerialLane final : public Lane {
 
   void run_taken() {
     std::int64_t now = steady_now_us();
+    std::int64_t told_us = now;
     while (ActiveCall* call = taken_.pop_front()) {
       const std::uint64_t tries = tries_.load(std::memory_order_acquire);
       Outcome outcome;
@@ -110,7 +113,8 @@ class SerialLane final : public Lane {
       finished_.push_back(*call);
       if (admission == Admission::gone) continue;
       if (admission == Admission::run) now = run_call(*call, outcome);
-      announced_ = !outcome.held && !taken_.empty();
+      announced_ = !outcome.held && !taken_.empty() && now - told_us < kGatherUs;
+      if (!announced_) told_us = now;
       const bool stop_here = outcome.held;
       report(outcome, announced_);
       if (stop_here) return;
