@@ -65,11 +65,19 @@ std::vector<Actor<Echo>> make_actors(Connection& broker, const BenchOptions& opt
 /// What the threads that see results share with the one that submits.
 class Flight {
  public:
-  explicit Flight(std::uint64_t calls) : latency_ns_(calls) {}
+  explicit Flight(std::uint64_t calls) : latency_ns_(calls), on_their_way_(calls) {}
 
+  /// A call leaves. What is told when its result comes has no memory of its own, so that the
+  /// figures are the client's and not this program's.
+  void sent(std::uint64_t number, std::int64_t sent_ns, const FutureBase& future) {
+    latency_ns_[number] = -sent_ns;
+    on_their_way_[number] = future.state().get();
+    detail::notify_when_ready(future.state(), [this, number] { landed(number); });
+  }
   /// In the client's thread, when a result has come.
-  void landed(std::uint64_t number, std::int64_t sent_ns, Errc status) {
-    latency_ns_[number] = latency_clock_ns() - sent_ns;
+  void landed(std::uint64_t number) {
+    latency_ns_[number] += latency_clock_ns();
+    const Errc status = detail::status_of(on_their_way_[number]);
     if (status != Errc::ok) failed_.fetch_add(1, std::memory_order_relaxed);
     // The one that is waited for wakes; the waiter looks at done_ after it has told wake_at_.
     if (done_.fetch_add(1) + 1 == wake_at_.load()) done_.notify_one();
@@ -91,6 +99,7 @@ class Flight {
 
  private:
   std::vector<std::int64_t> latency_ns_;
+  std::vector<const client::FutureState*> on_their_way_;
   std::atomic<std::uint64_t> done_{0};
   std::atomic<std::uint64_t> wake_at_{0};
   std::atomic<std::uint64_t> failed_{0};
@@ -99,6 +108,9 @@ class Flight {
 /// Keeps `window` calls on their way until all have come back.
 void fly(const std::vector<Actor<Echo>>& actors, const BenchOptions& options,
          const std::shared_ptr<Flight>& flight, Progress& progress) {
+  // Results may still come when this was interrupted, until the connection is closed.
+  static std::vector<std::shared_ptr<Flight>> flights;
+  flights.push_back(flight);
   // A sleeping thread is woken for a good part of the window, not for each result.
   const std::uint64_t refill = std::max<std::uint64_t>(options.window / 4, 1);
   const Bytes payload{std::string(options.payload, 'x')};
@@ -107,11 +119,7 @@ void fly(const std::vector<Actor<Echo>>& actors, const BenchOptions& options,
     const auto room_until = std::min(flight->done() + options.window, options.calls);
     for (; sent < room_until; ++sent) {
       const auto sent_ns = latency_clock_ns();
-      const auto future = actors[sent % actors.size()].call<&Echo::echo>(payload);
-      const auto state = future.state();
-      detail::notify_when_ready(state, [flight, number = sent, sent_ns, raw = state.get()] {
-        flight->landed(number, sent_ns, detail::status_of(raw));
-      });
+      flight->sent(sent, sent_ns, actors[sent % actors.size()].call<&Echo::echo>(payload));
     }
     throw_if_interrupted();
     progress.show(flight->done());

@@ -85,10 +85,12 @@ std::shared_ptr<Core> Core::attach(Connection& connection, ClientOptions options
 
 void Core::close() {
   std::map<std::string, QueuePtr, std::less<>> tasks;
+  std::shared_ptr<Core> reference;
   {
     std::unique_lock lock(mutex_);
     if (closing_) return;
     closing_ = true;
+    reference.swap(reference_);
     changed_.notify_all();
     lock.unlock();
     hurry();
@@ -121,8 +123,10 @@ void Core::close() {
 void Core::on_ended(Instant now, const wire::Goodbye& why) {
   session_.on_ended(now, why);
   std::shared_ptr<Core> keep;
+  std::shared_ptr<Core> reference;
   {
     const std::lock_guard lock(mutex_);
+    reference.swap(reference_);
     const auto& [code, text] = *session_.ended();
     ended_ = ErrorInfo{code, {}, text, {}, {}};
     connected_ = false;
@@ -234,7 +238,7 @@ void Core::drain(Instant now) {
   auto& spare = session_.spare_bytes();
   if (spare.empty()) return;
   const std::lock_guard lock(mutex_);
-  if (spare_bytes_.size() < 2) spare_bytes_.push_back(std::move(spare.back()));
+  if (spare_bytes_.size() < 8) spare_bytes_.push_back(std::move(spare.back()));
   spare.pop_back();
 }
 

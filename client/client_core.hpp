@@ -149,6 +149,7 @@ class Core final : public wire::LinkMember,
   void add_running_call(Outgoing& call, const PreparedOptions* options, bool result) const;
   StatePtr enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::string& args,
                    bool result);
+  std::shared_ptr<Core> reference();
   Errc wait_for_room(std::unique_lock<std::mutex>& lock, const Queue& queue, const Outgoing& call,
                      std::uint64_t bytes);
   /// Null when all is well; else a future that says what is not.
@@ -194,6 +195,8 @@ class Core final : public wire::LinkMember,
   Connection* connection_;  ///< null once closed
   Callbacks callbacks_;
   std::shared_ptr<Core> keep_alive_;  ///< guarded by mutex_
+  std::shared_ptr<Core> reference_;   ///< guarded by mutex_: what the next futures refer to us by
+  std::uint32_t references_left_ = 0; ///< guarded by mutex_: of it
   std::atomic<std::thread::id> in_thread_{};
   std::atomic<std::uint64_t> unanswered_{0};
 

@@ -26,8 +26,16 @@ FutureState::~FutureState() {
   Follower* follower = followers_.load();
   while (follower != nullptr && follower != closed()) {
     Follower* next = follower->next;
-    delete follower;
+    let_go(follower);
     follower = next;
+  }
+}
+
+void FutureState::let_go(Follower* follower) {
+  if (follower == &only_) {
+    follower->function = nullptr;
+  } else {
+    delete follower;
   }
 }
 
@@ -109,21 +117,25 @@ void FutureState::run_followers() {
     follower = next;
   }
   while (first != nullptr) {
-    const std::unique_ptr<Follower> one(first);
+    Follower* one = first;
     first = one->next;
     one->function();
+    let_go(one);
   }
 }
 
 void FutureState::follow(std::function<void()> function) {
-  auto follower = std::make_unique<Follower>();
-  follower->function = std::move(function);
   Follower* head = followers_.load();
+  if (head == closed()) return function();
+  Follower* follower = only_used_.exchange(true) ? new Follower : &only_;
+  follower->function = std::move(function);
   do {
-    if (head == closed()) return follower->function();
+    if (head == closed()) {
+      follower->function();
+      return let_go(follower);
+    }
     follower->next = head;
-  } while (!followers_.compare_exchange_weak(head, follower.get()));
-  follower.release();
+  } while (!followers_.compare_exchange_weak(head, follower));
 }
 
 StatePtr make_failed(std::shared_ptr<Core> core, Errc status, std::string message) {

@@ -13,7 +13,9 @@
 #include <callboard/ids.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,6 +24,28 @@
 namespace callboard::client {
 
 class Core;
+
+/// The bytes of an answer. Short ones lie in place: whoever reads and frees them is another thread
+/// than the one that wrote them, and malloc makes the two wait for each other.
+class AnswerBytes {
+ public:
+  void assign(std::string_view bytes) {
+    size_ = bytes.size();
+    if (size_ <= sizeof short_) {
+      std::memcpy(short_, bytes.data(), size_);
+    } else {
+      long_.assign(bytes);
+    }
+  }
+  std::string_view view() const {
+    return size_ <= sizeof short_ ? std::string_view(short_, size_) : std::string_view(long_);
+  }
+
+ private:
+  std::size_t size_ = 0;
+  char short_[96];
+  std::string long_;
+};
 
 class FutureState {
  public:
@@ -40,7 +64,7 @@ class FutureState {
 
   /// REQUIRES: ready(). The encoded value or the encoded ErrorInfo.
   Errc status() const { return status_; }
-  std::string_view bytes() const { return part_ ? part_.view() : std::string_view(bytes_); }
+  std::string_view bytes() const { return part_ ? part_.view() : bytes_.view(); }
   ErrorInfo error() const;
 
   /// The call's id if it has one already.
@@ -48,6 +72,8 @@ class FutureState {
   /// The call's id; waits for the client's thread to give it one.
   CallId id() const;
   const std::shared_ptr<Core>& core() const { return core_; }
+  /// REQUIRES: nobody else has seen it.
+  void belongs_to(std::shared_ptr<Core> core) { core_ = std::move(core); }
 
   // --- by the thread that answers ---------------------------------------------------------------
   Token token() { return reinterpret_cast<std::uintptr_t>(this); }
@@ -75,17 +101,20 @@ class FutureState {
     std::function<void()> function;
     Follower* next = nullptr;
   };
+  void let_go(Follower* follower);
   static Follower* closed() { return reinterpret_cast<Follower*>(std::uintptr_t{1}); }
 
-  const std::shared_ptr<Core> core_;
+  std::shared_ptr<Core> core_;
   const bool call_;
   std::atomic<std::uint32_t> word_{0};
   Errc status_ = Errc::ok;
   std::atomic<std::uint64_t> session_{0};
   std::atomic<std::uint64_t> seq_{0};
-  std::string bytes_;
+  AnswerBytes bytes_;
   Blob part_;
   std::atomic<Follower*> followers_{nullptr};
+  Follower only_;  ///< most have one at most
+  std::atomic<bool> only_used_{false};
   std::shared_ptr<FutureState> self_;
 };
 

@@ -13,6 +13,8 @@ namespace callboard::client {
 
 namespace {
 
+constexpr std::uint32_t kReferencesShared = 256;
+
 const std::string kNoResultOptions = [] {
   wire::CallOptions options;
   options.no_result = true;
@@ -203,8 +205,7 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
   }
   StatePtr state;
   if (result) {
-    state = std::allocate_shared<FutureState>(BlockAllocator<FutureState>(), shared_from_this(),
-                                              true);
+    state = std::allocate_shared<FutureState>(BlockAllocator<FutureState>(), nullptr, true);
     state->keep(state);
   }
   if (args.size() >= limits::kPartBytesMin) {
@@ -220,6 +221,7 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
     if (problem == Errc::ok) {
       Entry& entry = gathered_.entries.emplace_back();
       entry.state = state.get();
+      if (state) state->belongs_to(reference());
       entry.slot = queue.slot();
       entry.method = method;
       entry.flags = call.flags;
@@ -243,6 +245,7 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
   }
   if (state == nullptr) return nullptr;
   state->release();
+  state->belongs_to(shared_from_this());
   refuse_here(*state, problem);
   return state;
 }
@@ -258,6 +261,17 @@ void Core::refuse_here(FutureState& state, Errc problem) const {
     }
   }
   state.finish_error(problem, std::move(text));
+}
+
+/// Those who make futures and those who let go of them would fight over the counter of one
+/// reference: some hundred futures share each. REQUIRES: mutex_ is held, neither closing nor ended.
+std::shared_ptr<Core> Core::reference() {
+  if (references_left_ == 0 || !reference_) {
+    reference_ = {std::make_shared<std::shared_ptr<Core>>(shared_from_this()), this};
+    references_left_ = kReferencesShared;
+  }
+  --references_left_;
+  return reference_;
 }
 
 Errc Core::wait_for_room(std::unique_lock<std::mutex>& lock, const Queue& queue,

@@ -102,14 +102,6 @@ bool Reader::str(std::string_view& text) {
   return big_endian(1u << (tag - 0xd9), n) && bytes(n, text);
 }
 
-bool Reader::bin(std::string_view& out) {
-  if (!have(1)) return fail();
-  const std::uint8_t tag = front();
-  if (tag < 0xc4 || tag > 0xc6) return fail();
-  std::uint64_t n = 0;
-  return big_endian(1u << (tag - 0xc4), n) && bytes(n, out);
-}
-
 bool Reader::container(std::uint8_t fix, std::uint8_t fix_mask, std::uint8_t tag16,
                        std::uint32_t& n) {
   if (!have(1)) return fail();
@@ -128,7 +120,6 @@ bool Reader::container(std::uint8_t fix, std::uint8_t fix_mask, std::uint8_t tag
   return true;
 }
 
-bool Reader::array(std::uint32_t& n) { return container(0x90, 0x0f, 0xdc, n); }
 bool Reader::map(std::uint32_t& n) { return container(0x80, 0x0f, 0xde, n); }
 
 bool Reader::ext(std::int8_t& type, std::string_view& out) {

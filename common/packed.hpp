@@ -22,11 +22,10 @@ class Packed {
   void boolean(bool value) { byte(value ? 0xc3 : 0xc2); }
   void uint(std::uint64_t value) {
     if (value < 0x80) return byte(static_cast<std::uint8_t>(value));
-    const int width = value <= 0xff ? 1 : value <= 0xffff ? 2 : value <= 0xffffffff ? 4 : 8;
-    byte(static_cast<std::uint8_t>(0xcc + (width == 1 ? 0 : width == 2 ? 1 : width == 4 ? 2 : 3)));
-    for (int shift = 8 * (width - 1); shift >= 0; shift -= 8) {
-      byte(static_cast<std::uint8_t>(value >> shift));
-    }
+    if (value <= 0xff) return tagged<std::uint8_t>(0xcc, value);
+    if (value <= 0xffff) return tagged<std::uint16_t>(0xcd, value);
+    if (value <= 0xffffffff) return tagged<std::uint32_t>(0xce, value);
+    tagged<std::uint64_t>(0xcf, value);
   }
   void integer(std::int64_t value) {
     if (value >= 0) return uint(static_cast<std::uint64_t>(value));
@@ -39,16 +38,20 @@ class Packed {
     }
   }
   void bin_header(std::size_t n) {
-    const int width = n <= 0xff ? 1 : n <= 0xffff ? 2 : 4;
-    byte(static_cast<std::uint8_t>(width == 1 ? 0xc4 : width == 2 ? 0xc5 : 0xc6));
-    for (int shift = 8 * (width - 1); shift >= 0; shift -= 8) {
-      byte(static_cast<std::uint8_t>(n >> shift));
-    }
+    if (n <= 0xff) return tagged<std::uint8_t>(0xc4, n);
+    if (n <= 0xffff) return tagged<std::uint16_t>(0xc5, n);
+    tagged<std::uint32_t>(0xc6, n);
   }
   std::string_view view() const { return {bytes_, static_cast<std::size_t>(at_ - bytes_)}; }
 
  private:
   void byte(std::uint8_t value) { *at_++ = static_cast<char>(value); }
+  template <class T>
+  void tagged(std::uint8_t tag, std::uint64_t value) {
+    *at_ = static_cast<char>(tag);
+    store_big_endian(at_ + 1, static_cast<T>(value));
+    at_ += 1 + sizeof(T);
+  }
 
   char bytes_[9 * kNumbersMax + 8];
   char* at_ = bytes_;

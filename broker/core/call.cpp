@@ -18,11 +18,36 @@ Call& CallSlab::make() {
 
 void CallSlab::free(Call& call) {
   CALLBOARD_CHECK(!call.in_list);
+  keep_room(call);
   const std::uint32_t generation = call.generation + 1;
   call = Call();
   call.generation = generation;
   free_.push_back(&call);
   --used_;
+}
+
+void CallSlab::give_room(Call& call, std::size_t bytes) {
+  if (bytes <= call.data_bytes) return;
+  keep_room(call);
+  const std::size_t steps = (bytes + kRoomStep - 1) / kRoomStep;
+  const std::size_t room = steps <= kRoomSteps ? steps * kRoomStep : bytes;
+  if (steps <= kRoomSteps && !rooms_[steps].empty()) {
+    call.data = std::move(rooms_[steps].back());
+    rooms_[steps].pop_back();
+  } else {
+    call.data = std::make_unique_for_overwrite<char[]>(room);
+  }
+  call.data_bytes = static_cast<std::uint32_t>(room);
+}
+
+void CallSlab::keep_room(Call& call) {
+  const std::size_t steps = call.data_bytes / kRoomStep;
+  if (call.data_bytes == steps * kRoomStep && steps > 0 && steps <= kRoomSteps &&
+      rooms_[steps].size() < kSpareRooms) {
+    rooms_[steps].push_back(std::move(call.data));
+  }
+  call.data.reset();
+  call.data_bytes = 0;
 }
 
 }  // namespace callboard::broker

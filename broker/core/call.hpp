@@ -16,6 +16,7 @@
 #include <callboard/error.hpp>
 #include <callboard/ids.hpp>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -62,6 +63,7 @@ struct Call {
   std::unique_ptr<char[]> data;  ///< options then arguments; once ended: the result
   std::uint32_t options_bytes = 0;
   std::uint32_t value_bytes = 0;      ///< of the arguments, or of the result once ended
+  std::uint32_t data_bytes = 0;       ///< that `data` has room for
   std::int64_t deadline_wall_ms = 0;  ///< 0 none
   std::int64_t not_before_us = 0;     ///< backoff or delay, steady clock
   std::int64_t since_us = 0;          ///< when it came into its present state
@@ -115,12 +117,22 @@ class CallSlab {
 
   Call& make();
   void free(Call& call);
+  /// Gives a call room for its bytes. What it held before is lost when that had less room.
+  void give_room(Call& call, std::size_t bytes);
   std::size_t size() const { return used_; }
 
  private:
   static constexpr std::size_t kChunk = 512;
+  /// Room comes in steps; what ended calls had is kept for the next, by the number of steps.
+  static constexpr std::size_t kRoomStep = 32;
+  static constexpr std::size_t kRoomSteps = 8;
+  static constexpr std::size_t kSpareRooms = 1024;  ///< of one size
+
+  void keep_room(Call& call);
+
   std::vector<std::unique_ptr<Call[]>> chunks_;
   std::vector<Call*> free_;
+  std::array<std::vector<std::unique_ptr<char[]>>, kRoomSteps + 1> rooms_;
   std::size_t used_ = 0;
 };
 

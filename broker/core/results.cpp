@@ -50,13 +50,11 @@ void Core::end_call(Call& call, Errc status, const wire::Body& value, bool by_me
   // The result takes the place of the arguments.
   if (value.part) {
     call.more().part = value.part;
-    call.options_bytes = call.value_bytes = 0;
+    call.options_bytes = call.value_bytes = call.data_bytes = 0;
     call.data.reset();
   } else {
     if (call.extra) call.extra->part = Blob();
-    if (value.size() > call.options_bytes + call.value_bytes) {
-      call.data = std::make_unique_for_overwrite<char[]>(value.size());
-    }
+    slab_.give_room(call, value.size());
     if (value.size() > 0) std::memcpy(call.data.get(), value.bytes.data(), value.size());
     call.options_bytes = 0;
     call.value_bytes = static_cast<std::uint32_t>(value.size());

@@ -154,7 +154,7 @@ Call& Core::make_call(Session& session, Queue& queue, CallId id, std::string_vie
   const std::size_t inline_args = args.part ? 0 : args.size();
   call.value_bytes = static_cast<std::uint32_t>(inline_args);
   if (options.size() + inline_args > 0) {
-    call.data = std::make_unique_for_overwrite<char[]>(options.size() + inline_args);
+    slab_.give_room(call, options.size() + inline_args);
     if (!options.empty()) std::memcpy(call.data.get(), options.data(), options.size());
     if (inline_args > 0)
       std::memcpy(call.data.get() + options.size(), args.bytes.data(), inline_args);

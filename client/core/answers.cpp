@@ -91,9 +91,10 @@ bool Session::on_accepted(std::uint32_t fields, wire::FrameReader& in, wire::Lin
   if (!read(in, fields, message)) return false;
   out.commit_no = message.commit_no;
   const std::uint64_t through = std::min(message.through, sent_through_);
-  for (std::uint64_t seq = accepted_through_ + 1; seq <= through; ++seq) {
-    CallRecord* record = calls_.find(seq);
-    if (record != nullptr && record->state == CallState::sent) accept(seq, *record);
+  for (std::uint64_t seq = calls_.next(accepted_through_ + 1, through); seq <= through;
+       seq = calls_.next(seq + 1, through)) {
+    CallRecord& record = *calls_.find(seq);
+    if (record.state == CallState::sent) accept(seq, record);
   }
   accepted_through_ = std::max(accepted_through_, through);
   drop_kept();

@@ -1,24 +1,18 @@
 // The unanswered calls of a session by their number.
 //
-// Numbers rise, answers come in any order, and a call may stay for hours while millions pass: calls
-// live in chunks of 64 neighbours, found by a hash of the chunk's number, and a chunk goes when its
-// last call does. The chunk used last is remembered, so that a run of neighbours costs one look-up.
 // Thread safety: none. References stay valid until the call is erased.
 #pragma once
 
 #include "common/blob.hpp"
 #include "common/options.hpp"
+#include "common/seq_table.hpp"
 
 #include <callboard/error.hpp>
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <utility>
 #include <vector>
 
 namespace callboard::client {
@@ -97,80 +91,8 @@ struct CallRecord {
   CallState state = CallState::unsent;
   std::uint8_t flags = 0;
   bool released = false;     ///< was held, and waits for its turn under a new number
-  bool live = false;
 };
 
-class CallTable {
- public:
-  /// Null when there is no such call.
-  CallRecord* find(std::uint64_t seq) {
-    Chunk* chunk = chunk_of(seq);
-    if (chunk == nullptr) return nullptr;
-    CallRecord& record = chunk->records[seq % kChunk];
-    return record.live ? &record : nullptr;
-  }
-  /// REQUIRES: there is no call of that number.
-  CallRecord& add(std::uint64_t seq) {
-    Chunk* chunk = chunk_of(seq);
-    if (chunk == nullptr) {
-      std::unique_ptr<Chunk> made = spare_ ? std::move(spare_) : std::make_unique<Chunk>();
-      chunk = made.get();
-      chunks_.emplace(seq / kChunk, std::move(made));
-      last_index_ = seq / kChunk;
-      last_ = chunk;
-    }
-    ++chunk->count;
-    ++size_;
-    CallRecord& record = chunk->records[seq % kChunk];
-    record.live = true;
-    return record;
-  }
-  /// REQUIRES: the call is there.
-  void erase(std::uint64_t seq) {
-    Chunk* chunk = chunk_of(seq);
-    chunk->records[seq % kChunk] = CallRecord();
-    --size_;
-    if (--chunk->count > 0) return;
-    const auto found = chunks_.find(seq / kChunk);
-    spare_ = std::move(found->second);
-    chunks_.erase(found);
-    last_ = nullptr;
-  }
-  std::size_t size() const { return size_; }
-  /// The numbers of all calls, in no order.
-  std::vector<std::uint64_t> numbers() const {
-    std::vector<std::uint64_t> all;
-    all.reserve(size_);
-    for (const auto& [index, chunk] : chunks_) {
-      for (std::size_t i = 0; i < kChunk; ++i) {
-        if (chunk->records[i].live) all.push_back(index * kChunk + i);
-      }
-    }
-    return all;
-  }
-
- private:
-  static constexpr std::uint64_t kChunk = 64;
-  struct Chunk {
-    std::array<CallRecord, kChunk> records;
-    std::size_t count = 0;
-  };
-
-  Chunk* chunk_of(std::uint64_t seq) {
-    const std::uint64_t index = seq / kChunk;
-    if (last_ != nullptr && last_index_ == index) return last_;
-    const auto found = chunks_.find(index);
-    if (found == chunks_.end()) return nullptr;
-    last_index_ = index;
-    last_ = found->second.get();
-    return last_;
-  }
-
-  std::unordered_map<std::uint64_t, std::unique_ptr<Chunk>> chunks_;
-  std::unique_ptr<Chunk> spare_;
-  Chunk* last_ = nullptr;
-  std::uint64_t last_index_ = 0;
-  std::size_t size_ = 0;
-};
+using CallTable = SeqTable<CallRecord>;
 
 }  // namespace callboard::client

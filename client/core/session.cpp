@@ -13,7 +13,7 @@ constexpr std::int64_t kTakenDelayUs = 5'000;  ///< far below limits::kSettleMs
 constexpr std::uint64_t kTakenAtOnce = 4096;
 constexpr std::int64_t kExpireEveryUs = 100'000;
 constexpr std::int64_t kClosedMemoryUs = 10'000'000;
-constexpr std::size_t kSpareStrings = 4;
+constexpr std::size_t kSpareStrings = 16;
 
 /// splitmix64: the ids of later sessions follow from the seed, so that a simulation repeats itself.
 std::uint64_t next_random(std::uint64_t& state) {
@@ -293,7 +293,6 @@ void Session::release_held() {
       const std::uint64_t seq = ++last_seq_;
       CallRecord& place = calls_.add(seq);
       place = std::move(moved);
-      place.live = true;
       place.state = CallState::unsent;
       place.released = true;
       to.released.insert(place.order);

@@ -17,6 +17,26 @@ namespace callboard::wire {
 /// Nesting deeper than this is refused, so that hostile input cannot exhaust the stack.
 inline constexpr int kDepthMax = 64;
 
+/// The value as the network has it. Compilers make one instruction of the loop.
+template <class T>
+inline void store_big_endian(char* to, T value) {
+  unsigned char bytes[sizeof(T)];
+  for (std::size_t i = 0; i < sizeof(T); ++i) {
+    bytes[i] = static_cast<unsigned char>(value >> (8 * (sizeof(T) - 1 - i)));
+  }
+  std::memcpy(to, bytes, sizeof(T));
+}
+template <class T>
+inline T load_big_endian(const char* from) {
+  unsigned char bytes[sizeof(T)];
+  std::memcpy(bytes, from, sizeof(T));
+  T value = 0;
+  for (std::size_t i = 0; i < sizeof(T); ++i) {
+    value = static_cast<T>(value | static_cast<T>(bytes[i]) << (8 * (sizeof(T) - 1 - i)));
+  }
+  return value;
+}
+
 /// Appends MessagePack values, each in its shortest form.
 class Writer {
  public:
@@ -89,9 +109,7 @@ class Writer {
   void tagged(std::uint8_t tag, std::uint64_t value) {
     char buffer[1 + sizeof(T)];
     buffer[0] = static_cast<char>(tag);
-    for (std::size_t i = 0; i < sizeof(T); ++i) {
-      buffer[1 + i] = static_cast<char>(value >> (8 * (sizeof(T) - 1 - i)));
-    }
+    store_big_endian(buffer + 1, static_cast<T>(value));
     out_.append(buffer, sizeof buffer);
   }
 
@@ -120,9 +138,9 @@ class Reader {
   /// The kind of the next value; none at the end or after a failure.
   Kind peek() const;
 
-  bool nil() { return peek() == Kind::nil ? (++at_, true) : fail(); }
+  bool nil() { return try_nil() || fail(); }
   /// Consumes a nil if there is one; otherwise consumes nothing and stays good.
-  bool try_nil() { return peek() == Kind::nil && (++at_, true); }
+  bool try_nil() { return have(1) && front() == 0xc0 && (++at_, true); }
 
   bool boolean(bool& value) {
     if (!have(1)) return fail();
@@ -162,8 +180,19 @@ class Reader {
     text.assign(view);
     return true;
   }
-  bool bin(std::string_view& bytes);
-  bool array(std::uint32_t& n);
+  bool bin(std::string_view& out) {
+    if (!have(1)) return fail();
+    const std::uint8_t tag = front();
+    if (tag < 0xc4 || tag > 0xc6) return fail();
+    std::uint64_t n = 0;
+    return big_endian(1u << (tag - 0xc4), n) && bytes(n, out);
+  }
+  bool array(std::uint32_t& n) {
+    if (!have(1) || (front() & 0xf0) != 0x90) return container(0x90, 0x0f, 0xdc, n);
+    n = front() & 0x0f;
+    ++at_;
+    return true;
+  }
   bool map(std::uint32_t& n);
   bool ext(std::int8_t& type, std::string_view& bytes);
 
@@ -182,9 +211,11 @@ class Reader {
   std::uint8_t front() const { return static_cast<std::uint8_t>(*at_); }
   bool big_endian(std::size_t width, std::uint64_t& value) {
     if (!have(1 + width)) return fail();
-    value = 0;
-    for (std::size_t i = 1; i <= width; ++i) {
-      value = value << 8 | static_cast<std::uint8_t>(at_[i]);
+    switch (width) {
+      case 1: value = static_cast<std::uint8_t>(at_[1]); break;
+      case 2: value = load_big_endian<std::uint16_t>(at_ + 1); break;
+      case 4: value = load_big_endian<std::uint32_t>(at_ + 1); break;
+      default: value = load_big_endian<std::uint64_t>(at_ + 1); break;
     }
     at_ += 1 + width;
     return true;

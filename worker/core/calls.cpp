@@ -8,8 +8,7 @@ namespace callboard::worker {
 
 namespace {
 
-/// Buffers of forgotten calls that are kept for later ones.
-constexpr std::size_t kSpareCallsMax = 4096;
+/// A longer buffer of a forgotten call is not kept for a later one.
 constexpr std::size_t kSpareBytesMax = 1024;
 
 void assign(Payload& to, const wire::Body& from) {
@@ -35,31 +34,26 @@ std::string_view group_in(std::string_view options) {
 }  // namespace
 
 WorkerSession::Held& WorkerSession::add_call(const wire::Run& run, const Slot& slot) {
-  Held* held = nullptr;
-  if (spare_calls_.empty()) {
-    held = &calls_[run.lease];
-  } else {
-    Calls::node_type node = std::move(spare_calls_.back());
-    spare_calls_.pop_back();
-    node.key() = run.lease;
-    held = &calls_.insert(std::move(node)).position->second;
-  }
-  held->call = run.call;
-  held->actor = slot.actor;
-  held->incarnation = slot.incarnation;
-  held->slot = run.slot;
-  held->attempt = run.attempt;
-  return *held;
+  Held& held = calls_.add(run.lease);
+  held.call = run.call;
+  held.actor = slot.actor;
+  held.incarnation = slot.incarnation;
+  held.slot = run.slot;
+  held.attempt = run.attempt;
+  return held;
 }
 
-void WorkerSession::forget(Calls::iterator call) {
-  if (call->second.ticket != 0) tickets_.push_back(call->second.ticket);
-  Calls::node_type node = calls_.extract(call);
-  if (spare_calls_.size() >= kSpareCallsMax) return;
-  std::string text = std::move(node.mapped().value.text);
-  node.mapped() = Held();
-  if (text.capacity() <= kSpareBytesMax) node.mapped().value.text = std::move(text);
-  spare_calls_.push_back(std::move(node));
+void WorkerSession::Held::reset() {
+  std::string text = std::move(value.text);
+  *this = Held();
+  if (text.capacity() > kSpareBytesMax) return;
+  text.clear();
+  value.text = std::move(text);
+}
+
+void WorkerSession::forget(std::uint64_t lease, Held& held) {
+  if (held.ticket != 0) tickets_.push_back(held.ticket);
+  calls_.erase(lease);
 }
 
 void WorkerSession::end_here(Held& held, std::uint64_t lease, Errc code, std::string message) {
@@ -131,13 +125,13 @@ void WorkerSession::submit_jobs() {
 
 void WorkerSession::outcomes(std::span<Outcome> outcomes) {
   for (Outcome& outcome : outcomes) {
-    const auto found = calls_.find(outcome.lease);
-    if (found == calls_.end() || found->second.ended || found->second.call != outcome.call ||
-        found->second.attempt != outcome.attempt) {
+    Held* const found = calls_.find(outcome.lease);
+    if (found == nullptr || found->ended || found->call != outcome.call ||
+        found->attempt != outcome.attempt) {
       if (outcome.ticket != 0) tickets_.push_back(outcome.ticket);
       continue;
     }
-    Held& held = found->second;
+    Held& held = *found;
     if (Slot* slot = find_slot(held.slot)) {
       slot->groups[held.group].prefetch.ended(1);
       activate(held.slot, *slot);
@@ -146,7 +140,7 @@ void WorkerSession::outcomes(std::span<Outcome> outcomes) {
     if (outcome.fate == Outcome::Fate::returned) {
       ++counters_.returned;
       returned_leases_.push_back(outcome.lease);
-      forget(found);
+      forget(outcome.lease, held);
       continue;
     }
     ++counters_.ended;
@@ -167,26 +161,23 @@ bool WorkerSession::on_forget(std::uint32_t fields, wire::FrameReader& in) {
   wire::Forget message;
   if (!wire::read(in, fields, message)) return false;
   bool unanswered = false;
-  const auto confirmed = [&](Calls::iterator call) {
-    if (call->second.held) {
-      const Slot* slot = find_slot(call->second.slot);
+  const auto confirmed = [&](std::uint64_t lease) {
+    Held* const held = calls_.find(lease);
+    if (held == nullptr || !held->ended) return;
+    if (held->held) {
+      const Slot* slot = find_slot(held->slot);
       unanswered = unanswered || (slot != nullptr && slot->held > 0);
     }
-    forget(call);
+    forget(lease, *held);
   };
   for (const auto& [first, count] : message.leases) {
     if (count > calls_.size()) {  // cheaper by what is here than by number
-      std::vector<std::uint64_t> named;
-      for (const auto& [lease, call] : calls_) {
-        if (lease >= first && lease - first < count && call.ended) named.push_back(lease);
+      for (const std::uint64_t lease : calls_.numbers()) {
+        if (lease >= first && lease - first < count) confirmed(lease);
       }
-      for (const std::uint64_t lease : named) confirmed(calls_.find(lease));
       continue;
     }
-    for (std::uint64_t lease = first; lease - first < count; ++lease) {
-      const auto found = calls_.find(lease);
-      if (found != calls_.end() && found->second.ended) confirmed(found);
-    }
+    for (std::uint64_t lease = first; lease - first < count; ++lease) confirmed(lease);
   }
   if (unanswered) release_lanes();
   return true;
@@ -196,16 +187,16 @@ bool WorkerSession::on_revoke(std::uint32_t fields, wire::FrameReader& in, wire:
   wire::Revoke message;
   if (!wire::read(in, fields, message)) return false;
   wire::CancelAnswer answer = wire::CancelAnswer::unknown;
-  if (const auto found = calls_.find(message.lease); found != calls_.end()) {
+  if (Held* const found = calls_.find(message.lease)) {
     answer = wire::CancelAnswer::too_late;
-    if (found->second.taken_back) {
+    if (found->taken_back) {
       answer = wire::CancelAnswer::cancelled_before_start;  // asked again: the same answer
-    } else if (!found->second.ended) {
+    } else if (!found->ended) {
       submit_jobs();
-      switch (executors_.revoke(found->second.slot, message.lease, message.running_too)) {
+      switch (executors_.revoke(found->slot, message.lease, message.running_too)) {
         case Revoked::returned:
           answer = wire::CancelAnswer::cancelled_before_start;
-          found->second.taken_back = true;
+          found->taken_back = true;
           break;
         case Revoked::stopping: answer = wire::CancelAnswer::stopping; break;
         case Revoked::running:
@@ -226,23 +217,23 @@ bool WorkerSession::on_revoke(std::uint32_t fields, wire::FrameReader& in, wire:
 void WorkerSession::take_back(bool tell, const Where* where) {
   submit_jobs();
   std::vector<std::uint64_t> taken;
-  for (const auto& [lease, call] : calls_) {
-    if (where != nullptr && call.slot != where->slot) continue;
-    if (where != nullptr && where->group >= 0 && call.group != where->group) continue;
+  calls_.each([&](std::uint64_t lease, const Held& call) {
+    if (where != nullptr && call.slot != where->slot) return;
+    if (where != nullptr && where->group >= 0 && call.group != where->group) return;
     // An outcome without a ticket is of a call that never began: nobody need know of it.
     const bool unbegun =
         call.ended ? call.ticket == 0 && !tell
                    : executors_.revoke(call.slot, lease, false) == Revoked::returned;
     if (unbegun) taken.push_back(lease);
-  }
+  });
   for (const std::uint64_t lease : taken) {
-    const auto call = calls_.find(lease);
-    Slot* slot = find_slot(call->second.slot);
-    if (!call->second.ended && slot != nullptr) {
-      Group& group = slot->groups[call->second.group];
+    Held& call = *calls_.find(lease);
+    Slot* slot = find_slot(call.slot);
+    if (!call.ended && slot != nullptr) {
+      Group& group = slot->groups[call.group];
       group.arrived > 0 ? void(--group.arrived) : group.prefetch.ended(1);
     }
-    forget(call);
+    forget(lease, call);
     if (tell) returned_leases_.push_back(lease);
   }
   counters_.returned += taken.size();

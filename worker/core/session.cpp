@@ -37,14 +37,14 @@ void WorkerSession::fill_hello(wire::Hello& hello) {
   for (const auto& [number, slot] : slots_) {
     if (number != 0) hello.held_actors.push_back({slot.actor, slot.incarnation, number});
   }
-  for (const auto& [lease, call] : calls_) {
+  calls_.each([&](std::uint64_t lease, const Held& call) {
     hello.held_calls.push_back({.lease = lease,
                                 .call = call.call,
                                 .attempt = call.attempt,
                                 .actor = call.actor,
                                 .incarnation = call.incarnation,
                                 .ended = call.ended});
-  }
+  });
 }
 
 void WorkerSession::on_welcome(Instant, const wire::Welcome& welcome, bool new_epoch,
@@ -54,10 +54,10 @@ void WorkerSession::on_welcome(Instant, const wire::Welcome& welcome, bool new_e
   ended_leases_.clear();
   returned_leases_.clear();
   if (new_epoch) leases_seen_.clear();
-  for (const auto& [lease, call] : calls_) {
+  calls_.each([&](std::uint64_t lease, const Held& call) {
     leases_seen_.insert(lease);
     if (call.ended) ended_leases_.push_back(lease);
-  }
+  });
   std::sort(ended_leases_.begin(), ended_leases_.end());
   for (auto& [number, slot] : slots_) {
     if (number != 0) slot.methods.clear();  // the broker tells its table anew
@@ -248,9 +248,9 @@ void WorkerSession::release_lanes() {
   // A lane that waits for an answer about a result which is confirmed waits for one that was lost
   // with its connection or its broker: nobody else will answer.
   std::unordered_map<std::uint32_t, std::uint32_t> waiting;
-  for (const auto& [lease, call] : calls_) {
+  calls_.each([&](std::uint64_t, const Held& call) {
     if (call.held) ++waiting[call.slot];
-  }
+  });
   for (auto& [number, slot] : slots_) {
     for (const std::uint32_t open = waiting[number]; slot.held > open; --slot.held) {
       submit_jobs();

@@ -16,6 +16,7 @@
 #pragma once
 
 #include "common/link.hpp"
+#include "common/seq_table.hpp"
 #include "worker/core/executors.hpp"
 #include "worker/core/lease_set.hpp"
 #include "worker/core/prefetch.hpp"
@@ -127,8 +128,10 @@ class WorkerSession final : public wire::LinkMember {
     Errc status = Errc::ok;
     std::uint32_t ticket = 0;
     Payload value;
+
+    /// As new, but for the memory of a short value.
+    void reset();
   };
-  using Calls = std::unordered_map<std::uint64_t, Held>;
 
   bool on_start(std::uint32_t fields, wire::FrameReader& in);
   bool on_stop(std::uint32_t fields, wire::FrameReader& in);
@@ -152,7 +155,7 @@ class WorkerSession final : public wire::LinkMember {
                                std::string_view options);
   void queue_job(Instant now, const wire::Run& run, std::uint32_t method);
   void submit_jobs();
-  void forget(Calls::iterator call);
+  void forget(std::uint64_t lease, Held& held);
   void end_here(Held& held, std::uint64_t lease, Errc code, std::string message);
   /// Everything that has not begun, or only what is in one slot (and group).
   struct Where {
@@ -188,8 +191,7 @@ class WorkerSession final : public wire::LinkMember {
   std::uint32_t dedicated_ = 0;                    ///< slots that want the process for themselves
   std::uint32_t cached_number_ = 0;
   Slot* cached_slot_ = nullptr;
-  Calls calls_;
-  std::vector<Calls::node_type> spare_calls_;      ///< for their memory
+  SeqTable<Held> calls_;             ///< by lease
 
   std::vector<Job> jobs_;                          ///< [0, job_count_) wait for submit_jobs()
   std::size_t job_count_ = 0;

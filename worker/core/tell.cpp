@@ -14,9 +14,9 @@ void WorkerSession::tell(wire::LinkOut& out) {
   }
   returned_leases_.clear();
   for (const std::uint64_t lease : ended_leases_) {
-    const auto found = calls_.find(lease);
-    if (found == calls_.end()) continue;
-    const Held& held = found->second;
+    const Held* const found = calls_.find(lease);
+    if (found == nullptr) continue;
+    const Held& held = *found;
     wire::FrameWriter writer = out.message();
     wire::write(writer, wire::Done{.lease = lease,
                                    .status = held.status,

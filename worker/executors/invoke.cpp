@@ -78,7 +78,10 @@ Invocation prepare(const ActiveCall& call) {
 }
 
 void invoke(ActiveCall& call, Invocation& invocation) {
+  std::string buffer = std::move(invocation.result);
+  buffer.clear();
   invocation = prepare(call);
+  invocation.result = std::move(buffer);
   const RunningScope scope(call);
   void* const object = call.incarnation->object;
   try {

@@ -100,9 +100,9 @@ class SerialLane final : public Lane {
   void run_taken() {
     std::int64_t now = steady_now_us();
     std::int64_t told_us = now;
+    Outcome outcome;  // what it is swapped for has a buffer for the next value
     while (ActiveCall* call = taken_.pop_front()) {
       const std::uint64_t tries = tries_.load(std::memory_order_acquire);
-      Outcome outcome;
       const Admission admission = admit(*call, now, outcome);
       if (admission == Admission::wait) {
         taken_.push_front(*call);
@@ -123,8 +123,9 @@ class SerialLane final : public Lane {
 
   /// Returns the time afterwards.
   std::int64_t run_call(ActiveCall& call, Outcome& outcome) {
-    outcome = Outcome(call.job, Outcome::Fate::ended);
     Invocation invocation;
+    invocation.result = std::move(outcome.value.text);
+    outcome = Outcome(call.job, Outcome::Fate::ended);
     invoke(call, invocation);
     const std::int64_t now = steady_now_us();
     conclude(call, invocation.error.get(), true, now, outcome);
