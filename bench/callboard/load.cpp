@@ -10,8 +10,6 @@
 
 #include <callboard/client.hpp>
 
-#include <cstdio>
-#include <exception>
 #include <stdexcept>
 
 namespace bench {
@@ -102,10 +100,8 @@ void run_client(Flight& flight, const Measure& measure) {
 }  // namespace bench
 
 int main(int argc, char** argv) {
-  try {
-    return bench::run_load(bench::parse(argc, argv, 1), bench::run_client);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "bench_callboard: %s\n", error.what());
-    return 1;
-  }
+  const auto load = [](const bench::Options& options) {
+    return bench::run_load(options, bench::run_client);
+  };
+  return bench::run_part(argc, argv, {{"", load}});
 }

@@ -364,4 +364,20 @@ int run_load(const Options& options, const Client& client) {
   return all.damaged == 0 && all.repeated == 0 && all.landed == options.calls ? 0 : 1;
 }
 
+int run_part(int argc, char** argv, const Parts& parts) {
+  try {
+    if (const auto only = parts.find(""); only != parts.end()) {
+      return only->second(parse(argc, argv, 1));
+    }
+    const auto part = parts.find(argc < 2 ? "" : argv[1]);
+    if (part != parts.end()) return part->second(parse(argc, argv, 2));
+    std::string known;
+    for (const auto& [name, run] : parts) known += (known.empty() ? "" : "|") + name;
+    throw std::runtime_error("usage: " + known + " --option value...");
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", argv[0], error.what());
+    return 1;
+  }
+}
+
 }  // namespace bench

@@ -109,4 +109,11 @@ using Client = std::function<void(Flight&, const Measure&)>;
 /// missing or repeated.
 int run_load(const Options& options, const Client& client);
 
+/// What a program does, by the first word of its command line; "" where it takes no such word.
+using Parts = std::map<std::string, std::function<int(const Options&)>>;
+
+/// What main() does in a program of bench/: runs the part that is asked for with the options behind
+/// it, and says on stderr what goes wrong. Returns the exit status.
+int run_part(int argc, char** argv, const Parts& parts);
+
 }  // namespace bench

@@ -6,9 +6,7 @@
 // loop.
 #include "bench/load/load.hpp"
 
-#include <cstdio>
 #include <cstdlib>
-#include <exception>
 #include <stdexcept>
 
 #include <libgearman/gearman.h>
@@ -75,24 +73,13 @@ void load(Flight& flight, const Measure& measure) {
   });
 }
 
-int run(int argc, char** argv) {
-  if (argc < 2) throw std::runtime_error("usage: bench_gearman echo|load --port N ...");
-  const std::string part = argv[1];
-  const auto options = parse(argc, argv, 2);
-  if (part == "echo") return echo(options);
-  if (part == "load") return run_load(options, load);
-  throw std::runtime_error("what is " + part + "?");
-}
-
 }  // namespace
 
 }  // namespace bench
 
 int main(int argc, char** argv) {
-  try {
-    return bench::run(argc, argv);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "bench_gearman: %s\n", error.what());
-    return 1;
-  }
+  const auto load = [](const bench::Options& options) {
+    return bench::run_load(options, bench::load);
+  };
+  return bench::run_part(argc, argv, {{"echo", bench::echo}, {"load", load}});
 }

@@ -7,7 +7,6 @@
 #include "bench/load/load.hpp"
 
 #include <cstdio>
-#include <exception>
 #include <stdexcept>
 
 #include <nats/nats.h>
@@ -125,25 +124,16 @@ void publish(Flight& flight, const Measure& measure) {
   });
 }
 
-int run(int argc, char** argv) {
-  if (argc < 2) throw std::runtime_error("usage: bench_nats echo|request|publish --url URL ...");
-  const std::string part = argv[1];
-  const auto options = parse(argc, argv, 2);
-  if (part == "echo") return echo(options);
-  if (part == "request") return run_load(options, request);
-  if (part == "publish") return run_load(options, publish);
-  throw std::runtime_error("what is " + part + "?");
-}
-
 }  // namespace
 
 }  // namespace bench
 
 int main(int argc, char** argv) {
-  try {
-    return bench::run(argc, argv);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "bench_nats: %s\n", error.what());
-    return 1;
-  }
+  const auto load_with = [](bench::Client client) {
+    return [client](const bench::Options& options) { return bench::run_load(options, client); };
+  };
+  return bench::run_part(argc, argv,
+                         {{"echo", bench::echo},
+                          {"request", load_with(bench::request)},
+                          {"publish", load_with(bench::publish)}});
 }

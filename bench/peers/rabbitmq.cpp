@@ -4,8 +4,6 @@
 // usage: bench_rabbitmq --port N [load options]
 #include "bench/load/load.hpp"
 
-#include <cstdio>
-#include <exception>
 #include <stdexcept>
 
 #include <amqp.h>
@@ -108,10 +106,8 @@ void load(Flight& flight, const Measure& measure) {
 }  // namespace bench
 
 int main(int argc, char** argv) {
-  try {
-    return bench::run_load(bench::parse(argc, argv, 1), bench::load);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "bench_rabbitmq: %s\n", error.what());
-    return 1;
-  }
+  const auto load = [](const bench::Options& options) {
+    return bench::run_load(options, bench::load);
+  };
+  return bench::run_part(argc, argv, {{"", load}});
 }

@@ -14,8 +14,6 @@
 #include "bench/relay/socket.hpp"
 
 #include <array>
-#include <cstdio>
-#include <exception>
 #include <memory>
 #include <stdexcept>
 #include <utility>
@@ -119,7 +117,8 @@ class Relay {
   }
 };
 
-[[noreturn]] void run_echo(void* context, const Options& options) {
+[[noreturn]] int run_echo(const Options& options) {
+  void* context = ::zmq_ctx_new();
   const auto frame_bytes = options.payload * std::stoul(options.need("batch"));
   Socket socket(context, ZMQ_DEALER, options.need("back"), false);
   Inspector inspector;
@@ -158,23 +157,19 @@ void fly(Flight& flight, Socket& socket, std::size_t frame_bytes) {
   }
 }
 
-int run(int argc, char** argv) {
-  if (argc < 2) throw std::runtime_error("usage: bench_relay relay|echo|load --option value...");
-  const std::string part = argv[1];
-  const auto options = parse(argc, argv, 2);
-  if (part == "load") {
-    return run_load(options, [](Flight& flight, const Measure& measure) {
-      const auto& mine = flight.options();
-      void* context = ::zmq_ctx_new();
-      Socket socket(context, ZMQ_DEALER, mine.need("front"), false);
-      const auto frame_bytes = mine.payload * std::stoul(mine.need("batch"));
-      measure(flight, [&] { fly(flight, socket, frame_bytes); });
-    });
-  }
+int run_relay(const Options& options) {
   void* context = ::zmq_ctx_new();
-  if (part == "relay") Relay(context, options).run();
-  if (part == "echo") run_echo(context, options);
-  throw std::runtime_error("what is " + part + "?");
+  Relay(context, options).run();
+}
+
+int load(const Options& options) {
+  return run_load(options, [](Flight& flight, const Measure& measure) {
+    const auto& mine = flight.options();
+    void* context = ::zmq_ctx_new();
+    Socket socket(context, ZMQ_DEALER, mine.need("front"), false);
+    const auto frame_bytes = mine.payload * std::stoul(mine.need("batch"));
+    measure(flight, [&] { fly(flight, socket, frame_bytes); });
+  });
 }
 
 }  // namespace
@@ -182,10 +177,6 @@ int run(int argc, char** argv) {
 }  // namespace bench
 
 int main(int argc, char** argv) {
-  try {
-    return bench::run(argc, argv);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "bench_relay: %s\n", error.what());
-    return 1;
-  }
+  return bench::run_part(
+      argc, argv, {{"relay", bench::run_relay}, {"echo", bench::run_echo}, {"load", bench::load}});
 }
