@@ -2,8 +2,8 @@
 //
 // Numbers rise, records go in any order, and one may stay for hours while millions pass: records
 // live in chunks of 64 neighbours, found by a hash of the chunk's number, and a chunk goes when its
-// last record does. The chunk used last is remembered, so that a run of neighbours costs one
-// look-up, and emptied chunks are kept for later numbers.
+// last record does. Chunks used lately are remembered, so that runs of neighbours, some at the old
+// and some at the new end, cost a look-up each; emptied chunks are kept for later numbers.
 // Thread safety: none. References stay valid until the record is erased.
 #pragma once
 
@@ -47,7 +47,7 @@ class SeqTable {
     const auto found = chunks_.find(number / kChunk);
     if (spare_.size() < kSpareChunks) spare_.push_back(std::move(found->second));
     chunks_.erase(found);
-    last_ = nullptr;
+    recent(number / kChunk) = {};
   }
   /// The lowest number from `from` to `through` that has a record; `through` + 1 when none has.
   std::uint64_t next(std::uint64_t from, std::uint64_t through) {
@@ -92,6 +92,14 @@ class SeqTable {
     bool has(std::uint64_t number) const { return (live & bit(number)) != 0; }
   };
 
+  /// A chunk that was used lately, at the place that the low bits of its index say.
+  struct Recent {
+    std::uint64_t index = 0;
+    Chunk* chunk = nullptr;
+  };
+  static constexpr std::size_t kRecent = 16;
+  Recent& recent(std::uint64_t index) { return recent_[index % kRecent]; }
+
   static constexpr std::uint64_t bit(std::uint64_t number) {
     return std::uint64_t{1} << (number % kChunk);
   }
@@ -110,25 +118,24 @@ class SeqTable {
       made = std::move(spare_.back());
       spare_.pop_back();
     }
-    last_ = made.get();
-    last_index_ = index;
+    Chunk* const chunk = made.get();
+    recent(index) = {index, chunk};
     chunks_.emplace(index, std::move(made));
-    return *last_;
+    return *chunk;
   }
   Chunk* chunk_of(std::uint64_t number) {
     const std::uint64_t index = number / kChunk;
-    if (last_ != nullptr && last_index_ == index) return last_;
+    Recent& place = recent(index);
+    if (place.chunk != nullptr && place.index == index) return place.chunk;
     const auto found = chunks_.find(index);
     if (found == chunks_.end()) return nullptr;
-    last_index_ = index;
-    last_ = found->second.get();
-    return last_;
+    place = {index, found->second.get()};
+    return place.chunk;
   }
 
   std::unordered_map<std::uint64_t, std::unique_ptr<Chunk>> chunks_;
   std::vector<std::unique_ptr<Chunk>> spare_;
-  Chunk* last_ = nullptr;
-  std::uint64_t last_index_ = 0;
+  std::array<Recent, kRecent> recent_;
   std::size_t size_ = 0;
 };
 

@@ -3,6 +3,7 @@
 #include "common/check.hpp"
 #include "common/limits.hpp"
 
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <climits>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -78,6 +80,7 @@ struct Lookup {
 struct ZmqDealer::Impl {
   void* context = nullptr;
   void* socket = nullptr;
+  int socket_fd = -1;  ///< ZeroMQ's: readable when something has changed
   int wake_fd = -1;
   Message head;
   Resolver::LookUp look_up;
@@ -98,6 +101,13 @@ struct ZmqDealer::Impl {
     const auto bytes_max =
         static_cast<std::int64_t>(limits::kPayloadBytesMax + limits::kFrameBytesMax);
     CALLBOARD_CHECK(zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max) == 0);
+    std::size_t size = sizeof socket_fd;
+    CALLBOARD_CHECK(zmq_getsockopt(socket, ZMQ_FD, &socket_fd, &size) == 0);
+  }
+  bool readable() const {
+    int events = 0;
+    std::size_t size = sizeof events;
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
   }
   bool connect(const std::string& endpoint) {
     open();
@@ -223,12 +233,17 @@ void ZmqDealer::send(Frame& frame) {
 }
 
 void ZmqDealer::wait(std::int64_t timeout_ms) {
-  zmq_pollitem_t items[2] = {{nullptr, impl_->wake_fd, ZMQ_POLLIN, 0},
-                             {impl_->socket, 0, ZMQ_POLLIN, 0}};
-  if (impl_->awaited != nullptr) items[1].fd = impl_->awaited->resolver.fd();
-  const int count = impl_->socket == nullptr && impl_->awaited == nullptr ? 1 : 2;
-  zmq_poll(items, count, static_cast<long>(timeout_ms));
-  if ((items[0].revents & ZMQ_POLLIN) != 0) {
+  // zmq_poll() would ask the kernel twice as often.
+  pollfd items[2] = {{impl_->wake_fd, POLLIN, 0}, {-1, POLLIN, 0}};
+  if (impl_->awaited != nullptr) {
+    items[1].fd = impl_->awaited->resolver.fd();
+  } else if (impl_->socket != nullptr) {
+    if (impl_->readable()) return;  // the socket's fd tells only of what comes from now on
+    items[1].fd = impl_->socket_fd;
+  }
+  const auto timeout = static_cast<int>(std::min<std::int64_t>(timeout_ms, INT_MAX));
+  ::poll(items, 2, timeout);
+  if ((items[0].revents & POLLIN) != 0) {
     std::uint64_t ignored = 0;
     (void)!::read(impl_->wake_fd, &ignored, sizeof ignored);
   }

@@ -27,8 +27,12 @@ void prepare_context(ActiveCall& call) {
   running.deadline_us = call.job.deadline_us;
   running.client = incarnation.environment.client;
   running.blocking_allowed = true;
-  assign(running.queue, incarnation.spec.name.empty() ? call.method->name : incarnation.spec.name);
-  assign(running.method, call.method->name);
+  if (call.described != call.method) {
+    call.described = call.method;
+    const std::string& name = incarnation.spec.name;
+    assign(running.queue, name.empty() ? call.method->name : name);
+    assign(running.method, call.method->name);
+  }
   assign(running.headers, call.options ? std::string_view(call.options->headers) : "");
 }
 

@@ -1,6 +1,9 @@
 #include "broker/core/event.hpp"
 #include "common/limits.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace callboard::broker {
 
 namespace {
@@ -12,16 +15,24 @@ bool full(const wire::Frame& frame) {
 
 }  // namespace
 
+wire::Frame& Effects::last_of(std::vector<wire::Frame>& of_peer) {
+  if (!of_peer.empty() && !full(of_peer.back())) {
+    largest_bytes_ = std::max(largest_bytes_, of_peer.back().head.size());
+    return of_peer.back();
+  }
+  wire::Frame& frame = of_peer.emplace_back();
+  frame.head.reserve(typical_bytes_);
+  return frame;
+}
+
 wire::Frame& Effects::frame_for(PeerId peer) {
   // Most steps write to the peer that they wrote to last.
   if (!frames.empty() && frames.back().first == peer) {
-    std::vector<wire::Frame>& last = frames.back().second;
-    return full(last.back()) ? last.emplace_back() : last.back();
+    return last_of(frames.back().second);
   }
   const auto [place, added] = index.try_emplace(static_cast<std::uint64_t>(peer), frames.size());
-  if (added) frames.emplace_back(peer, std::vector<wire::Frame>(1));
-  std::vector<wire::Frame>& of_peer = frames[place->second].second;
-  return full(of_peer.back()) ? of_peer.emplace_back() : of_peer.back();
+  if (added) frames.emplace_back(peer, std::vector<wire::Frame>());
+  return last_of(frames[place->second].second);
 }
 
 void Effects::forget(PeerId peer) {
@@ -30,6 +41,7 @@ void Effects::forget(PeerId peer) {
 }
 
 void Effects::clear() {
+  typical_bytes_ = std::exchange(largest_bytes_, 0);
   frames.clear();
   index.clear();
   announcements.clear();

@@ -94,6 +94,12 @@ struct Effects {
   /// Takes back what was to leave for `peer`. REQUIRES: nothing of it has left.
   void forget(PeerId peer);
   void clear();
+
+ private:
+  wire::Frame& last_of(std::vector<wire::Frame>& of_peer);
+
+  std::size_t typical_bytes_ = 0;  ///< room for a new head, so that it need not grow step by step
+  std::size_t largest_bytes_ = 0;  ///< of the heads since clear()
 };
 
 /// One field of one key, as it was read from the store at start-up. Names as in StoreBatch.

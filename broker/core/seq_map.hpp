@@ -1,7 +1,7 @@
 // A map from rising numbers to values: chunks of 256 neighbours in a hash table.
 //
-// Numbers are given out in order and most die young, so neighbours share a chunk that the last
-// access has cached; a few that live for long cost one chunk each, not a growing window.
+// Numbers are given out in order and most die young, so neighbours share a chunk, and the chunks of
+// both ends are cached; a few that live for long cost one chunk each, not a growing window.
 // Thread safety: none.
 #pragma once
 
@@ -27,9 +27,9 @@ class SeqMap {
     Chunk* chunk = chunk_of(number);
     if (chunk == nullptr) {
       auto& place = chunks_[number / kWidth];
-      place = std::make_unique<Chunk>();
-      cached_ = chunk = place.get();
-      cached_number_ = number / kWidth;
+      place = spare_ ? std::move(spare_) : std::make_unique<Chunk>();
+      chunk = place.get();
+      cached(number / kWidth) = {number / kWidth, chunk};
     }
     chunk->values[number % kWidth] = value;
     ++chunk->count;
@@ -41,8 +41,10 @@ class SeqMap {
     chunk->values[number % kWidth] = T{};
     --size_;
     if (--chunk->count > 0) return;
-    cached_ = nullptr;
-    chunks_.erase(number / kWidth);
+    cached(number / kWidth) = {};
+    const auto found = chunks_.find(number / kWidth);
+    spare_ = std::move(found->second);  // all of it is "nothing" again
+    chunks_.erase(found);
   }
   std::size_t size() const { return size_; }
 
@@ -62,18 +64,24 @@ class SeqMap {
     std::array<T, kWidth> values{};
     std::uint32_t count = 0;
   };
+  struct Cached {
+    std::uint64_t number = 0;
+    Chunk* chunk = nullptr;
+  };
+  static constexpr std::size_t kCached = 8;
+  Cached& cached(std::uint64_t chunk) { return cached_[chunk % kCached]; }
   Chunk* chunk_of(std::uint64_t number) {
-    if (cached_ != nullptr && cached_number_ == number / kWidth) return cached_;
+    Cached& place = cached(number / kWidth);
+    if (place.chunk != nullptr && place.number == number / kWidth) return place.chunk;
     const auto found = chunks_.find(number / kWidth);
     if (found == chunks_.end()) return nullptr;
-    cached_ = found->second.get();
-    cached_number_ = number / kWidth;
-    return cached_;
+    place = {number / kWidth, found->second.get()};
+    return place.chunk;
   }
 
   std::unordered_map<std::uint64_t, std::unique_ptr<Chunk>> chunks_;
-  Chunk* cached_ = nullptr;
-  std::uint64_t cached_number_ = 0;
+  std::unique_ptr<Chunk> spare_;
+  std::array<Cached, kCached> cached_;
   std::size_t size_ = 0;
 };
 

@@ -3,10 +3,13 @@
 #include "common/check.hpp"
 #include "common/limits.hpp"
 
+#include <poll.h>
 #include <zmq.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <random>
 #include <utility>
@@ -47,6 +50,19 @@ struct Message {
 
 void set_option(void* socket, int option, int value) {
   CALLBOARD_CHECK(zmq_setsockopt(socket, option, &value, sizeof value) == 0);
+}
+
+int fd_of(void* socket) {
+  int fd = -1;
+  std::size_t size = sizeof fd;
+  CALLBOARD_CHECK(zmq_getsockopt(socket, ZMQ_FD, &fd, &size) == 0);
+  return fd;
+}
+
+bool readable(void* socket) {
+  int events = 0;
+  std::size_t size = sizeof events;
+  return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
 }
 
 bool receive_into(void* socket, Message& message) {
@@ -195,28 +211,32 @@ std::string Router::bind(void* socket, const std::string& endpoint, std::string&
 
 void Router::wait(std::span<WatchedFd> watched, long timeout_ms, bool for_frames) {
   if (for_frames && peers_.any_ending()) timeout_ms = 0;  // to be told of once no frame waits
-  std::array<zmq_pollitem_t, 8> items{};
+  // zmq_poll() would ask the kernel twice as often. A socket's fd tells only of what comes from now
+  // on, so what is there already is asked for first.
+  std::array<pollfd, 8> items{};
   CALLBOARD_CHECK(watched.size() + 2 <= items.size());
-  int count = 0;
-  items[static_cast<std::size_t>(count++)] = {sockets_->monitor, 0, ZMQ_POLLIN, 0};
-  if (for_frames) {
-    items[static_cast<std::size_t>(count++)] = {sockets_->router, 0, ZMQ_POLLIN, 0};
-  }
-  const auto first_watched = static_cast<std::size_t>(count);
+  const bool frames = for_frames && readable(sockets_->router);
+  monitor_ready_ = monitor_ready_ || readable(sockets_->monitor);
+  if (frames || monitor_ready_) timeout_ms = 0;
+  nfds_t count = 0;
+  items[count++] = {fd_of(sockets_->monitor), POLLIN, 0};
+  items[count++] = {for_frames ? fd_of(sockets_->router) : -1, POLLIN, 0};
   for (const WatchedFd& each : watched) {
-    if (each.fd < 0) continue;
-    const int wanted = (each.read ? ZMQ_POLLIN : 0) | (each.write ? ZMQ_POLLOUT : 0);
-    items[static_cast<std::size_t>(count++)] = {nullptr, each.fd, static_cast<short>(wanted), 0};
+    const int wanted = (each.read ? POLLIN : 0) | (each.write ? POLLOUT : 0);
+    items[count++] = {each.fd, static_cast<short>(wanted), 0};
   }
-  const int ready = zmq_poll(items.data(), count, timeout_ms);
-  std::size_t next = first_watched;
+  const int ready =
+      ::poll(items.data(), count, static_cast<int>(std::min<long>(timeout_ms, INT_MAX)));
+  monitor_ready_ = monitor_ready_ || (ready > 0 && items[0].revents != 0);
+  std::size_t next = 2;
   for (WatchedFd& each : watched) {
-    each.ready = each.fd >= 0 && items[next].revents != 0 && ready > 0;
-    if (each.fd >= 0) ++next;
+    each.ready = each.fd >= 0 && ready > 0 && items[next].revents != 0;
+    ++next;
   }
 }
 
 void Router::drain_monitor() {
+  monitor_ready_ = false;
   Message event;
   while (receive_into(sockets_->monitor, event)) {
     std::int32_t connection = -1;  // after 16 bits that say which event; there is only one kind
@@ -229,6 +249,7 @@ void Router::drain_monitor() {
 
 TransportPeer& Router::sender(std::string_view identity, int connection, const OnLost& on_lost) {
   TransportPeer* peer = peers_.find(identity);
+  if (peer != nullptr && peer->connection != connection) drain_monitor();
   if (peer != nullptr && peer->ending && peer->connection != connection) {
     // It chose its identity and is back, on another connection.
     const PeerId before = peer->id;
@@ -245,7 +266,7 @@ TransportPeer& Router::sender(std::string_view identity, int connection, const O
 std::size_t Router::receive(std::size_t frames_max, const OnFrame& on_frame,
                             const OnLost& on_lost) {
   // What a connection brought is there before its end is told: a goodbye is heard, not lost.
-  drain_monitor();
+  if (monitor_ready_) drain_monitor();
   Message identity;
   Message head;
   std::size_t frames = 0;

@@ -78,6 +78,7 @@ class Router {
   std::vector<std::string> endpoints_;
   std::string event_endpoint_;
   PeerTable peers_;
+  bool monitor_ready_ = true;  ///< connections may have ended
   std::vector<Blob> parts_;  ///< of the frame being received
 };
 

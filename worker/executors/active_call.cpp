@@ -22,11 +22,18 @@ void CallReference::drop() noexcept {
   call_->pool->last_reference_gone(*call_);
 }
 
-ActiveCall& CallPool::acquire() {
-  if (spare_.empty()) {
+void CallPool::refresh() {
+  CallQueue recent;
+  {
     const std::lock_guard lock(mutex_);
-    spare_.append(freed_);
+    recent.append(freed_);
   }
+  recent.append(spare_);
+  std::swap(spare_, recent);
+}
+
+ActiveCall& CallPool::acquire() {
+  if (spare_.empty()) refresh();
   if (spare_.empty()) {
     chunks_.push_back(std::make_unique<ActiveCall[]>(kChunkCalls));
     for (std::size_t i = 0; i < kChunkCalls; ++i) {

@@ -46,6 +46,7 @@ struct ActiveCall {
   const Method* method = nullptr;
   const Incarnation* incarnation = nullptr;
   Lane* lane = nullptr;
+  const Method* described = nullptr;            ///< whose names `running` has, of an earlier call
   std::uint64_t number = 0;                     ///< counts submits of one executor
   std::unique_ptr<wire::CallOptions> options;   ///< when job.options has been read
 
@@ -152,6 +153,8 @@ class CallPool {
   using Owner = std::unique_ptr<CallPool, Closer>;
   static Owner create() { return Owner(new CallPool); }
 
+  /// I/O. Before some acquire(): those that were freed last, whose memory is still near, go first.
+  void refresh();
   /// I/O. A free call with one reference, for the executor.
   ActiveCall& acquire();
   /// Frees the arguments of a call that has ended; a short buffer stays for the next one. REQUIRES:

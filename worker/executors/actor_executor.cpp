@@ -180,6 +180,7 @@ std::size_t ActorExecutor::lane_of(ActiveCall& call, std::size_t method_lane) co
 
 void ActorExecutor::submit(std::span<Job> jobs) {
   if (broken_ || stopping_) return turn_away(jobs);
+  pool_->refresh();
   std::size_t lane = 0;
   CallQueue run;  // consecutive calls of one lane
   std::uint32_t count = 0;
