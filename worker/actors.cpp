@@ -2,6 +2,9 @@
 
 #include "common/clock.hpp"
 
+#include <algorithm>
+#include <cstdint>
+#include <optional>
 #include <utility>
 
 namespace callboard::worker {
@@ -127,7 +130,10 @@ void Actors::stop_all() {
 }
 
 void Actors::release(std::span<const std::uint32_t> tickets) {
-  if (host_.release(tickets)) try_again();
+  host_.release(tickets);
+  // As many as find room: each of thousands that were woken for one free slot would wait again.
+  const std::uint32_t used = host_.recorder().in_use();
+  try_again(limits::kRecorderSlots - std::min(used, limits::kRecorderSlots));
   construct_waiting();
 }
 
@@ -140,12 +146,20 @@ void Actors::construct_waiting() {
 }
 
 void Actors::set_lease(std::int64_t until_us) {
-  if (host_.set_lease(until_us)) try_again();
+  host_.set_lease(until_us);
+  try_again(SIZE_MAX);
   construct_waiting();
 }
 
-void Actors::try_again() {
-  for (auto& [number, slot] : slots_) slot.executor->try_again();
+void Actors::try_again(std::size_t most) {
+  while (most > 0) {
+    const std::optional<std::uint32_t> number = host_.next_waiting();
+    if (!number) return;
+    Slot* slot = find(*number);
+    if (slot == nullptr) continue;
+    slot->executor->try_again();
+    --most;
+  }
 }
 
 // --- what executors reported -------------------------------------------------------------------

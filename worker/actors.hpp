@@ -70,7 +70,7 @@ class Actors final : public Executors {
   Slot& tasks();
   bool construct(Slot& slot);
   void construct_waiting();
-  void try_again();
+  void try_again(std::size_t most);
 
   const Environment& environment_;
   Host& host_;

@@ -34,20 +34,24 @@ bool Host::take(Arrivals& arrivals, std::int64_t now_us) {
   return looked_after_;
 }
 
-bool Host::set_lease(std::int64_t until_us) {
-  lease_until_us_.store(until_us);
-  return someone_waits_.exchange(false);
+void Host::release(std::span<const std::uint32_t> tickets) {
+  for (const std::uint32_t ticket : tickets) recorder_.release(ticket);
 }
 
-bool Host::release(std::span<const std::uint32_t> tickets) {
-  for (const std::uint32_t ticket : tickets) recorder_.release(ticket);
-  return someone_waits_.exchange(false);
+std::optional<std::uint32_t> Host::next_waiting() {
+  if (!someone_waits_.exchange(false)) return std::nullopt;
+  const std::lock_guard lock(wait_mutex_);
+  if (waiting_slots_.empty()) return std::nullopt;
+  const std::uint32_t slot = waiting_slots_.front();
+  waiting_slots_.pop_front();
+  if (!waiting_slots_.empty()) someone_waits_.store(true);
+  return slot;
 }
 
 Begin Host::begin(Job& job, ActorId actor, std::uint64_t incarnation, std::int64_t now_us) {
   prepare_thread_for_crashes();
   // The second look comes after the flag is up: whoever renews the lease or frees a slot after that
-  // look sees the flag, and lets everybody try again.
+  // look sees the flag, and lets those who wait try again.
   for (int look = 0; look < 2; ++look) {
     if (now_us < lease_until_us_.load()) {
       job.ticket = recorder_.begin({.call = job.call,
@@ -58,6 +62,9 @@ Begin Host::begin(Job& job, ActorId actor, std::uint64_t incarnation, std::int64
                                     .began_us = now_us});
       if (job.ticket != kNoSlot) return Begin::run;
     }
+    if (look > 0) break;
+    const std::lock_guard lock(wait_mutex_);
+    waiting_slots_.push_back(job.slot);
     someone_waits_.store(true);
   }
   return Begin::wait;

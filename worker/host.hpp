@@ -17,8 +17,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -56,11 +58,14 @@ class Host {
   bool take(Arrivals& arrivals, std::int64_t now_us);
   /// Jobs are about to be handed to an executor: take() will be called within kOutcomeDelayUs.
   void expect(std::int64_t now_us);
-  /// Calls may begin until then. True when some were told to wait and should try again.
-  bool set_lease(std::int64_t until_us);
+  /// Calls may begin until then.
+  void set_lease(std::int64_t until_us) { lease_until_us_.store(until_us); }
   std::int64_t lease_until_us() const { return lease_until_us_.load(); }
-  /// Frees slots of the recorder. True when some calls were told to wait and should try again.
-  bool release(std::span<const std::uint32_t> tickets);
+  /// Frees slots of the recorder.
+  void release(std::span<const std::uint32_t> tickets);
+  /// The slot of an executor of which a call was told to wait longest ago, and should try again
+  /// now. Nothing when none waits.
+  std::optional<std::uint32_t> next_waiting();
   Recorder& recorder() { return recorder_; }
 
   // --- any thread's, through SlotHost ------------------------------------------------------------
@@ -75,6 +80,8 @@ class Host {
   std::function<void()> wake_;
   std::atomic<std::int64_t> lease_until_us_{0};
   std::atomic<bool> someone_waits_{false};
+  std::mutex wait_mutex_;
+  std::deque<std::uint32_t> waiting_slots_;  ///< guarded by wait_mutex_
   std::mutex mutex_;
   Arrivals waiting_;             ///< guarded by mutex_
   bool looked_after_ = false;    ///< guarded by mutex_: the I/O thread comes soon by itself

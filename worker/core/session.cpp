@@ -17,7 +17,7 @@ WorkerSession::WorkerSession(WorkerOffer offer, Executors& executors, const wire
   }
   executors_.add_methods(0, offer_.tasks);
   const std::uint32_t limit = offer_.task_slots;
-  set_limits(tasks, {&limit, 1});
+  set_limits(0, tasks, {&limit, 1});
 }
 
 // --- the link ----------------------------------------------------------------------------------
@@ -132,6 +132,7 @@ void WorkerSession::erase_slot(std::uint32_t number) {
   cached_slot_ = nullptr;
   const auto found = slots_.find(number);
   if (found->second.dedicated && --dedicated_ == 0) windows_changed_.push_back(0);
+  drop_limits(found->second);
   slots_.erase(found);
   limits_changed_ = true;
 }
@@ -183,7 +184,7 @@ void WorkerSession::started(std::uint32_t number, const ErrorInfo& error,
   slot->starting = false;
   const bool good = error.code == Errc::ok;
   started_slots_.push_back({number, error.code, good ? std::string() : wire::encode(error)});
-  if (good) return set_limits(*slot, limits);
+  if (good) return set_limits(number, *slot, limits);
   slot->failed = true;
   if (!slot->stopping) executors_.stop(number, true);
 }

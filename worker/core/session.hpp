@@ -25,6 +25,7 @@
 #include <callboard/ids.hpp>
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -165,8 +166,10 @@ class WorkerSession final : public wire::LinkMember {
   void take_back(bool tell, const Where* where = nullptr);
 
   // windows.cpp
-  void set_limits(Slot& slot, std::span<const std::uint32_t> limits);
+  void set_limits(std::uint32_t number, Slot& slot, std::span<const std::uint32_t> limits);
+  void drop_limits(const Slot& slot);
   void share_recorder();
+  std::uint32_t recorder_level() const;
   void count_arrivals(Instant now);
   void adapt_windows(Instant now);
   void watch(Instant now);
@@ -209,6 +212,8 @@ class WorkerSession final : public wire::LinkMember {
   std::vector<std::uint32_t> watched_;             ///< slots with calls sent ahead
   std::int64_t watch_due_us_ = kNever;
   std::vector<std::uint32_t> windows_changed_;     ///< slots
+  std::map<std::uint32_t, std::uint64_t> limits_;  ///< of groups, and how many have each
+  std::vector<std::uint32_t> new_limits_;          ///< slots that were given theirs
   bool limits_changed_ = false;
   std::uint32_t limit_level_ = UINT32_MAX;         ///< no group may run more than this
   std::vector<std::uint32_t> tickets_;             ///< to release at the end of the turn

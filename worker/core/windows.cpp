@@ -2,6 +2,7 @@
 #include "worker/core/session.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace callboard::worker {
 
@@ -11,55 +12,66 @@ void WorkerSession::activate(std::uint32_t number, Slot& slot) {
   active_.push_back(number);
 }
 
-void WorkerSession::set_limits(Slot& slot, std::span<const std::uint32_t> limits) {
+void WorkerSession::set_limits(std::uint32_t number, Slot& slot,
+                               std::span<const std::uint32_t> limits) {
+  drop_limits(slot);
   for (std::size_t i = 0; i < slot.groups.size(); ++i) {
     Group& group = slot.groups[i];
     group.limit = i < limits.size() ? limits[i] : 1;
+    if (group.limit > 0) ++limits_[group.limit];
     // Calls that somebody else could run are sent ahead only once they have proved to be short.
     group.prefetch = Prefetch(group.limit, slot.shared ? 0 : limits::kPrefetchStart);
     group.told = UINT32_MAX;
   }
+  new_limits_.push_back(number);
   limits_changed_ = true;
+}
+
+void WorkerSession::drop_limits(const Slot& slot) {
+  for (const Group& group : slot.groups) {
+    const auto found = limits_.find(group.limit);  // one that has no limit yet is not there
+    if (found != limits_.end() && --found->second == 0) limits_.erase(found);
+  }
 }
 
 /// A call that runs needs a slot of the flight recorder, so all groups together must not run more
 /// calls than it has slots; an eighth is left for results that await their confirmation. Small
 /// groups get all they want, large ones the same level.
 void WorkerSession::share_recorder() {
-  const std::uint64_t capacity = offer_.recorder_slots - offer_.recorder_slots / 8;
-  std::vector<std::uint32_t> limits;
+  const std::uint32_t before = std::exchange(limit_level_, recorder_level());
+  std::vector<std::uint32_t> numbers;
+  numbers.swap(new_limits_);
+  if (limit_level_ != before) {
+    numbers.clear();
+    for (const auto& [number, slot] : slots_) numbers.push_back(number);
+  }
+  for (const std::uint32_t number : numbers) {
+    Slot* slot = find_slot(number);
+    if (slot == nullptr) continue;
+    for (Group& group : slot->groups) {
+      group.prefetch.set_limit(std::min(group.limit, limit_level_));
+    }
+    windows_changed_.push_back(number);
+  }
+}
+
+/// UINT32_MAX: all groups together do not run more calls than the recorder has slots.
+std::uint32_t WorkerSession::recorder_level() const {
+  std::uint64_t left = offer_.recorder_slots - offer_.recorder_slots / 8;
+  std::uint64_t groups = 0;
   std::uint64_t sum = 0;
-  for (const auto& [number, slot] : slots_) {
-    for (const Group& group : slot.groups) {
-      limits.push_back(group.limit);
-      sum += group.limit;
-    }
+  for (const auto& [limit, count] : limits_) {
+    groups += count;
+    sum += std::uint64_t{limit} * count;
   }
-  std::uint32_t level = UINT32_MAX;
-  if (sum > capacity) {
-    std::sort(limits.begin(), limits.end());
-    std::uint64_t left = capacity;
-    for (std::size_t i = 0; i < limits.size(); ++i) {
-      const std::uint64_t share = left / (limits.size() - i);
-      if (limits[i] > share) {
-        level = static_cast<std::uint32_t>(std::max<std::uint64_t>(share, 1));
-        break;
-      }
-      left -= limits[i];
-    }
+  if (sum <= left) return UINT32_MAX;
+  for (const auto& [limit, count] : limits_) {
+    const std::uint64_t share = left / groups;
+    if (limit > share) return static_cast<std::uint32_t>(std::max<std::uint64_t>(share, 1));
+    left -= std::uint64_t{limit} * count;
+    groups -= count;
   }
-  const bool same = level == limit_level_;
-  limit_level_ = level;
-  for (auto& [number, slot] : slots_) {
-    bool changed = false;
-    for (Group& group : slot.groups) {
-      if (!same || group.told == UINT32_MAX) {
-        group.prefetch.set_limit(std::min(group.limit, level));
-        changed = true;
-      }
-    }
-    if (changed) windows_changed_.push_back(number);
-  }
+  return UINT32_MAX;
 }
 
 void WorkerSession::count_arrivals(Instant now) {
