@@ -1,5 +1,7 @@
 #include "tests/sim/broker_process.hpp"
 
+#include "tests/sim/store_reader.hpp"
+
 #include <algorithm>
 
 namespace callboard::sim {
@@ -42,6 +44,7 @@ void BrokerProcess::connect_store() {
   ++connection_;
   token_ = random_.next();
   context_.store.set_token(token_);
+  context_.store.sync(context_.store.commit_no());  // whatever is read now is on the disk
   if (!loaded_) return load();
   if (in_flight_ != nullptr && context_.store.commit_no() == in_flight_->number) {
     context_.coverage.hit("store: lost answer, commit was applied");
@@ -64,24 +67,17 @@ void BrokerProcess::load() {
   options.endpoints = {"sim"};
   options.session_grace_ms = setup_.session_grace_ms;
   options.result_ttl_ms = setup_.result_ttl_ms;
+  options.dedupe_ttl_ms = setup_.dedupe_ttl_ms;
   broker_ = std::make_unique<broker::Broker>(options, random_.next());
   context_.store.expire(context_.schedule.now());
-  // HSCAN promises no order.
-  std::vector<broker::StoreEntry> entries;
-  for (const auto& [name, key] : context_.store.keys()) {
-    for (const auto& [field, value] : key.fields) entries.push_back({name, field, value});
+  std::uint64_t entries = 0;
+  const std::string problem = read_store(
+      context_.store, random_, [&](const broker::StoreEntry& entry) { return broker_->load(entry); },
+      entries);
+  if (!problem.empty()) {
+    return context_.verdict.fail("recovery", "an entry of the store cannot be read: " + problem);
   }
-  random_.shuffle(entries);
-  for (const broker::StoreEntry& entry : entries) {
-    const std::string problem = broker_->load(entry);
-    if (!problem.empty()) {
-      context_.verdict.fail("recovery", "an entry of the store cannot be read: " + problem + " (" +
-                                            std::string(entry.key) + " " +
-                                            std::string(entry.field) + ")");
-      return;
-    }
-  }
-  context_.coverage.hit("broker: loaded entries", entries.size());
+  context_.coverage.hit("broker: loaded entries", entries);
   loaded_ = true;
   store_ = StoreState::up;
   broker_->loaded(process_.now(), effects_);
@@ -117,6 +113,11 @@ void BrokerProcess::send_commit() {
         record.value = commit->number;
         context.note("store", std::move(record));
         note_lengths(context, commit->batch);
+        // appendfsync always: an answer leaves once what it answers is on the disk. This one leaves
+        // `back` from here; a power cut before that undoes the commit.
+        context.schedule.after(back, [&context, number = commit->number] {
+          context.store.sync(number);
+        });
         if (!process_.alive()) {
           context.coverage.hit("store: commit of a dead broker was applied");
           return;
@@ -161,6 +162,13 @@ void BrokerProcess::lose_store(std::int64_t away_us) {
   process_.later(away_us, [this] {
     if (store_ == StoreState::down && context_.schedule.now() >= store_back_us_) connect_store();
   });
+}
+
+void BrokerProcess::cut_power(std::int64_t away_us) {
+  if (!loaded_ || store_ != StoreState::up) return;
+  context_.fault("store lost its power", process_.name());
+  context_.coverage.hit("store: commits undone by a power cut", context_.store.lose_power());
+  lose_store(away_us);
 }
 
 void BrokerProcess::stall_store(std::int64_t for_us) {

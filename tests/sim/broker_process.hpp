@@ -29,6 +29,7 @@ struct BrokerSetup {
   StoreShape store;
   std::int64_t session_grace_ms = 30'000;
   std::int64_t result_ttl_ms = 60'000;
+  std::int64_t dedupe_ttl_ms = 60'000;
 };
 
 class BrokerProcess {
@@ -41,6 +42,8 @@ class BrokerProcess {
   // --- faults ---
   /// The connection to the store breaks for this long; what is on its way may still arrive.
   void lose_store(std::int64_t away_us);
+  /// The store loses its power: what was not synced is gone, and so is the connection.
+  void cut_power(std::int64_t away_us);
   void stall_store(std::int64_t for_us);
   void fill_store(std::int64_t for_us);
   /// The store is back at once.

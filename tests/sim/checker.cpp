@@ -2,12 +2,15 @@
 
 namespace callboard::sim {
 
-std::vector<std::unique_ptr<Checker>> make_all_checkers() {
+std::vector<std::unique_ptr<Checker>> make_all_checkers(
+    std::int64_t dedupe_ttl_ms) {
   std::vector<std::unique_ptr<Checker>> checkers;
   checkers.push_back(make_attempts_checker());
   checkers.push_back(make_baseline_checker());
   checkers.push_back(make_concurrency_checker());
   checkers.push_back(make_deadline_checker());
+  checkers.push_back(make_dedupe_checker(dedupe_ttl_ms));
+  checkers.push_back(make_delay_checker());
   checkers.push_back(make_dependency_checker());
   checkers.push_back(make_incarnation_checker());
   checkers.push_back(make_liveness_checker());
@@ -30,6 +33,10 @@ std::string describe(const CallSpec& spec) {
     text += ", first " + std::to_string(spec.plan.failing_attempts) + " attempts throw";
   }
   if (spec.deadline_us != kNever) text += ", deadline " + std::to_string(spec.deadline_us);
+  if (spec.delay_us != 0) text += ", delay " + std::to_string(spec.delay_us);
+  if (spec.options.priority) text += ", priority " + std::to_string(*spec.options.priority);
+  if (spec.once != nullptr) text += ", idempotency key " + spec.token;
+  if (spec.inside != nullptr) text += ", made inside " + to_string(spec.inside->id);
   for (const CallSpec* other : spec.takes) text += ", takes " + to_string(other->id);
   if (!spec.durable) text += ", memory";
   if (spec.options.no_result) text += ", no result";

@@ -53,6 +53,8 @@ class Checker {
 std::unique_ptr<Checker> make_attempts_checker();
 std::unique_ptr<Checker> make_concurrency_checker();
 std::unique_ptr<Checker> make_deadline_checker();
+std::unique_ptr<Checker> make_dedupe_checker(std::int64_t dedupe_ttl_ms);
+std::unique_ptr<Checker> make_delay_checker();
 std::unique_ptr<Checker> make_dependency_checker();
 std::unique_ptr<Checker> make_incarnation_checker();
 std::unique_ptr<Checker> make_liveness_checker();
@@ -63,7 +65,7 @@ std::unique_ptr<Checker> make_refusal_checker();
 std::unique_ptr<Checker> make_stability_checker();
 std::unique_ptr<Checker> make_baseline_checker();
 
-std::vector<std::unique_ptr<Checker>> make_all_checkers();
+std::vector<std::unique_ptr<Checker>> make_all_checkers(std::int64_t dedupe_ttl_ms);
 
 /// "call 0000...: " and what its client asked for.
 std::string describe(const CallSpec& spec);

@@ -1,6 +1,8 @@
 #include "tests/sim/client_process.hpp"
 
+#include "tests/sim/call_notes.hpp"
 #include "tests/sim/executor.hpp"
+#include "tests/sim/method_calls.hpp"
 #include "tests/sim/worker_process.hpp"
 
 #include <algorithm>
@@ -11,16 +13,6 @@ namespace callboard::sim {
 namespace {
 
 constexpr std::size_t kRecentMax = 40;
-const std::vector<std::string> kMethods{"m0", "m1", "m2", "m3"};
-
-std::string encode_args(const std::string& token) {
-  std::string bytes;
-  bytes.reserve(64);  // never in the string itself: the session keeps views into it
-  wire::Writer out(bytes);
-  out.array(1);
-  out.bin(token);
-  return bytes;
-}
 
 std::string encode_token(const std::string& token) {
   std::string bytes;
@@ -109,14 +101,6 @@ ClientPlan ClientProcess::successor() const {
   return plan;
 }
 
-Record ClientProcess::record_of(What what, const CallSpec& spec) const {
-  Record record;
-  record.what = what;
-  record.process = process_.id();
-  record.call = spec.id;
-  return record;
-}
-
 // --- what it does --------------------------------------------------------------------------------
 
 void ClientProcess::open_targets() {
@@ -186,8 +170,12 @@ void ClientProcess::make_call() {
   auto extra = std::make_unique<client::CallExtra>();
   choose_options(spec, target);
   choose_plan(spec);
-  choose_dependencies(spec, *extra);
+  if (scenario_.features.once && random_.chance(0.3)) choose_key(spec, target);
+  if (spec.once == nullptr) choose_dependencies(spec, *extra);
   settle_promises(spec, target);
+  if (scenario_.features.inner && random_.chance(0.3)) {
+    choose_callee(random_, context_.specs, spec);
+  }
   submit(spec, std::move(extra));
 }
 
@@ -216,9 +204,28 @@ void ClientProcess::choose_options(CallSpec& spec, const TargetSpec& target) {
   if (target.options.ordering == wire::Ordering::key && random_.chance(0.8)) {
     options.key = std::string("k") + static_cast<char>('a' + random_.below(4));
   }
+  if (features.delays && random_.chance(0.2)) {
+    options.delay_ms = random_.long_tailed(1, 3'000);
+    spec.delay_us = *options.delay_ms * 1000;
+    context_.coverage.hit("situation: delayed call");
+  }
+  if (features.priorities && random_.chance(0.5)) {
+    options.priority = random_.pick<std::int8_t>({-2, 1, 5});
+  }
   if (!target.options.groups.empty() && random_.chance(0.2)) {
     options.group = random_.pick(target.options.groups).first;
   }
+}
+
+/// Few keys, so that calls share them; most calls of a key have the same payload.
+void ClientProcess::choose_key(CallSpec& spec, const TargetSpec& target) {
+  const std::uint64_t number = random_.below(6);
+  const std::string key = "once " + std::to_string(number);
+  if (target.kind != TargetSpec::Kind::task) spec.method = kMethods[number % kMethods.size()];
+  spec.token = key + (random_.chance(0.9) ? "" : ", other payload");
+  spec.options.idempotency_key = key;
+  spec.once = &context_.specs.use_of(spec.target, key);
+  spec.once->calls.push_back(&spec);
 }
 
 void ClientProcess::choose_plan(CallSpec& spec) {
@@ -229,7 +236,9 @@ void ClientProcess::choose_plan(CallSpec& spec) {
     spec.plan.failing_attempts = static_cast<std::uint32_t>(random_.between(1, 5));
     spec.plan.error_type = random_.chance(0.6) ? "sim::Transient" : "sim::Fatal";
   }
-  spec.plan.kills_worker = features.poison && random_.chance(0.01);
+  if (features.poison && random_.chance(0.01)) {
+    spec.plan.killing_attempts = static_cast<std::uint32_t>(random_.between(1, 4));
+  }
 }
 
 void ClientProcess::choose_dependencies(CallSpec& spec, client::CallExtra& extra) {
@@ -253,21 +262,6 @@ void ClientProcess::choose_dependencies(CallSpec& spec, client::CallExtra& extra
   }
 }
 
-void ClientProcess::settle_promises(CallSpec& spec, const TargetSpec& target) {
-  const bool task = target.kind == TargetSpec::Kind::task;
-  const std::int32_t usual = task ? limits::kTaskRetriesDefault : target.options.max_retries;
-  spec.max_retries = spec.options.max_retries.value_or(usual);
-  const auto& retry_on = spec.options.retry_on ? spec.options.retry_on : target.options.retry_on;
-  spec.errors_retried = retry_on && retry_on->matches(spec.plan.error_type);
-  spec.durable =
-      spec.options.durability.value_or(target.options.durability) == wire::Durability::durable;
-  spec.group = spec.options.group;
-  if (!spec.group.empty()) return;
-  for (const auto& [method, group] : target.options.method_groups) {
-    if (method == spec.method) spec.group = group;
-  }
-}
-
 void ClientProcess::submit(CallSpec& spec, std::unique_ptr<client::CallExtra> extra) {
   const client::Token token = spec.index + 1;
   const TargetSpec& target = context_.specs.targets[spec.target];
@@ -280,13 +274,7 @@ void ClientProcess::submit(CallSpec& spec, std::unique_ptr<client::CallExtra> ex
         std::find(kMethods.begin(), kMethods.end(), spec.method) - kMethods.begin());
   }
   const wire::CallOptions& options = spec.options;
-  if (options.no_result) call.flags |= client::kNoResult;
-  if (options.durability == wire::Durability::memory) call.flags |= client::kMemory;
-  if (options.durability == wire::Durability::durable) call.flags |= client::kDurable;
-  if (options.max_retries)
-    call.flags |= *options.max_retries == 0 ? client::kOnce : client::kRetried;
-  if (options.when_full == wire::WhenFull::reject) call.flags |= client::kReject;
-  if (options.when_full == wire::WhenFull::block) call.flags |= client::kBlock;
+  call.flags = flags_of(options);
   std::string args = encode_args(spec.token);
   if (extra->arguments.empty()) call.args = args;
   if (!options.empty()) {
@@ -317,7 +305,7 @@ void ClientProcess::cancel_something() {
   if (!spec.id) return;
   const client::Token request = next_request_++;
   cancels_[request] = token;
-  context_.note(process_.name(), record_of(What::cancel_asked, spec));
+  context_.note(process_.name(), record_of(What::cancel_asked, process_, spec));
   session_.cancel(request, spec.id, random_.chance(0.1));
 }
 
@@ -353,18 +341,8 @@ void ClientProcess::kill_named() {
 // --- what it is told -----------------------------------------------------------------------------
 
 void ClientProcess::on_numbered(client::Token token, CallId id) {
-  CallSpec& spec = spec_of(token);
-  const bool first = !spec.id;
-  if (!first) {
-    context_.coverage.hit("situation: call got another number");
-    context_.specs.by_id.erase(spec.id);
-  }
-  spec.id = id;
-  context_.specs.by_id[id] = &spec;
+  note_number(context_, process_, spec_of(token), id);
   if (const auto found = answers_.find(token); found != answers_.end()) found->second->number(id);
-  Record record = record_of(first ? What::submitted : What::renumbered, spec);
-  if (context_.tracing) record.text = describe(spec);
-  context_.note(process_.name(), std::move(record));
 }
 
 void ClientProcess::on_answer(client::Token token, Errc status, const wire::Body& value) {
@@ -413,7 +391,7 @@ void ClientProcess::see(const Event& event) {
     case Event::Kind::refused:
       return see_refusal(event, spec_of(event.token), true);
     case Event::Kind::cancel_answer: {
-      Record record = record_of(What::cancel_answered, spec_of(cancels_[event.token]));
+      Record record = record_of(What::cancel_answered, process_, spec_of(cancels_[event.token]));
       record.value = event.value;
       context_.coverage.hit(
           "cancel: " + std::string(wire::name_of(static_cast<wire::CancelAnswer>(event.value))));
@@ -434,57 +412,21 @@ void ClientProcess::see(const Event& event) {
   }
 }
 
-namespace {
-
-/// Nothing was stored: the call was refused, by the broker or already here.
-bool is_refusal(Errc code) {
-  switch (code) {
-    case Errc::queue_full:
-    case Errc::refused_before:
-    case Errc::store_full:
-    case Errc::store_unavailable:
-    case Errc::unknown_actor:
-    case Errc::unknown_class:
-    case Errc::unknown_task:
-    case Errc::name_taken:
-    case Errc::invalid_option:
-      return true;
-    default:
-      return false;
-  }
-}
-
-}  // namespace
-
 void ClientProcess::see_answer(const Event& event, CallSpec& spec) {
   if (is_refusal(event.status)) return see_refusal(event, spec, false);
   if (!spec.options.no_result) --open_;
-  Record record = record_of(What::resolved, spec);
-  record.code = event.status;
-  if (event.status == Errc::ok) {
-    record.value = execution_of(event.bytes);
-  } else {
-    const ErrorInfo error = wire::decode_error(event.bytes, event.status);
-    record.text = error.message;
-    if (error.message.starts_with("execution "))
-      record.value = std::stoull(error.message.substr(10));
-  }
-  context_.coverage.hit("outcome: " + std::string(callboard::name_of(event.status)));
   if (const auto found = answers_.find(event.token); found != answers_.end()) {
     found->second->set(event.status, event.bytes);
   }
-  context_.note(process_.name(), std::move(record));
+  note_resolved(context_, process_, spec, event.status, event.bytes);
 }
 
 void ClientProcess::see_refusal(const Event& event, CallSpec& spec, bool lane_waits) {
   if (!spec.options.no_result) --open_;
-  Record record = record_of(What::refused, spec);
-  record.code = event.status;
-  record.text = wire::decode_error(event.bytes, event.status).message;
   if (const auto found = answers_.find(event.token); found != answers_.end()) {
     found->second->set(event.status, event.bytes);
   }
-  context_.note(process_.name(), std::move(record));
+  note_refused(context_, process_, spec, event.status, event.bytes);
   if (!lane_waits) return;
   // The application may take its time to look at it.
   const std::uint32_t handle = event.handle;
@@ -498,12 +440,7 @@ void ClientProcess::see_refusal(const Event& event, CallSpec& spec, bool lane_wa
 }
 
 void ClientProcess::resume(std::uint32_t handle) {
-  Record record;
-  record.what = What::resumed;
-  record.process = process_.id();
-  record.attempt = plan_.index;
-  record.value = std::uint64_t{target_of_handle_.at(handle)} << 32 | context_.specs.calls.size();
-  context_.note(process_.name(), std::move(record));
+  note_resumed(context_, process_, plan_.index, target_of_handle_.at(handle));
   session_.resume(handle);
 }
 

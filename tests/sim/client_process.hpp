@@ -79,7 +79,7 @@ class ClientProcess final : public LinkProcess, private client::SessionSink {
   void choose_options(CallSpec& spec, const TargetSpec& target);
   void choose_dependencies(CallSpec& spec, client::CallExtra& extra);
   void choose_plan(CallSpec& spec);
-  void settle_promises(CallSpec& spec, const TargetSpec& target);
+  void choose_key(CallSpec& spec, const TargetSpec& target);
   void submit(CallSpec& spec, std::unique_ptr<client::CallExtra> extra);
   void cancel_something();
   void kill_something();
@@ -89,7 +89,6 @@ class ClientProcess final : public LinkProcess, private client::SessionSink {
   CallSpec& spec_of(client::Token token) { return context_.specs.calls[token - 1]; }
   void resume(std::uint32_t handle);
   int calls_left_to_make() const { return calling_ ? calls_left_ : 0; }
-  Record record_of(What what, const CallSpec& spec) const;
 
   const Scenario& scenario_;
   ClientPlan plan_;

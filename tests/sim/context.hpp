@@ -22,7 +22,8 @@ namespace callboard::sim {
 
 struct Context {
   Context(std::uint64_t seed, NetworkShape shape)
-      : random(seed), network(schedule, random.fork(), shape), ledger(specs) {}
+      : random(seed), network(schedule, random.fork(), shape), ledger(specs),
+        wall_base_ms(random_minute(random)) {}
 
   Random random;
   Schedule schedule;
@@ -36,10 +37,18 @@ struct Context {
   bool tracing = false;  ///< lines are wanted
   std::function<void(const std::string& who, const std::string& line)> trace;
   std::uint32_t next_process = 1;
+  std::uint32_t next_client = 0;  ///< who makes calls: a client process, or a worker's methods
   std::uint64_t next_execution = 1;
+  std::int64_t wall_base_ms;
 
   ProcessId new_process() { return static_cast<ProcessId>(next_process++); }
 
+  /// Wall clocks begin at any moment of a minute, often in its last seconds: what is kept by the
+  /// minute is kept for the shortest time then.
+  static std::int64_t random_minute(Random& random) {
+    constexpr std::int64_t kMinute = 28'333'334ll * 60'000;
+    return kMinute - (random.chance(0.5) ? random.between(0, 3'000) : random.between(0, 60'000));
+  }
   /// Something was observed.
   void note(const std::string& who, Record record) {
     record.at_us = schedule.now();
@@ -60,7 +69,7 @@ struct Context {
   }
   /// Steady clocks begin anywhere; wall clocks are kept in step, within kWallSkewMs.
   ClockOffsets random_clocks() {
-    return {random.between(0, 1'000'000'000), 1'700'000'000'000 + random.between(0, kWallSkewMs)};
+    return {random.between(0, 1'000'000'000), wall_base_ms + random.between(0, kWallSkewMs)};
   }
 };
 

@@ -135,7 +135,18 @@ void SimExecutor::begin(std::size_t group, Job job) {
   const std::uint64_t number = run.number;
   ++groups_[group].running;
   running_[lease] = std::move(run);
-  site_.later(service, [this, lease, number] { end(lease, number); });
+  site_.later(service, [this, lease, number] { served(lease, number); });
+}
+
+void SimExecutor::served(std::uint64_t lease, std::uint64_t number) {
+  const auto found = running_.find(lease);
+  if (found == running_.end() || found->second.number != number) return;  // it was cut short
+  const Running& run = found->second;
+  if (run.plan->callee &&
+      site_.call_inside(run.job, spec_, [this, lease, number] { end(lease, number); })) {
+    return;
+  }
+  end(lease, number);
 }
 
 void SimExecutor::end(std::uint64_t lease, std::uint64_t number) {

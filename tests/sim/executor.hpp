@@ -36,6 +36,10 @@ class ExecutorSite : public worker::ExecutorHost {
                        std::uint64_t& execution, const Plan*& plan) = 0;
   virtual void left(const worker::Job& job, const worker::ActorSpec& spec,
                     std::uint64_t execution, Errc code) = 0;
+  /// The method makes the call of its plan. True when it waits for the answer: then `done` is
+  /// called, at once or later, unless the process dies before.
+  virtual bool call_inside(const worker::Job& job, const worker::ActorSpec& spec,
+                           std::function<void()> done) = 0;
   /// What the constructor does.
   virtual const TargetSpec* target_of(const worker::ActorSpec& spec) = 0;
 };
@@ -80,6 +84,7 @@ class SimExecutor final : public worker::Executor {
   std::size_t group_of(const worker::Job& job) const;
   void pump(std::size_t group);
   void begin(std::size_t group, worker::Job job);
+  void served(std::uint64_t lease, std::uint64_t number);
   void end(std::uint64_t lease, std::uint64_t number);
   void refuse(const worker::Job& job, Errc code, std::string message);
   void give_back(const worker::Job& job);

@@ -245,6 +245,98 @@ TEST_F(Judged, OutcomeCheckerCatchesARetryThatWasOwed) {
   EXPECT_TRUE(caught());
 }
 
+TEST_F(Judged, OutcomeCheckerCatchesPoisonThatIsNotItsOwn) {
+  judge(make_outcome_checker());
+  CallSpec& call = submit(target());
+  call.max_retries = 5;
+  for (int i = 0; i < 3; ++i) see(What::charged, call);
+  see(What::resolved, call, Errc::poisoned);
+  EXPECT_FALSE(caught());
+  CallSpec& neighbour = submit(specs_.targets.front());
+  neighbour.max_retries = 5;
+  for (int i = 0; i < 2; ++i) see(What::charged, neighbour);
+  see(What::resolved, neighbour, Errc::poisoned);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerAllowsDeadlockOnlyInItsOwnChain) {
+  judge(make_outcome_checker());
+  const CallSpec& outer = submit(target());
+  CallSpec& inner = submit(specs_.targets.front());
+  inner.inside = &outer;
+  see(What::resolved, inner, Errc::deadlock);
+  EXPECT_FALSE(caught());
+  see(What::resolved, submit(specs_.targets.front()), Errc::deadlock);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, DelayCheckerCatchesAStartBeforeItIsDue) {
+  judge(make_delay_checker());
+  CallSpec& call = submit(target());
+  call.delay_us = 100;
+  see(What::arrived, call);
+  now_ += 100;
+  begin(call);
+  EXPECT_FALSE(caught());
+  CallSpec& early = submit(specs_.targets.front());
+  early.delay_us = 100;
+  see(What::arrived, early);
+  now_ += 50;
+  begin(early);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, DelayCheckerCatchesADelayedCallThatHeldUpAnother) {
+  judge(make_delay_checker());
+  CallSpec& delayed = submit(target());
+  delayed.delay_us = 1'000'000;
+  see(What::arrived, delayed);
+  const CallSpec& other = submit(specs_.targets.front());
+  see(What::arrived, other);
+  see(What::accepted, other);
+  now_ += 2'000'000;
+  begin(delayed);
+  EXPECT_FALSE(caught());
+  begin(other);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, DedupeCheckerCatchesASecondExecutionWithinTheWindow) {
+  judge(make_dedupe_checker(1'000));
+  CallSpec& first = submit(target());
+  CallSpec& second = submit(specs_.targets.front());
+  CallSpec& third = submit(specs_.targets.front());
+  KeyUse& use = specs_.use_of(first.target, "k");
+  for (CallSpec* spec : {&first, &second, &third}) {
+    spec->once = &use;
+    use.calls.push_back(spec);
+  }
+  end(first, begin(first));
+  now_ += 1'000'000;
+  end(second, begin(second));  // the window is over
+  EXPECT_FALSE(caught());
+  now_ += 500'000;
+  begin(third);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, DedupeCheckerCatchesAConflictWithNobody) {
+  judge(make_dedupe_checker(1'000));
+  CallSpec& first = submit(target());
+  CallSpec& second = submit(specs_.targets.front());
+  KeyUse& use = specs_.use_of(first.target, "k");
+  for (CallSpec* spec : {&first, &second}) {
+    spec->once = &use;
+    spec->token = std::to_string(spec->index);
+    use.calls.push_back(spec);
+  }
+  see(What::arrived, first);
+  see(What::refused, second, Errc::idempotency_conflict);
+  EXPECT_FALSE(caught());
+  see(What::refused, first, Errc::idempotency_conflict);  // it is refused itself: nobody has it
+  EXPECT_TRUE(caught());
+}
+
 TEST_F(Judged, StabilityCheckerCatchesAResultThatChanges) {
   judge(make_stability_checker());
   const CallSpec& call = submit(target());
@@ -390,7 +482,7 @@ TEST(SimulatedStore, ForgetsWhatWasNotSyncedWhenPowerIsLost) {
   second.set(second.key(broker::KeyKind::hash, "h"), "b", "2");
   second.drop(second.key(broker::KeyKind::hash, "other"));
   store.commit(0, 1, 1, first);
-  store.sync();
+  store.sync(store.commit_no());
   store.commit(0, 1, 2, second);
   EXPECT_EQ(store.lose_power(), 1u);
   EXPECT_EQ(store.commit_no(), 1u);

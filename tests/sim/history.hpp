@@ -25,7 +25,7 @@ enum class What : std::uint8_t {
   cancel_answered,  ///< value: CancelAnswer
   kill_asked,       ///< of `actor`
   session_refused,  ///< value: client; the broker no longer knew its session, it has another now
-  client_left,
+  client_left,      ///< value: client; attempt: 1 when it is a worker's methods that died with it
   // at a worker
   constructing,  ///< incarnation of `actor` begins its constructor
   constructed,   ///< `code`
@@ -37,6 +37,7 @@ enum class What : std::uint8_t {
   returned,  ///< this attempt will never begin
   worker_born,
   worker_died,  ///< killed: what it held is gone
+  charged,      ///< `call` is named for the end of its process, or was the only one begun in it
   // at the broker
   run_left,     ///< `attempt` of `call` was sent to a worker
   deadline_came,  ///< with the submit of `call`; value: when it is, in virtual time

@@ -38,6 +38,12 @@ void Ledger::on(const Record& record) {
     case What::released:
       if (facts != nullptr) facts->released_us = record.at_us;
       break;
+    case What::charged:
+      if (facts != nullptr) ++facts->charges;
+      break;
+    case What::arrived:
+      if (facts != nullptr) facts->arrived_us = record.at_us;
+      break;
     case What::cancel_asked:
       if (facts != nullptr) facts->cancel_asked = true;
       break;
@@ -48,7 +54,8 @@ void Ledger::on(const Record& record) {
       if (facts != nullptr) facts->attempts_sent = std::max(facts->attempts_sent, record.attempt);
       break;
     case What::client_left:
-      if (!healed_) gone_clients_.insert(static_cast<std::uint32_t>(record.value));
+      // At the end of a run they leave with nothing open; a process may also die then.
+      if (!healed_ || record.attempt == 1) gone_clients_.insert(static_cast<std::uint32_t>(record.value));
       break;
     case What::session_refused:
       refused_clients_.insert(static_cast<std::uint32_t>(record.value));

@@ -32,6 +32,7 @@ struct Execution {
 /// What was seen of one call.
 struct CallFacts {
   const CallSpec* spec = nullptr;
+  std::int64_t arrived_us = -1;  ///< at the broker, for the first time
   std::int64_t accepted_us = -1;
   std::int64_t refused_us = -1;
   Errc refused_code = Errc::ok;
@@ -41,6 +42,7 @@ struct CallFacts {
   std::int64_t released_us = -1;
   std::vector<std::uint64_t> begins;  ///< numbers of its executions
   std::uint32_t attempts_sent = 0;    ///< the highest number of an attempt that left the broker
+  std::uint32_t charges = 0;    ///< processes that it may have taken down
   bool cancel_asked = false;
   std::optional<std::uint64_t> cancel_answer;
   std::int64_t told_us = -1;    ///< when a result first left the broker
@@ -66,6 +68,7 @@ class Ledger {
 
   const Specs& specs() const { return specs_; }
   CallFacts& facts(const CallSpec& spec) { return facts_[spec.index]; }
+  const CallFacts& facts(const CallSpec& spec) const { return facts_[spec.index]; }
   /// All calls in the order of submission.
   std::vector<CallFacts>& calls() { return facts_; }
   CallFacts* find(CallId id);

@@ -49,6 +49,10 @@ Features draw_features(Random& random, const FaultClasses& faults) {
   f.long_calls = random.chance(0.15);
   f.early_releases = random.chance(p / 3);
   f.poison = faults.worker && random.chance(0.2);
+  f.delays = random.chance(p / 2);
+  f.once = random.chance(p / 2);
+  f.priorities = random.chance(p / 3);
+  f.inner = random.chance(p / 2);
   return f;
 }
 
@@ -67,6 +71,10 @@ Scenario Scenario::draw(Random& random, FaultClasses faults) {
   s.actors = static_cast<int>(random.between(1, 6));
   s.task_slots = static_cast<std::uint32_t>(random.between(1, 4));
   s.recorder_slots = random.chance(0.3) ? static_cast<std::uint32_t>(random.between(2, 12)) : 512;
+  // Methods that wait hold their slots; too few could make them wait for each other.
+  if (s.features.inner) s.recorder_slots = 4096;
+  // A call that waits at the head of a lane for a result could close a circle of blocking waits.
+  if (s.features.inner) s.features.references = false;
   s.calls = static_cast<int>(random.long_tailed(60, 1200));
   s.active_us = random.long_tailed(300'000, 12'000'000);
   s.fault_gap_us = random.long_tailed(20'000, 2'000'000);
@@ -78,6 +86,7 @@ Scenario Scenario::draw(Random& random, FaultClasses faults) {
   s.store.latency_us_max = random.long_tailed(100, 20'000);
   s.session_grace_ms = random.chance(0.5) ? 30'000 : 12'000;
   s.result_ttl_ms = 15'000;
+  s.dedupe_ttl_ms = random.pick<std::int64_t>({100, 1'000, 60'000});
   return s;
 }
 

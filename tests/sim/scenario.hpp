@@ -51,6 +51,10 @@ struct Features {
   bool long_calls = false;
   bool early_releases = false; ///< futures dropped before their result came
   bool poison = false;         ///< calls that kill their worker
+  bool delays = false;
+  bool once = false;           ///< idempotency keys
+  bool priorities = false;
+  bool inner = false;          ///< methods make calls
 };
 
 struct Scenario {
@@ -70,6 +74,7 @@ struct Scenario {
   int in_flight_max = 0;                ///< of one client; 0: no bound
   std::int64_t session_grace_ms = 0;
   std::int64_t result_ttl_ms = 0;
+  std::int64_t dedupe_ttl_ms = 0;
 
   static Scenario draw(Random& random, FaultClasses faults);
 };

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -48,7 +49,18 @@ struct Plan {
   std::int64_t service_us = 0;
   std::uint32_t failing_attempts = 0;  ///< the first so many attempts throw ...
   std::string error_type;              ///< ... this
-  bool kills_worker = false;           ///< the process dies in it (first attempt only)
+  std::uint32_t killing_attempts = 0;  ///< the process dies in the first so many attempts
+  std::optional<std::uint32_t> callee; ///< target of a call that it makes at its end ...
+  bool waits = false;                  ///< ... and whose answer it waits for
+};
+
+struct CallSpec;
+
+/// One idempotency key of one target, and the calls that were made with it.
+struct KeyUse {
+  std::uint32_t target = 0;
+  std::string key;
+  std::vector<const CallSpec*> calls;  ///< in the order of submission
 };
 
 /// One call, as its client asked for it.
@@ -70,17 +82,33 @@ struct CallSpec {
   bool errors_retried = false;         ///< its plan's errors count as retryable
   bool durable = true;
   std::string group;
+  std::int64_t delay_us = 0;           ///< it must not begin before this much later
+  const CallSpec* inside = nullptr;    ///< the call whose method made this one
+  /// A delay or a key gives it its place in line, its own or one of what it takes.
+  bool out_of_line = false;
+  KeyUse* once = nullptr;              ///< of its idempotency key
 
   bool retryable() const { return max_retries != 0; }
+  bool same_payload(const CallSpec& other) const {
+    return method == other.method && token == other.token;
+  }
 };
 
 /// All targets and calls of one run.
 struct Specs {
   std::deque<TargetSpec> targets;
   std::deque<CallSpec> calls;          ///< in the order of submission; addresses stay
+  std::deque<KeyUse> key_uses;         ///< addresses stay
   std::unordered_map<CallId, CallSpec*> by_id;       // looked up, never walked
   std::unordered_map<ActorId, TargetSpec*> by_actor; // looked up, never walked
 
+  /// The calls of this key, which is new or not.
+  KeyUse& use_of(std::uint32_t target, const std::string& key) {
+    for (KeyUse& use : key_uses) {
+      if (use.target == target && use.key == key) return use;
+    }
+    return key_uses.emplace_back(KeyUse{target, key, {}});
+  }
   const CallSpec* find(CallId id) const {
     const auto found = by_id.find(id);
     return found == by_id.end() ? nullptr : found->second;

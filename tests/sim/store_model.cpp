@@ -84,6 +84,7 @@ std::uint64_t StoreModel::lose_power() {
     commit_no_ = undo->commit_no;
   }
   undo_.clear();
+  token_ = 0;  // nobody is connected any more
   return lost;
 }
 

@@ -7,6 +7,7 @@
 #include "broker/store/batch.hpp"
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -40,8 +41,10 @@ class StoreModel {
   std::uint64_t commit_no() const { return commit_no_; }
   std::size_t length(std::string_view key) const;
 
-  /// fsync: what was applied until now survives a power cut.
-  void sync() { undo_.clear(); }
+  /// fsync: what was applied up to this commit survives a power cut.
+  void sync(std::uint64_t through) {
+    while (!undo_.empty() && undo_.front().commit_no < through) undo_.pop_front();
+  }
   /// Back to the last sync; the number of commits that are gone.
   std::uint64_t lose_power();
   /// Whether commits are remembered until sync() so that lose_power() can undo them.
@@ -64,7 +67,7 @@ class StoreModel {
   std::uint64_t token_ = 0;
   std::uint64_t commit_no_ = 0;
   bool keep_undo_ = false;
-  std::vector<Undo> undo_;
+  std::deque<Undo> undo_;  ///< oldest first
   std::multimap<std::int64_t, std::string> expiries_;  ///< may name keys that changed since
   Counts counts_;
 };

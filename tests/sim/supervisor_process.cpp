@@ -18,6 +18,15 @@ void SupervisorProcess::report(const WorkerRemains& remains, int signal, CallId 
   message.signal = signal;
   message.begun = remains.recorded;
   message.blamed = blamed;
+  for (const wire::HeldCall& call : remains.recorded) {
+    if (blamed ? blamed != call.call : remains.recorded.size() != 1) continue;
+    Record record;
+    record.what = What::charged;
+    record.process = process_.id();
+    record.call = call.call;
+    record.attempt = call.attempt;
+    context_.note(process_.name(), std::move(record));
+  }
   unsent_.push_back(std::move(message));
   turn_soon();
 }

@@ -1,5 +1,7 @@
 #include "tests/sim/worker_process.hpp"
 
+#include "tests/sim/call_notes.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -20,7 +22,7 @@ worker::WorkerOffer WorkerProcess::offer(const std::string& name, const std::str
   offer.instance = random.next() | 1;
   offer.task_slots = task_slots;
   offer.recorder_slots = recorder_slots;
-  const std::vector<std::string> methods{"m0", "m1", "m2", "m3"};
+  const std::vector<std::string>& methods = kMethods;
   const std::vector<std::string> signatures(methods.size(), "int(int)");
   offer.classes.push_back({kSerialClass, wire::Mode::serial, methods, signatures});
   offer.classes.push_back({kAsyncClass, wire::Mode::async, methods, signatures});
@@ -36,7 +38,7 @@ WorkerProcess::WorkerProcess(Context& context, Observer& observer, const std::st
       offer_(offer(name, supervisor, task_slots, recorder_slots, random_)),
       on_poison_(std::move(on_poison)),
       on_exit_(std::move(on_exit)),
-      client_(session_options(random_, name), *this),
+      method_calls_(context, process_, random_.fork(), session_options(random_, name)),
       session_(offer_, *this, link_) {
   worker::ActorSpec tasks;
   tasks.options.max_concurrency = task_slots;
@@ -46,7 +48,7 @@ WorkerProcess::WorkerProcess(Context& context, Observer& observer, const std::st
   record.what = What::worker_born;
   record.process = process_.id();
   context_.note(process_.name(), std::move(record));
-  link_.add(client_, wire::Side::client);
+  link_.add(method_calls_.session(), wire::Side::client);
   link_.add(session_, wire::Side::worker);
   LinkProcess::start();
 }
@@ -57,6 +59,12 @@ void WorkerProcess::die() {
   record.what = What::worker_died;
   record.process = process_.id();
   context_.note(process_.name(), std::move(record));
+  method_calls_.gone(true);
+}
+
+void WorkerProcess::leave() {
+  close();
+  method_calls_.gone(false);
 }
 
 WorkerRemains WorkerProcess::remains() const {
@@ -234,7 +242,7 @@ bool WorkerProcess::entered(const Job& job, const worker::ActorSpec& spec, std::
   record.attempt = job.attempt;
   record.value = execution;
   context_.note(process_.name(), std::move(record));
-  if (plan->kills_worker && job.attempt == 1) {
+  if (job.attempt <= plan->killing_attempts) {
     on_poison_(job.call);
     return false;
   }
@@ -274,6 +282,14 @@ void WorkerProcess::left(const Job& job, const worker::ActorSpec& spec, std::uin
   record.value = execution;
   record.code = code;
   context_.note(process_.name(), std::move(record));
+}
+
+bool WorkerProcess::call_inside(const Job& job, const worker::ActorSpec& spec,
+                                std::function<void()> done) {
+  const bool blocking = spec.options.mode != wire::Mode::async;
+  const bool waits = method_calls_.make(job, blocking, std::move(done));
+  turn_soon();
+  return waits;
 }
 
 void WorkerProcess::ended(std::span<Outcome> outcomes, bool) {
@@ -331,6 +347,7 @@ void WorkerProcess::before_tick() {
     process_.later(1, [this] { on_exit_(); });
     return;
   }
+  method_calls_.see_all();
   while (!mail_.empty()) {
     Mail mail = std::move(mail_.front());
     mail_.pop_front();

@@ -4,9 +4,9 @@
 // Thread safety: none.
 #pragma once
 
-#include "client/core/session.hpp"
 #include "tests/sim/executor.hpp"
 #include "tests/sim/link_process.hpp"
+#include "tests/sim/method_calls.hpp"
 #include "worker/core/session.hpp"
 
 #include <deque>
@@ -34,8 +34,7 @@ struct WorkerRemains {
 
 class WorkerProcess final : public LinkProcess,
                             private worker::Executors,
-                            public ExecutorSite,
-                            private client::SessionSink {
+                            public ExecutorSite {
  public:
   /// `on_poison`: a call that kills its process has begun here. `on_exit`: the broker sent it away.
   WorkerProcess(Context& context, Observer& observer, const std::string& name,
@@ -44,12 +43,15 @@ class WorkerProcess final : public LinkProcess,
                 std::function<void()> on_exit);
 
   void die() override;
+  /// Says goodbye: nobody calls it any more.
+  void leave();
   WorkerRemains remains() const;
   /// Calls that it holds: running, or ended and not confirmed.
   std::size_t calls() const { return session_.calls(); }
   std::size_t actors() const { return session_.actors(); }
   std::size_t recorder_in_use() const { return recorder_.size(); }
   bool ended() const { return session_.ended(); }
+  const MethodCalls& method_calls() const { return method_calls_; }
 
  private:
   struct StartedMail { std::uint32_t slot; ErrorInfo error; std::vector<std::uint32_t> limits; };
@@ -80,18 +82,9 @@ class WorkerProcess final : public LinkProcess,
                const Plan*& plan) override;
   void left(const worker::Job& job, const worker::ActorSpec& spec, std::uint64_t execution,
             Errc code) override;
+  bool call_inside(const worker::Job& job, const worker::ActorSpec& spec,
+                   std::function<void()> done) override;
   const TargetSpec* target_of(const worker::ActorSpec& spec) override;
-
-  // client::SessionSink: the methods make no calls of their own
-  void on_numbered(client::Token, CallId) override {}
-  void on_answer(client::Token, Errc, const wire::Body&) override {}
-  void on_refused(client::Token, std::uint32_t, Errc, std::string_view) override {}
-  void on_settled(std::uint64_t, std::uint64_t) override {}
-  void on_opened(std::uint32_t, const wire::Opened&) override {}
-  void on_parked(std::uint32_t, bool) override {}
-  void on_cancel_answer(client::Token, wire::CancelAnswer) override {}
-  void on_request_answer(client::Token, Errc, std::string_view) override {}
-  void on_connected(bool) override {}
 
   void before_tick() override;
   TargetSpec* target_in(std::string_view constructor_args);
@@ -117,7 +110,7 @@ class WorkerProcess final : public LinkProcess,
   std::int64_t lease_until_us_ = 0;
   bool waiting_ = false;        ///< somebody was told to wait
   bool trying_again_ = false;
-  client::Session client_;
+  MethodCalls method_calls_;
   worker::WorkerSession session_;  ///< the last one: its constructor calls the others
 };
 

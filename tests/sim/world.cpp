@@ -24,7 +24,7 @@ World::World(std::uint64_t seed, FaultClasses faults)
       random_(context_.random.fork()),
       scenario_(draw_scenario(seed, faults)),
       observer_(context_),
-      checkers_(make_all_checkers()) {
+      checkers_(make_all_checkers(scenario_.dedupe_ttl_ms)) {
   context_.history.listen([this](const Record& record) {
     context_.ledger.on(record);
     for (const auto& checker : checkers_) checker->on(record, context_.ledger, context_.verdict);
@@ -131,7 +131,7 @@ void World::make_clients() {
 }
 
 void World::start_client(ClientPlan plan) {
-  plan.index = next_client_++;
+  plan.index = context_.next_client++;
   const std::string name = "client-" + std::to_string(plan.index);
   clients_.push_back(
       std::make_unique<ClientProcess>(context_, observer_, scenario_, std::move(plan), name));
@@ -152,6 +152,7 @@ void World::start_broker() {
   setup.store = scenario_.store;
   setup.session_grace_ms = scenario_.session_grace_ms;
   setup.result_ttl_ms = scenario_.result_ttl_ms;
+  setup.dedupe_ttl_ms = scenario_.dedupe_ttl_ms;
   broker_ = std::make_unique<BrokerProcess>(context_, observer_, setup);
 }
 
@@ -160,6 +161,7 @@ void World::start_broker() {
 
 RunResult World::run() {
   make_targets();
+  context_.store.keep_undo(scenario_.faults.store);
   start_broker();
   supervisor_ = std::make_unique<SupervisorProcess>(context_, observer_, "supervisor");
   seats_.resize(static_cast<std::size_t>(scenario_.workers));
@@ -217,7 +219,10 @@ bool World::run_until(std::int64_t until_us, const std::function<bool()>& done) 
 bool World::quiet() const {
   if (clients_.empty()) return false;
   return std::all_of(clients_.begin(), clients_.end(),
-                     [](const auto& client) { return client->left() || client->quiet(); });
+                     [](const auto& client) { return client->left() || client->quiet(); }) &&
+         std::all_of(seats_.begin(), seats_.end(), [](const Seat& seat) {
+           return seat.worker == nullptr || seat.worker->method_calls().quiet();
+         });
 }
 
 void World::clean_up() {
@@ -231,9 +236,15 @@ void World::clean_up() {
   settle(8 * kSecond);
   for (const auto& client : clients_) client->leave();
   settle(4 * kSecond);
-  if (scenario_.faults.client) {
+  // Sessions of processes that died say no goodbye.
+  if (scenario_.faults.client || (scenario_.features.inner && scenario_.faults.any())) {
     settle((scenario_.session_grace_ms + scenario_.result_ttl_ms + 15'000) * 1000);
   }
+  if (!scenario_.features.inner) return;
+  for (const Seat& seat : seats_) {
+    if (seat.worker != nullptr) seat.worker->leave();
+  }
+  settle(4 * kSecond);
 }
 
 void World::judge() {

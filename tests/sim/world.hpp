@@ -92,7 +92,6 @@ class World {
   std::vector<std::unique_ptr<BrokerProcess>> dead_brokers_;  ///< timers may still name them
   std::vector<std::unique_ptr<WorkerProcess>> dead_workers_;
   std::uint64_t next_epoch_ = 1;
-  std::uint32_t next_client_ = 0;
   bool healed_ = false;
 };
 

@@ -80,6 +80,7 @@ void World::store_fault() {
   switch (random_.below(4)) {
     case 0: return broker_->stall_store(outage_us(3'000 * kMilli));
     case 1: return broker_->fill_store(outage_us(2'000 * kMilli));
+    case 2: return broker_->cut_power(outage_us(4'000 * kMilli));
     default: return broker_->lose_store(outage_us(4'000 * kMilli));
   }
 }
@@ -205,6 +206,7 @@ void World::require_coverage(const FaultClasses& faults, Coverage& coverage) {
                         "network: frames lost", "network: unsent frames arrived before hello",
                         "network: sent to a peer that is gone", "network: peer found gone"});
   need(faults.store, {"fault: store connection lost", "fault: store stalled", "fault: store full",
+                      "fault: store lost its power", "store: commits undone by a power cut",
                       "store: lost answer, commit was applied", "store: late commit was fenced",
                       "store: lost commit is written again", "refused: store_full"});
   need(faults.worker, {"fault: worker frozen", "fault: worker killed",

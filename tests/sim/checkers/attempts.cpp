@@ -64,7 +64,7 @@ class AttemptsChecker final : public Checker {
     const CallSpec& spec = *facts.spec;
     const TargetSpec& target = ledger.specs().targets[spec.target];
     if (facts.cancel_asked || spec.deadline_us != kNever || target.killed) return true;
-    if (!spec.takes.empty()) return true;
+    if (!spec.takes.empty() || spec.once != nullptr) return true;
     if (!spec.durable && ledger.broker_deaths() > 0) return true;
     if (target.constructor_throws) return true;
     // An actor without restarts dies with its worker, a call that was sent with it may be lost.

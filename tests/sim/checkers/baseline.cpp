@@ -16,7 +16,7 @@ class BaselineChecker final : public Checker {
   void at_end(Ledger&, const StoreModel& store, Verdict& verdict) override {
     // Causes before what follows from them.
     for (const std::string_view kind :
-         {":calls", ":sent", "results:", "actors", "names", "sessions"}) {
+         {":calls", ":sent", ":delayed", "results:", "actors", "names", "sessions"}) {
       for (const auto& [name, key] : store.keys()) {
         if (kind.front() == ':' ? !name.ends_with(kind) : !name.starts_with(kind)) continue;
         std::string text;

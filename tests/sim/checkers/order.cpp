@@ -25,6 +25,8 @@ class OrderChecker final : public Checker {
     const TargetSpec& target = ledger.specs().targets[spec.target];
     if (target.kind != TargetSpec::Kind::actor) return;  // replicas and workers run side by side
     if (target.options.ordering == wire::Ordering::none) return;
+    // Calls of one idempotency key follow each other; delayed ones are the delay checker's.
+    if (spec.out_of_line) return;
     const bool keyed = target.options.ordering == wire::Ordering::key;
     if (keyed && spec.options.key.empty()) return;
     const LaneKey lane{spec.client, spec.target, keyed ? spec.options.key : spec.group,

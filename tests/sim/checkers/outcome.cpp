@@ -1,6 +1,8 @@
 // Every outcome is one of those that the contract allows for this call, and told once.
 #include "tests/sim/checker.hpp"
 
+#include "common/limits.hpp"
+
 namespace callboard::sim {
 
 namespace {
@@ -27,7 +29,22 @@ class OutcomeChecker final : public Checker {
   }
 
  private:
+  /// Of calls with one idempotency key one runs, and the others end as it did.
   static std::string problem_with(const CallFacts& facts, const Ledger& ledger) {
+    const CallSpec& spec = *facts.spec;
+    const std::string problem = problem_with_own(facts, ledger);
+    if (problem.empty() || spec.once == nullptr || !facts.begins.empty()) return problem;
+    for (const CallSpec* twin : spec.once->calls) {
+      CallFacts as = ledger.facts(*twin);
+      if (twin == &spec || !twin->same_payload(spec) || as.attempts_sent == 0) continue;
+      as.code = facts.code;
+      as.execution = facts.execution;
+      if (problem_with_own(as, ledger).empty()) return {};
+    }
+    return problem;
+  }
+
+  static std::string problem_with_own(const CallFacts& facts, const Ledger& ledger) {
     const CallSpec& spec = *facts.spec;
     const TargetSpec& target = ledger.specs().targets[spec.target];
     const bool begun = !facts.begins.empty();
@@ -76,11 +93,23 @@ class OutcomeChecker final : public Checker {
                      : (target.killed ? std::string() : "the actor was not killed");
       case Errc::disconnected:
         return {};
+      case Errc::deadlock:
+        if (begun) return "it has begun";
+        return in_own_chain(spec) ? std::string() : "nobody of its chain has that actor";
       case Errc::poisoned:
-        return trouble ? std::string() : "nothing was lost";
+        if (facts.charges >= static_cast<std::uint32_t>(limits::kPoisonLimit)) return {};
+        return "only " + std::to_string(facts.charges) + " ends of processes are its own";
       default:
         return "that is no outcome of a call that was accepted";
     }
+  }
+
+  /// A call that it was made inside, at whatever depth, is one of the same actor.
+  static bool in_own_chain(const CallSpec& spec) {
+    for (const CallSpec* at = spec.inside; at != nullptr; at = at->inside) {
+      if (at->target == spec.target) return true;
+    }
+    return false;
   }
 
   /// Its attempts are used up, or its session was refused and nobody can say what became of it. An
@@ -111,6 +140,7 @@ class OutcomeChecker final : public Checker {
       const CallFacts& facts = const_cast<Ledger&>(ledger).facts(*other);
       if (facts.refused_us >= 0) return {};
       if (!other->durable && ledger.broker_deaths() > 0) return {};  // its result was in memory
+      if (other->deadline_us != kNever && facts.resolved_us < 0) return {};  // it may be over
       if (facts.resolved_us >= 0 && facts.code != Errc::ok) return {};
       if (facts.resolved_us >= 0) continue;
       // Its failure may not have reached its own client yet; it must not have succeeded.
