@@ -73,6 +73,7 @@ inline constexpr std::size_t kStoreBatchBytesMax = 64u << 20;
 inline constexpr std::size_t kStorePairsMax = 3500;
 inline constexpr std::size_t kStderrTailBytes = 4096;
 inline constexpr int kPoisonLimit = 3;
+inline constexpr std::uint32_t kBadStartsMax = 6;  ///< in a row, of a replica that lived before
 inline constexpr std::int64_t kPriorityAgeingMs = 1000;
 inline constexpr std::int64_t kDedupeTtlMs = 3'600'000;
 inline constexpr std::size_t kIdempotencyKeysMax = 1'000'000;  ///< of one broker

@@ -49,8 +49,7 @@ void Core::on_started(Worker& worker, const wire::Started& message) {
   ++instance.failures;
   instance.state = InstanceState::unplaced;
   instance.incarnation = (options_.epoch << 32) | ++incarnations_;
-  const bool ever_lived = instance.restarts > 0;
-  if (queue->kind == QueueKind::deployment && ever_lived) {
+  if (may_live_again(instance)) {
     instance.not_before_us =
         now_.mono_us +
         std::min<std::int64_t>(limits::kBackoffMinMs << std::min(instance.failures, 8u),
@@ -61,6 +60,17 @@ void Core::on_started(Worker& worker, const wire::Started& message) {
   kill_queue(*queue, Errc::constructor_failed,
              "the constructor of " + queue->class_name +
                  " failed: " + (error.type.empty() ? "" : error.type + ": ") + error.message);
+}
+
+/// Replicas that lived are tried again, but not for ever while none of them can serve the calls.
+bool Core::may_live_again(const Instance& failed) {
+  const Queue& queue = *failed.queue;
+  if (queue.kind != QueueKind::deployment || failed.restarts == 0) return false;
+  if (failed.failures < limits::kBadStartsMax) return true;
+  return std::any_of(queue.instances.begin(), queue.instances.end(), [](const Instance* replica) {
+    return replica->state == InstanceState::alive || replica->state == InstanceState::starting ||
+           replica->state == InstanceState::recovering;
+  });
 }
 
 void Core::on_stopped(Worker& worker, const wire::Stopped& message) {

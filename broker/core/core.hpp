@@ -145,6 +145,7 @@ class Core {
   void worker_lost(Worker& worker, const wire::ChildDied* report, std::string_view why,
                    bool planned = false);
   void settle_leases(Worker& worker, const wire::ChildDied* report, std::string_view why);
+  void record_kept_results(const Worker& worker);
   void lease_lost(Call& call, const Loss& loss);
 
   // --- handles.cpp -----------------------------------------------------------------------------
@@ -185,6 +186,7 @@ class Core {
   bool park_or_refuse(Session& session, Handle& handle, const wire::Submit& message,
                       const wire::CallOptions* options);
   void offer_waiting(Session& session, std::uint32_t number, Handle& handle);
+  void use_room(const Session& session, std::uint32_t number, Handle& handle);
   void line_up(const Session& session, std::uint32_t number, Handle& handle);
   void grant_room(Queue& queue);
   void refuse(Session& session, std::uint64_t seq, std::uint32_t handle, Errc code,
@@ -277,6 +279,7 @@ class Core {
 
   // --- actors.cpp ------------------------------------------------------------------------------
   void on_started(Worker& worker, const wire::Started& message);
+  static bool may_live_again(const Instance& failed);
   void on_stopped(Worker& worker, const wire::Stopped& message);
   void instance_lost(Instance& instance, std::string_view why);
   void start_again(Instance& instance);

@@ -43,6 +43,16 @@ void Core::settle_leases(Worker& worker, const wire::ChildDied* report, std::str
   }
 }
 
+/// Results that were told early and that this worker keeps until they are on record. They are now:
+/// the next broker run would take what the worker's successor does not hold for never begun.
+void Core::record_kept_results(const Worker& worker) {
+  for (const auto& unsettled : unsettled_) {
+    Call* call = unsettled.call.get();
+    if (call == nullptr || call->state != CallState::ended || call->taken) continue;
+    if (call->lease != 0 && call->holder == worker.serial) record_result(*call);
+  }
+}
+
 void Core::worker_lost(Worker& worker, const wire::ChildDied* report, std::string_view why,
                        bool planned) {
   log(1, "worker " + worker.name + " is gone: " + std::string(why));
@@ -65,7 +75,7 @@ void Core::worker_lost(Worker& worker, const wire::ChildDied* report, std::strin
   open_->erase(open_->key(KeyKind::sorted_set, "workers"), worker.name);
 
   settle_leases(worker, report, why);
-  // Results that it kept for us are gone with it; nothing is left to confirm.
+  record_kept_results(worker);
   std::vector<Instance*> held;
   for (auto& [slot, instance] : worker.slots) held.push_back(instance);
   for (Instance* instance : held) {

@@ -16,25 +16,26 @@ constexpr std::uint64_t kRoomAtOnce = 1024;  ///< room granted to one parked ses
 bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& message,
                           const wire::CallOptions* options) {
   Queue& queue = *handle.queue;
-  if (options != nullptr && options->delay_ms.value_or(0) > 0) {
-    // It takes no place in line now, and has taken it before anybody asks when it is due.
-    if (queue.delayed < queue.max_pending) return false;
-    refuse(session, message.seq, message.handle, Errc::queue_full,
-           queue.name + " holds " + std::to_string(queue.delayed) + " delayed calls",
-           limits::kRetryAfterMs);
-    return true;
-  }
   // Left the client before that had seen that an earlier call was parked: it must not take the room
   // that the earlier one was granted meanwhile.
   const bool out_of_turn = !handle.waiting.empty() && message.seq > *handle.waiting.begin();
+  if (!out_of_turn && options != nullptr && options->delay_ms.value_or(0) > 0) {
+    // It takes no place in line now, and has taken it before anybody asks when it is due.
+    use_room(session, message.handle, handle);
+    if (queue.delayed < queue.max_pending) {
+      grant_room(queue);  // the room that it was granted is for others
+      return false;
+    }
+    refuse(session, message.seq, message.handle, Errc::queue_full,
+           queue.name + " holds " + std::to_string(queue.delayed) + " delayed calls",
+           limits::kRetryAfterMs);
+    offer_waiting(session, message.handle, handle);
+    grant_room(queue);
+    return true;
+  }
   const bool full = queue.full(message.args.size());
   if (!out_of_turn && (handle.granted > 0 || (!handle.parked && queue.parked.empty() && !full))) {
-    if (handle.granted > 0) {
-      --handle.granted;
-      --queue.granted;
-    }
-    // The rest of its parked calls keep a place in line.
-    if (handle.granted == 0 && !handle.waiting.empty()) line_up(session, message.handle, handle);
+    use_room(session, message.handle, handle);
     return false;
   }
   const auto when_full =
@@ -55,6 +56,15 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
   line_up(session, message.handle, handle);
   grant_room(queue);
   return true;
+}
+
+/// A call that was granted room comes for it, and the rest of the parked calls keep a place in line.
+void Core::use_room(const Session& session, std::uint32_t number, Handle& handle) {
+  if (handle.granted > 0) {
+    --handle.granted;
+    --handle.queue->granted;
+  }
+  if (handle.granted == 0 && !handle.waiting.empty()) line_up(session, number, handle);
 }
 
 /// A call was refused: its parked successors are asked for at once, to be refused as well. Room

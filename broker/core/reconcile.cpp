@@ -43,6 +43,7 @@ void Core::settle_actors(Worker& worker, const wire::Hello& hello) {
       missing.push_back(key);
     }
   }
+  if (!missing.empty()) record_kept_results(worker);
   // Losing one may end its queue, and with it other instances of the table.
   for (const auto& key : missing) {
     const auto found = instances_.find(key);

@@ -106,6 +106,95 @@ TEST(BrokerLosses, NewClientIsWelcomedWhenItsSessionIsStored) {
   EXPECT_EQ(world.count(11, Type::welcome), 1u) << "the next run knows it";
 }
 
+// The next run would find the start of the call, and an actor whose worker does not hold it.
+TEST(BrokerLosses, EarlyResultIsOnRecordBeforeTheActorLivesAnew) {
+  OneActor world(lives_on());
+  world.submit(10, 2, 1);
+  world.done(20, world.last(20, Type::run).lease, "\x07");
+  ASSERT_EQ(world.result(10, 2).text, "\x07");  // and no word that it was taken
+  world.supervisor(30);
+  wire::ChildDied died;
+  died.worker = "w0";
+  died.instance = 20;
+  died.signal = 9;
+  world.say(30, died);
+  world.worker(21, "w1");
+  const Told start = world.last(21, Type::start);
+  world.started(21);
+  world.restart();
+  wire::Hello hello = world.worker_hello(22, "w1");
+  hello.instance = 21;
+  hello.held_actors = {{start.actor, start.incarnation, start.slot}};
+  world.send(22, [&](auto& out) { wire::write(out, hello); }, true);
+  world.say(22, wire::Window{start.slot, 0, 1});
+  EXPECT_EQ(world.runs(22), (Seqs{})) << "it has run";
+  world.client(12, 10, true);
+  EXPECT_EQ(world.result(12, 2).text, "\x07");
+}
+
+/// The START that a worker was sent last ends with a constructor that throws.
+void constructor_throws(BrokerWorld& world, std::uint64_t peer) {
+  ErrorInfo error;
+  error.code = Errc::constructor_failed;
+  error.message = "it throws";
+  const std::string bytes = wire::encode(error);
+  wire::Started message;
+  message.slot = world.last(peer, Type::start).slot;
+  message.code = Errc::constructor_failed;
+  message.error = bytes;
+  world.say(peer, message);
+}
+
+/// Starts of replicas that the worker was sent, each of which fails; at most `most`.
+std::size_t failing_starts(BrokerWorld& world, std::uint64_t peer, std::size_t most,
+                           const std::vector<std::uint64_t>& peers) {
+  std::size_t failed = world.count(peer, Type::start) - 1;
+  for (int i = 0; i < 600 && failed < most; ++i) {
+    if (world.count(peer, Type::start) > failed) {
+      constructor_throws(world, peer);
+      ++failed;
+    }
+    world.pass_with(500, peers);
+  }
+  return failed;
+}
+
+TEST(BrokerLosses, DeploymentEndsWhenNoReplicaCanBeConstructedAgain) {
+  wire::ActorOptions options;
+  options.replicas = 1;
+  OneActor world(options);
+  world.say(20, wire::Stopped{world.slot});  // it lived, and its worker is about to end
+  world.worker(21, "w1");
+  wire::ChildDied died;
+  died.worker = "w1";
+  died.instance = 21;
+  world.started(21);
+  world.supervisor(30);
+  world.say(30, died);
+  world.submit(10, 2, 1);
+  world.worker(22, "w2");
+  EXPECT_EQ(failing_starts(world, 22, 20, {10, 22, 30}), limits::kBadStartsMax - 1)
+      << "the loss itself is the first";
+  EXPECT_EQ(world.result(10, 2).code, Errc::constructor_failed);
+}
+
+TEST(BrokerLosses, ReplicaIsTriedForEverWhileAnotherLives) {
+  wire::ActorOptions options;
+  options.replicas = 2;
+  OneActor world(options);
+  world.worker(21, "w1");
+  world.started(21);
+  world.supervisor(30);
+  wire::ChildDied died;
+  died.worker = "w1";
+  died.instance = 21;
+  world.say(30, died);
+  world.worker(22, "w2");
+  EXPECT_EQ(failing_starts(world, 22, 10, {10, 20, 22, 30}), 10u);
+  world.submit(10, 2, 1);
+  EXPECT_EQ(world.runs(20), (Seqs{2}));
+}
+
 TEST(BrokerLosses, ReplicaThatIsBeingWaitedForIsStillWaitedForByTheNextRun) {
   wire::ActorOptions options;
   options.replicas = 2;

@@ -116,6 +116,45 @@ TEST_F(Parking, AcknowledgementNamesParkedNumbersOnlyOnceTheyAreAccepted) {
   EXPECT_EQ(world.last(10, Type::accepted).accepted.again, (wire::Ranges{{3, 1}}));
 }
 
+// The client counts it among those that it must offer again, so the broker must count it too.
+TEST_F(Parking, DelayedCallOnItsWayIsParkedBehindTheOneBeforeIt) {
+  wire::CallOptions later;
+  later.delay_ms = 100;
+  world.submit(10, 4, 1, later);
+  world.submit(10, 5, 1);
+  world.pass(200);
+  end_last(2);
+  ASSERT_EQ(world.last(10, Type::room).number, 1u);
+  world.submit(10, 3, 1);
+  end_last(3);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 3}));
+  ASSERT_EQ(world.count(10, Type::room), 2u);
+  world.submit(10, 4, 1, later);
+  EXPECT_EQ(world.count(10, Type::room), 3u) << "it takes no room: 5 is next";
+  world.submit(10, 5, 1);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 3, 5}));
+  end_last(5);
+  world.pass(200);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 3, 5, 4}));
+}
+
+TEST_F(Parking, RefusalOfADelayedCallAsksForThoseThatAreParkedBehindIt) {
+  wire::CallOptions later;
+  later.delay_ms = 60'000;
+  world.submit(10, 4, 1, later);
+  world.submit(10, 5, 1, later);
+  world.submit(10, 6, 1);
+  end_last(2);
+  world.submit(10, 3, 1);
+  end_last(3);
+  world.submit(10, 4, 1, later);  // all that may be delayed
+  world.submit(10, 5, 1, later);
+  EXPECT_EQ(world.last(10, Type::refused).seq, 5u);
+  world.submit(10, 6, 1);
+  EXPECT_EQ(world.last(10, Type::refused).code, Errc::refused_before);
+  EXPECT_EQ(world.last(10, Type::refused).seq, 6u);
+}
+
 TEST_F(Parking, AReconnectOffersParkedCallsAgainInOrder) {
   world.submit(10, 4, 1);
   world.client(12, 10, true);
