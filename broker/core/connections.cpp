@@ -99,7 +99,13 @@ void Core::forget_peer(Peer& peer) {
       grant_room(*handle.queue);
     }
   }
-  if (peer.worker != nullptr) peer.worker->peer = nullptr;  // its lease runs on
+  if (peer.worker != nullptr) {
+    peer.worker->peer = nullptr;  // its lease runs on
+    // What waits for its commit goes nowhere now.
+    peer.worker->leases.each([&](std::uint64_t, Lease& lease) {
+      if (lease.batch > committed_) lease.batch = kNeverLeft;
+    });
+  }
   peers_by_age_.erase(peer.by_age);
   peers_.erase(static_cast<std::uint64_t>(peer.id));
 }

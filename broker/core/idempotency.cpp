@@ -91,6 +91,15 @@ void Core::store_follower(Call& call) {
   store_sent(call, false);
 }
 
+namespace {
+
+/// Sent or not, it was not begun; what ended between two attempts has another outcome.
+bool never_began(const Call& call) {
+  return call.attempts == 0 || call.status == Errc::expired || call.status == Errc::deadlock;
+}
+
+}  // namespace
+
 void Core::key_ended(Call& call) {
   const std::string name = scoped(*call.queue, call.extra->options.idempotency_key);
   const auto found = keyed_.find(name);
@@ -98,7 +107,7 @@ void Core::key_ended(Call& call) {
   KeyedCalls& keyed = found->second;
   std::vector<CallSlab::Ref> followers;
   followers.swap(keyed.followers);
-  if (call.attempts == 0) {  // it never began: its key is free
+  if (never_began(call)) {  // its key is free
     std::erase_if(followers, [](const CallSlab::Ref& ref) {
       return ref.get() == nullptr || ref.get()->state == CallState::ended;
     });

@@ -56,12 +56,14 @@ struct Instance {
   bool room(std::uint8_t group) const;
 };
 
+inline constexpr std::uint64_t kNeverLeft = UINT64_MAX;
+
 /// Permission that a worker holds to run one call. Stays until the worker answered.
 struct Lease {
   Call* call = nullptr;  ///< none once the call has ended for another reason
   Instance* instance = nullptr;
   std::uint8_t group = 0;
-  std::uint64_t batch = 0;  ///< its RUN leaves when this is committed
+  std::uint64_t batch = 0;  ///< its RUN leaves when this is committed; or kNeverLeft
   explicit operator bool() const { return instance != nullptr; }
 };
 

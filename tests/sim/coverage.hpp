@@ -18,6 +18,13 @@ class Coverage {
   void hit(const std::string& name, std::uint64_t times = 1) { counts_[name].times += times; }
   std::uint64_t times(const std::string& name) const;
   void add(const Coverage& other);
+  /// Visits the name and the count of everything that occurred.
+  template <class Visit>
+  void each(Visit visit) const {
+    for (const auto& [name, count] : counts_) {
+      if (count.times > 0) visit(name, count.times);
+    }
+  }
 
   /// Required names that never occurred, in order.
   std::vector<std::string> missing() const;

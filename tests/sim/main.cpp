@@ -1,4 +1,5 @@
 // callboard_sim: runs the real cores in simulated worlds, seed by seed, and says what broke.
+#include "tests/sim/job_pool.hpp"
 #include "tests/sim/world.hpp"
 
 #include <CLI/CLI.hpp>
@@ -19,6 +20,8 @@ struct Settings {
   std::uint64_t first = 1;
   std::uint64_t last = 1;
   double minutes = 0;
+  std::uint64_t jobs = 1;
+  std::uint32_t scale = 1;
   FaultClasses faults;
   bool verbose = false;
   bool require_coverage = false;
@@ -27,12 +30,6 @@ struct Settings {
   bool check_replay = false;
   std::size_t tail = kTailLines;
   std::string grep;
-};
-
-struct Totals {
-  std::uint64_t seeds = 0, calls = 0, failed = 0;
-  std::int64_t virtual_us = 0;
-  Coverage coverage;
 };
 
 std::string format(std::int64_t at_us, const std::string& who, const std::string& line) {
@@ -53,7 +50,7 @@ void print_live(World& world, const Settings& settings) {
 /// The run again, for the end of its history; that must be the same history.
 void replay(std::uint64_t seed, const Settings& settings, const RunResult& before) {
   std::deque<std::string> tail;
-  World world(seed, settings.faults);
+  World world(seed, settings.faults, settings.scale);
   world.trace([&](std::int64_t at_us, const std::string& who, const std::string& line) {
     std::string text = format(at_us, who, line);
     if (text.find(settings.grep) == std::string::npos) return;
@@ -68,8 +65,8 @@ void replay(std::uint64_t seed, const Settings& settings, const RunResult& befor
   }
 }
 
-bool run_seed(std::uint64_t seed, const Settings& settings, Totals& totals) {
-  World world(seed, settings.faults);
+RunResult run_seed(std::uint64_t seed, const Settings& settings, Totals& totals) {
+  World world(seed, settings.faults, settings.scale);
   if (settings.verbose) print_live(world, settings);
   RunResult result = world.run();
   ++totals.seeds;
@@ -77,7 +74,7 @@ bool run_seed(std::uint64_t seed, const Settings& settings, Totals& totals) {
   totals.virtual_us += result.virtual_us;
   totals.coverage.add(world.coverage());
   if (settings.check_replay && !result.failed) {
-    World second(seed, settings.faults);
+    World second(seed, settings.faults, settings.scale);
     if (second.run().digest != result.digest) {
       result.failed = true;
       result.failure = "replay: the same seed gave another history";
@@ -91,12 +88,12 @@ bool run_seed(std::uint64_t seed, const Settings& settings, Totals& totals) {
                 static_cast<unsigned long long>(result.records),
                 static_cast<unsigned long long>(result.digest));
   }
-  if (!result.failed) return true;
-  ++totals.failed;
+  if (!result.failed) return result;
+  totals.failed.push_back(seed);
   std::printf("FAILED seed %llu: %s\n", static_cast<unsigned long long>(seed),
               result.failure.c_str());
   std::fflush(stdout);
-  return false;
+  return result;
 }
 
 bool parse_seeds(const std::string& text, Settings& settings) {
@@ -110,40 +107,97 @@ bool parse_seeds(const std::string& text, Settings& settings) {
   return settings.first <= settings.last;
 }
 
-int run(const Settings& settings) {
-  using Clock = std::chrono::steady_clock;
+using Clock = std::chrono::steady_clock;
+
+double minutes_since(Clock::time_point began) {
+  return std::chrono::duration<double>(Clock::now() - began).count() / 60;
+}
+
+/// Each `stride`th seed from `seed` on, until the last one or the end of the time; `seen` says false
+/// to stop.
+template <class Begin, class Seen>
+void run_seeds(std::uint64_t seed, std::uint64_t stride, const Settings& settings, Totals& totals,
+               Begin begin, Seen seen) {
   const auto began = Clock::now();
-  auto told = began;
-  Totals totals;
-  if (settings.require_coverage) World::require_coverage(settings.faults, totals.coverage);
-  for (std::uint64_t seed = settings.first;; ++seed) {
-    if (!run_seed(seed, settings, totals) && !settings.keep_going) break;
-    const auto now = Clock::now();
-    if (now - told > std::chrono::seconds(10)) {
-      told = now;
-      std::printf("... %llu seeds, %llu calls\n", static_cast<unsigned long long>(totals.seeds),
-                  static_cast<unsigned long long>(totals.calls));
+  for (;; seed += stride) {
+    const bool over = settings.minutes > 0 ? minutes_since(began) >= settings.minutes
+                                           : seed > settings.last;
+    if (over) return;
+    begin(seed);
+    if (!seen(run_seed(seed, settings, totals))) return;
+  }
+}
+
+/// Says how far it is every ten seconds; false: it is time to stop.
+class Progress {
+ public:
+  explicit Progress(const Settings& settings) : settings_(settings) {}
+
+  bool operator()(const Totals& totals) {
+    if (const auto now = Clock::now(); now - told_ > std::chrono::seconds(10)) {
+      told_ = now;
+      std::printf("... %llu seeds, %llu calls, %zu failed\n",
+                  static_cast<unsigned long long>(totals.seeds),
+                  static_cast<unsigned long long>(totals.calls), totals.failed.size());
       std::fflush(stdout);
     }
-    const double minutes = std::chrono::duration<double>(now - began).count() / 60;
-    if (settings.minutes > 0 ? minutes >= settings.minutes : seed >= settings.last) break;
+    return settings_.keep_going || totals.failed.empty();
   }
+
+ private:
+  const Settings& settings_;
+  Clock::time_point told_ = Clock::now();
+};
+
+void run_alone(const Settings& settings, Totals& totals) {
+  Progress progress(settings);
+  run_seeds(
+      settings.first, 1, settings, totals, [](std::uint64_t) {},
+      [&](const RunResult&) { return progress(totals); });
+}
+
+void run_in_jobs(const Settings& settings, Totals& totals) {
+  const auto work = [&](std::uint64_t job, const JobReport& report) {
+    Totals mine;
+    run_seeds(
+        settings.first + job, settings.jobs, settings, mine,
+        [&](std::uint64_t seed) { report.begun(seed); },
+        [&](const RunResult& result) {
+          report.ended(result.calls, result.virtual_us, result.failed);
+          return settings.keep_going || !result.failed;
+        });
+    report.finish(mine.coverage);
+  };
+  Progress progress(settings);
+  JobPool::run(settings.jobs, work, [&](const Totals& now) { return progress(now); }, totals);
+}
+
+int run(const Settings& settings) {
+  const auto began = Clock::now();
+  Totals totals;
+  if (settings.require_coverage) World::require_coverage(settings.faults, totals.coverage);
+  if (settings.jobs == 1)
+    run_alone(settings, totals);
+  else
+    run_in_jobs(settings, totals);
   if (settings.coverage || settings.require_coverage) {
     std::printf("%s", totals.coverage.report().c_str());
   }
-  int status = totals.failed == 0 ? 0 : 1;
-  if (settings.require_coverage && totals.failed == 0) {
+  int status = totals.failed.empty() ? 0 : 1;
+  if (settings.require_coverage && totals.failed.empty()) {
     for (const std::string& name : totals.coverage.missing()) {
       std::printf("FAILED coverage: it never occurred: %s\n", name.c_str());
       status = 1;
     }
   }
   std::printf("%.0f s of virtual time in %.1f s\n", static_cast<double>(totals.virtual_us) / 1e6,
-              std::chrono::duration<double>(Clock::now() - began).count());
-  std::printf("%llu seeds, %llu calls, %llu failed\n",
+              minutes_since(began) * 60);
+  std::string failed;
+  for (const std::uint64_t seed : totals.failed) failed += " " + std::to_string(seed);
+  std::printf("%llu seeds, %llu calls, %zu failed%s%s\n",
               static_cast<unsigned long long>(totals.seeds),
-              static_cast<unsigned long long>(totals.calls),
-              static_cast<unsigned long long>(totals.failed));
+              static_cast<unsigned long long>(totals.calls), totals.failed.size(),
+              failed.empty() ? "" : ":", failed.c_str());
   return status;
 }
 
@@ -159,6 +213,10 @@ int main(int argc, char** argv) {
   app.add_option("--minutes", settings.minutes, "seeds from the first on, for this long");
   app.add_option("--faults", faults,
                  "classes of faults: network, store, worker, broker, client; all, none");
+  app.add_option("--scale", settings.scale, "so many times as many calls in each world")
+      ->check(CLI::Range(1, 1000));
+  app.add_option("--jobs", settings.jobs, "processes that share the seeds")
+      ->check(CLI::Range(1, 1024));
   app.add_flag("-v,--verbose", settings.verbose, "print everything that happens");
   app.add_option("--grep", settings.grep, "only lines that hold this");
   app.add_option("--tail", settings.tail, "lines of history printed after a failure");

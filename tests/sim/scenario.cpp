@@ -90,4 +90,9 @@ Scenario Scenario::draw(Random& random, FaultClasses faults) {
   return s;
 }
 
+void Scenario::enlarge(Random& random, std::uint32_t scale) {
+  calls *= static_cast<int>(scale);
+  if (random.chance(0.5)) active_us *= scale;
+}
+
 }  // namespace callboard::sim

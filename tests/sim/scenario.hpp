@@ -77,6 +77,8 @@ struct Scenario {
   std::int64_t dedupe_ttl_ms = 0;
 
   static Scenario draw(Random& random, FaultClasses faults);
+  /// So many times as many calls: closer together, or over a longer time.
+  void enlarge(Random& random, std::uint32_t scale);
 };
 
 }  // namespace callboard::sim

@@ -12,17 +12,20 @@ constexpr std::int64_t kSecond = 1'000'000;
 constexpr std::int64_t kQuietWithin = 150 * kSecond;
 constexpr std::uint64_t kEventsMax = 3'000'000;
 
-Scenario draw_scenario(std::uint64_t seed, FaultClasses faults) {
+Scenario draw_scenario(std::uint64_t seed, FaultClasses faults, std::uint32_t scale) {
   Random random(seed ^ 0x5CE7'A210'0000'0001ull);
-  return Scenario::draw(random, faults);
+  Scenario scenario = Scenario::draw(random, faults);
+  if (scale > 1) scenario.enlarge(random, scale);
+  return scenario;
 }
 
 }  // namespace
 
-World::World(std::uint64_t seed, FaultClasses faults)
-    : context_(seed, draw_scenario(seed, faults).network),
+World::World(std::uint64_t seed, FaultClasses faults, std::uint32_t scale)
+    : context_(seed, draw_scenario(seed, faults, scale).network),
       random_(context_.random.fork()),
-      scenario_(draw_scenario(seed, faults)),
+      scenario_(draw_scenario(seed, faults, scale)),
+      events_max_(kEventsMax * scale),
       observer_(context_),
       checkers_(make_all_checkers(scenario_.dedupe_ttl_ms)) {
   context_.history.listen([this](const Record& record) {
@@ -209,7 +212,7 @@ bool World::run_until(std::int64_t until_us, const std::function<bool()>& done) 
          context_.schedule.next_due() <= until_us) {
     context_.schedule.run_one();
     if (++events % 64 == 0 && done()) return true;
-    if (events > kEventsMax) {
+    if (events > events_max_) {
       context_.verdict.fail("world", "it does not come to rest: events without end");
     }
   }

@@ -35,7 +35,7 @@ struct RunResult {
 
 class World {
  public:
-  World(std::uint64_t seed, FaultClasses faults);
+  World(std::uint64_t seed, FaultClasses faults, std::uint32_t scale = 1);
   ~World();
 
   /// Every line of what happens, for people.
@@ -83,6 +83,7 @@ class World {
   Context context_;
   Random random_;
   Scenario scenario_;
+  std::uint64_t events_max_;  ///< more than these are a world that never comes to rest
   Observer observer_;
   std::vector<std::unique_ptr<Checker>> checkers_;
   std::unique_ptr<BrokerProcess> broker_;

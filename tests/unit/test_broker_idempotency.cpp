@@ -194,6 +194,21 @@ TEST(BrokerIdempotency, KeyOfACallThatNeverBeganGoesToOneThatIsDue) {
   EXPECT_EQ(world.result(10, 4).text, "\x09");
 }
 
+TEST(BrokerIdempotency, KeyOfACallThatExpiredAtItsWorkerGoesToTheNext) {
+  TwoClients world;
+  wire::CallOptions options = keyed("k");
+  options.deadline_ms = 100;
+  world.submit(10, 2, 1, options);
+  world.submit(11, 1, 1, keyed("k"));
+  ASSERT_EQ(world.runs(20), (Seqs{2}));
+  world.pass(200);
+  world.say(20, wire::Returned{world.last(20, Type::revoke).lease});
+  EXPECT_EQ(world.result(10, 2).code, Errc::expired);
+  ASSERT_EQ(world.runs(20), (Seqs{2, 1}));
+  world.done(20, world.last(20, Type::run).lease, "\x09");
+  EXPECT_EQ(world.result(11, 1).text, "\x09");
+}
+
 TEST(BrokerIdempotency, CancelOfAFollowerLeavesTheFirstAlone) {
   TwoClients world;
   world.submit(10, 2, 1, keyed("k"));

@@ -33,6 +33,20 @@ TEST(BrokerLosses, RunThatStillWaitsForItsCommitIsNotUncertain) {
   EXPECT_EQ(world.last(21, Type::run).attempt, 1u);
 }
 
+TEST(BrokerLosses, RunWhoseConnectionEndedBeforeItsCommitIsNotUncertain) {
+  OneActor world(lives_on());
+  world.auto_commit = false;
+  world.submit(10, 2, 1);  // its RUN waits
+  world.step(PeerLost{PeerId{20}});
+  world.auto_commit = true;
+  world.commit();
+  world.pass_with(3'000, {10});
+  EXPECT_FALSE(world.has_result(10, 2));
+  world.worker(21, "w1");
+  world.started(21);
+  EXPECT_EQ(world.runs(21), (Seqs{2}));
+}
+
 TEST(BrokerLosses, RevokeDoesNotWaitForTheCommitThatItsRunWaitsFor) {
   OneActor world;
   world.auto_commit = false;

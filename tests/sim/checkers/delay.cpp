@@ -33,6 +33,8 @@ class DelayChecker final : public Checker {
     const bool in_order =
         target.kind == TargetSpec::Kind::actor && target.options.ordering == wire::Ordering::actor;
     if (!in_order || (spec.delay_us == 0 && spec.out_of_line)) return;
+    // When a parked call was accepted in the end cannot be seen from outside.
+    if (target.options.max_pending != 0 && may_wait(spec, target)) return;
     if (spec.delay_us != 0 && (spec.once != nullptr || !spec.takes.empty())) return;
     Lane& lane = lanes_[{spec.target, spec.group, spec.options.priority.value_or(0)}];
     if (spec.delay_us == 0) {
@@ -50,6 +52,10 @@ class DelayChecker final : public Checker {
     std::vector<const CallSpec*> prompt, delayed;
   };
   static constexpr std::int64_t kSkewUs = kWallSkewMs * 1'000 + 3'000;
+
+  static bool may_wait(const CallSpec& spec, const TargetSpec& target) {
+    return spec.options.when_full.value_or(target.options.when_full) == wire::WhenFull::block;
+  }
 
   /// A delayed call that was not due when this one was accepted comes behind it.
   void check_prompt(const CallFacts& facts, const Lane& lane, const Ledger& ledger,
