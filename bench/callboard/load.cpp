@@ -10,6 +10,8 @@
 
 #include <callboard/client.hpp>
 
+#include <cstdio>
+#include <mutex>
 #include <stdexcept>
 
 namespace bench {
@@ -28,11 +30,23 @@ callboard::ActorOptions actor_options(const Options& options) {
   return out;
 }
 
+/// The first call that fails says why; that many did is told by the figures.
+void tell_failure(callboard::Errc status) {
+  static std::once_flag told;
+  std::call_once(told, [status] {
+    const auto name = callboard::name_of(status);
+    std::fprintf(stderr, "bench_callboard: a call failed: %.*s\n", static_cast<int>(name.size()),
+                 name.data());
+  });
+}
+
 /// In the client's own thread, when the result is there.
 void land(Flight& flight, const Future<Bytes>& future) {
   callboard::detail::notify_when_ready(
       future.state(), [&flight, state = future.state().get()] {
-        if (callboard::detail::status_of(state) != callboard::Errc::ok) {
+        const auto status = callboard::detail::status_of(state);
+        if (status != callboard::Errc::ok) {
+          tell_failure(status);
           return flight.landed(0, false);
         }
         const auto encoded = callboard::detail::value_of(state);

@@ -212,11 +212,10 @@ std::string Router::bind(void* socket, const std::string& endpoint, std::string&
 void Router::wait(std::span<WatchedFd> watched, long timeout_ms, bool for_frames) {
   if (for_frames && peers_.any_ending()) timeout_ms = 0;  // to be told of once no frame waits
   // zmq_poll() would ask the kernel twice as often. A socket's fd tells only of what comes from now
-  // on, so what is there already is asked for first.
+  // on: what is there already is asked for first, but of the monitor, which was emptied.
   std::array<pollfd, 8> items{};
   CALLBOARD_CHECK(watched.size() + 2 <= items.size());
   const bool frames = for_frames && readable(sockets_->router);
-  monitor_ready_ = monitor_ready_ || readable(sockets_->monitor);
   if (frames || monitor_ready_) timeout_ms = 0;
   nfds_t count = 0;
   items[count++] = {fd_of(sockets_->monitor), POLLIN, 0};
@@ -238,7 +237,7 @@ void Router::wait(std::span<WatchedFd> watched, long timeout_ms, bool for_frames
 void Router::drain_monitor() {
   monitor_ready_ = false;
   Message event;
-  while (receive_into(sockets_->monitor, event)) {
+  while (receive_into(sockets_->monitor, event)) {  // until its fd has something new to tell
     std::int32_t connection = -1;  // after 16 bits that say which event; there is only one kind
     if (event.view().size() == 6) std::memcpy(&connection, event.view().data() + 2, 4);
     while (event.more() && receive_into(sockets_->monitor, event)) {
