@@ -36,6 +36,41 @@ TEST_F(ClientCalls, TypedCallsGiveTypedResults) {
   EXPECT_EQ(client_.call(twice_task, 21).get(kPatience), 42);
 }
 
+TEST_F(ClientCalls, CallsThatGatherBehindManyUnansweredOnesAreAllAnsweredInOrder) {
+  const auto hits = client_.actor<Counter>({.durability = callboard::Durability::memory}, 0);
+  std::vector<Future<int>> sums;
+  std::atomic<int> told{0};
+  for (int i = 0; i < 5000; ++i) {
+    sums.push_back(hits.call<&Counter::add>(1));
+    sums.back().then([&told](const Future<int>&) { ++told; });
+    if (i % 7 == 0) std::this_thread::yield();
+  }
+  for (int i = 0; i < 5000; ++i) {
+    ASSERT_EQ(sums[static_cast<std::size_t>(i)].get(kPatience), i + 1);
+  }
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  while (told < 5000 && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  EXPECT_EQ(told, 5000);
+}
+
+TEST_F(ClientCalls, FewCallsAreAnsweredWhileManyOthersAreUnanswered) {
+  const auto slow = client_.actor<Counter>({.durability = callboard::Durability::memory}, 0);
+  const auto quick = client_.actor<Counter>({.durability = callboard::Durability::memory}, 0);
+  std::vector<Future<int>> naps;
+  for (int i = 0; i < 200; ++i) naps.push_back(slow.call<&Counter::nap>(5));
+  for (int i = 1; i <= 50; ++i) {
+    const auto sum = quick.call<&Counter::add>(1);
+    if (i % 2 == 0) {
+      ASSERT_EQ(sum.get(kPatience), i);
+      continue;
+    }
+    const std::vector<callboard::FutureBase> one{sum};
+    ASSERT_TRUE(callboard::wait_any(one, kPatience));
+    ASSERT_EQ(sum.get(), i);
+  }
+  for (const auto& nap : naps) nap.get(kPatience);
+}
+
 TEST_F(ClientCalls, ActorIsFoundByNameWithAndWithoutItsClass) {
   const auto made = client_.actor<Counter>({.name = "found", .name_space = "calls"}, 1);
   EXPECT_EQ(made.call<&Counter::add>(1).get(kPatience), 2);
