@@ -119,6 +119,8 @@ void Core::send(Call& call, Instance& instance) {
       store_sent(call, true);
     }
     instance.deferred_batch = open_batch();
+  } else {
+    instance.deferred_batch = std::max(instance.deferred_batch, queue.skipped_batch);
   }
   // Results that it takes are seen by its method: they are on record first, too.
   const bool takes = call.extra && !call.extra->holds.empty();

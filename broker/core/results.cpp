@@ -34,6 +34,7 @@ void Core::end_call(Call& call, Errc status, const wire::Body& value, bool by_me
   Queue& queue = *call.queue;
   // It may have held up others: whatever the reason for its end, they go on.
   const bool wakes = (call.in_list || call.keyed) && queue.state != QueueState::dead;
+  const bool skipped = call.durable && call.state != CallState::leased;
   leave_lane(call);
   settle_orphan(call);
   call.state = CallState::ended;
@@ -64,6 +65,8 @@ void Core::end_call(Call& call, Errc status, const wire::Body& value, bool by_me
   release_holds(call);
   const bool has_dependents = call.extra && !call.extra->dependents.empty();
   deliver(call, by_method);
+  // Until this is on record, a broker that comes after us would still let the call begin.
+  if (skipped) queue.skipped_batch = last_batch();
   if (call.idempotent) key_ended(call);
   if (call.extra && !call.extra->cancels.empty()) answer_cancels(call);
   if (has_dependents) {

@@ -279,6 +279,24 @@ TEST(BrokerResults, CallThatRunsPastItsDeadlineFailsButHoldsItsLane) {
   EXPECT_EQ(world.runs(20), (Seqs{2, 3}));
 }
 
+TEST(BrokerResults, CallBehindACancelledOneLeavesWhenTheCancelIsOnRecord) {
+  OneActor world({}, 2);
+  world.submit(10, 2, 1);
+  world.submit(10, 3, 1);
+  world.submit(10, 4, 1);  // durable, and waits
+  wire::CallOptions options;
+  options.durability = wire::Durability::memory;
+  world.submit(10, 5, 1, options);
+  ASSERT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 3}));
+  world.auto_commit = false;
+  world.say(10, wire::Cancel{CallId{SessionId{10}, 4}, false});
+  world.done(20, world.all(20, Type::run)[0].lease);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 3}))
+      << "the next broker would let 4 begin, after 5";
+  world.commit();
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 3, 5}));
+}
+
 TEST(BrokerResults, CancelHasADefiniteAnswerInEachState) {
   OneActor world({}, 2);
   for (std::uint64_t seq = 2; seq <= 4; ++seq) world.submit(10, seq, 1);
