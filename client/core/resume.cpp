@@ -49,6 +49,9 @@ void Session::settle_sent(const wire::Welcome& welcome, bool new_epoch) {
       end_memory_call(seq, record);
     } else if (accepted && told) {
       continue;
+    } else if (!told && is_doomed(seq, record)) {
+      // Also when the broker does not name it: it forgets refusals when it hears of a resume.
+      refuse_before(seq, record);
     } else if (accepted) {
       // It is not sent again, nor decided here; the acknowledgement follows once it is stored.
       if (!left) {
@@ -60,8 +63,6 @@ void Session::settle_sent(const wire::Welcome& welcome, bool new_epoch) {
     } else if (told) {
       // Another run of the broker, and its store does not have what was acknowledged.
       if (new_epoch) answer(seq, record, Errc::lost, "the store lost it after it was acknowledged");
-    } else if (is_doomed(seq, record)) {
-      refuse_before(seq, record);
     } else {
       own_bytes(record);
       leave_flight(record);

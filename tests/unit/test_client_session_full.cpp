@@ -99,6 +99,18 @@ TEST_F(ClientFull, CallBehindARefusalIsNotOfferedAgainAfterAReconnect) {
   EXPECT_THAT(submitted(), IsEmpty());
 }
 
+TEST_F(ClientFull, CallWhoseRefusalWasLostBehindAResumeIsNotTakenForAccepted) {
+  call(handle_, 1);
+  call(handle_, 2);
+  tick();
+  refused(1, Errc::queue_full);
+  session_->resume(handle_);
+  tick();
+  reconnect(2);  // the refusal of 2 is lost, and forgotten at the broker: it heard the resume
+  EXPECT_EQ(told_.status_of(2), Errc::refused_before);
+  EXPECT_THAT(submitted(), IsEmpty());
+}
+
 TEST_F(ClientFull, CallsOfAQueueThatIsGoneAreRefusedEachForThatReason) {
   call(handle_, 1);
   call(handle_, 2);
