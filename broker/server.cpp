@@ -2,6 +2,7 @@
 
 #include "broker/store/redis_store.hpp"
 #include "broker/transport/router.hpp"
+#include "broker/zone_files.hpp"
 #include "common/check.hpp"
 #include "common/clock.hpp"
 #include "common/log.hpp"
@@ -30,6 +31,8 @@ constexpr std::size_t kFramesAtOnce = 16;
 constexpr int kFlushRounds = 4;
 /// How long the end of a broker may take for what Redis has not answered yet.
 constexpr std::int64_t kFinishMs = 1000;
+/// How long one that stands by may take to notice that the shard was left.
+constexpr std::int64_t kHandOverMs = 400;
 constexpr int kLastTurns = 10;
 constexpr long kLastTurnMs = 5;
 
@@ -91,6 +94,7 @@ class BrokerServer::Loop : private StoreReader {
   long wait_ms() const;
   void step(const Event& event) { broker_->step(now_, event, effects_); }
   bool wants_frames() const {
+    if (leaving_) return false;
     return store_->standing_by() || (serving_ && !suspended_ && !broker_->congested());
   }
   void refuse_hello(PeerId peer, const wire::FrameView& frame);
@@ -101,6 +105,7 @@ class BrokerServer::Loop : private StoreReader {
   void write_batch();
   void flush();
   void finish();
+  void hand_over();
   void fail(std::string text) {
     if (failure_.empty()) failure_ = std::move(text);
   }
@@ -123,6 +128,7 @@ class BrokerServer::Loop : private StoreReader {
   bool loaded_ = false;             ///< the store was read whole
   bool serving_ = false;            ///< frames are taken
   bool suspended_ = false;          ///< Redis has not confirmed for too long that the shard is ours
+  bool leaving_ = false;            ///< another broker may take over at any time
   Effects effects_;
   std::vector<PeerId> lost_;
 };
@@ -273,7 +279,7 @@ void BrokerServer::Loop::load_begins(const StoreState& state) {
       broker.endpoints.push_back(reachable(bound));
     }
   }
-  broker_ = std::make_unique<Broker>(broker, random_seed());
+  broker_ = std::make_unique<Broker>(broker, random_seed(), read_zone_file);
 }
 
 void BrokerServer::Loop::begin_serving() {
@@ -330,8 +336,27 @@ void BrokerServer::Loop::finish() {
     store_->tick(now_);
     take_news();
   }
-  if (failure_.empty() && options_.standby && store_->idle()) store_->leave(now_);
   flush();
+  if (failure_.empty() && options_.standby && store_->idle()) hand_over();
+  // Whoever hears it goes to the next address at once; what it submitted last, it submits there.
+  step(Stopping{});
+  flush();
+}
+
+/// Lets one that stands by take the shard over. From here on nothing may be taken or done.
+void BrokerServer::Loop::hand_over() {
+  leaving_ = true;
+  store_->leave(now_);
+  const std::int64_t until_us = clock_now().mono_us + kHandOverMs * kMicrosPerMilli;
+  while (store_->news().fatal.empty() && clock_now().mono_us < until_us) {
+    wait(kLastTurnMs);
+    now_ = clock_now();
+    if (store_ready_) store_->on_ready(now_);
+    store_->tick(now_);
+  }
+  const bool taken = !store_->news().fatal.empty();
+  store_->news().fatal.clear();
+  log::info(taken ? "another broker has taken over" : "no other broker has taken over");
 }
 
 BrokerServer::BrokerServer(BrokerServerOptions options)

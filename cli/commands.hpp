@@ -14,6 +14,7 @@ void add_queue(const Command& program);
 void add_actor(const Command& program);
 void add_deployment(const Command& program);
 void add_call(const Command& program);
+void add_schedule(const Command& program);
 void add_dead(const Command& program);
 void add_top(const Command& program);
 void add_health(const Command& program);

@@ -42,7 +42,7 @@ void add_everything(CLI::App& app, Context& context) {
       .settings("log");
   for (const auto add :
        {add_dev, add_broker, add_worker, add_submit, add_queue, add_actor, add_deployment, add_call,
-        add_dead, add_top, add_health, add_doctor, add_bench, add_config, add_keep,
+        add_schedule, add_dead, add_top, add_health, add_doctor, add_bench, add_config, add_keep,
         add_relay_part}) {
     add(program);
   }

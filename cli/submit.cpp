@@ -1,4 +1,5 @@
 // callboard submit TARGET METHOD [JSON arguments]
+#include "cli/call_flags.hpp"
 #include "cli/command.hpp"
 #include "cli/commands.hpp"
 #include "cli/connection.hpp"
@@ -17,40 +18,12 @@ struct SubmitOptions {
   std::string target;
   std::string method;
   std::vector<std::string> arguments;
-  std::vector<std::string> headers;
-  std::string key, group, idempotency_key, durability, when_full;
-  std::int64_t deadline_ms = 0;
+  std::string at, idempotency_key, durability, when_full;
   std::int64_t delay_ms = 0;
   std::int64_t timeout_ms = 0;
-  std::optional<int> priority;
-  std::optional<int> max_retries;
-  bool retry_errors = false;
   bool no_wait = false;
+  CallFlags call;
 };
-
-CallOptions call_options(const SubmitOptions& options) {
-  CallOptions call;
-  if (options.deadline_ms > 0) call.deadline = std::chrono::milliseconds(options.deadline_ms);
-  if (options.delay_ms > 0) call.delay = std::chrono::milliseconds(options.delay_ms);
-  if (options.priority) call.priority = static_cast<std::int8_t>(*options.priority);
-  call.max_retries = options.max_retries;
-  if (options.retry_errors) call.retry_on = RetryOn{.all = true};
-  for (const auto& header : options.headers) {
-    const auto equals = header.find('=');
-    if (equals == std::string::npos) fail_usage("a header is written NAME=VALUE, not " + header);
-    call.headers[header.substr(0, equals)] = header.substr(equals + 1);
-  }
-  call.key = options.key;
-  call.group = options.group;
-  call.idempotency_key = options.idempotency_key;
-  if (!options.durability.empty()) {
-    call.durability = options.durability == "memory" ? Durability::memory : Durability::durable;
-  }
-  if (!options.when_full.empty()) {
-    call.when_full = options.when_full == "block" ? WhenFull::block : WhenFull::reject;
-  }
-  return call;
-}
 
 /// Leaves as soon as the broker has the call, whose result nobody takes then.
 int leave_it(const Context& context, Connection& broker, const Future<Encoded>& result) {
@@ -64,7 +37,16 @@ int leave_it(const Context& context, Connection& broker, const Future<Encoded>& 
 }
 
 int submit(const Context& context, Connection& broker, const SubmitOptions& options) {
-  const auto call = call_options(options);
+  CallOptions call = call_options(options.call);
+  if (options.delay_ms > 0) call.delay = std::chrono::milliseconds(options.delay_ms);
+  if (!options.at.empty()) call.at = parse_time(options.at);
+  call.idempotency_key = options.idempotency_key;
+  if (!options.durability.empty()) {
+    call.durability = options.durability == "memory" ? Durability::memory : Durability::durable;
+  }
+  if (!options.when_full.empty()) {
+    call.when_full = options.when_full == "block" ? WhenFull::block : WhenFull::reject;
+  }
   auto arguments = msgpack_from_json(parse_json_list(options.arguments));
   const auto result = options.target == "task"
                           ? broker.client().call_encoded(options.method, std::move(arguments), call)
@@ -92,21 +74,15 @@ void add_submit(const Command& program) {
                 "Name or id of an actor or deployment; or `task`, and METHOD is the task's name")
       .need_text("method", options->method, "Method, or name of the task")
       .json_arguments(options->arguments)
-      .duration("--deadline", options->deadline_ms, "Time from submit to result")
       .duration("--timeout", options->timeout_ms, "Wait so long only; the call goes on without us")
       .flag("--no-wait", options->no_wait, "Print the call's id once the broker has it")
-      .number("--priority", options->priority, "Higher goes first", -128, 127)
-      .number("--max-retries", options->max_retries, "Attempts beyond the first; -1: no end", -1,
-              30'000)
-      .flag("--retry-errors", options->retry_errors, "Try again after errors of the method too")
-      .text("--key", options->key, "Key of an actor whose ordering is key")
-      .text("--group", options->group, "Concurrency group")
-      .texts("--header", options->headers, "Text for the method", "NAME=VALUE")
       .text("--idempotency-key", options->idempotency_key,
             "Calls of one key and the same arguments are one call")
       .duration("--delay", options->delay_ms, "Not before so much later")
+      .text("--at", options->at, "Not before then: 2030-12-31T23:59:59Z, or with +01:00", "TIME")
       .choice("--durability", options->durability, {"durable", "memory"}, "Instead of the actor's")
       .choice("--when-full", options->when_full, {"reject", "block"}, "Instead of the actor's");
+  add_call_flags(sub, options->call);
   const Context& context = sub.context();
   sub.query([&context, options](Connection& broker) { return submit(context, broker, *options); });
 }

@@ -2,6 +2,7 @@
 
 #include "client/client_core.hpp"
 #include "client/futex.hpp"
+#include "client/schedule.hpp"
 
 #include <utility>
 
@@ -81,6 +82,16 @@ CancelAnswer Client::cancel(CallId call, bool force) { return cancel_async(call,
 
 Future<CancelAnswer> Client::cancel_async(CallId call, bool force) {
   return Future<CancelAnswer>(core_->cancel(call, force));
+}
+
+void Client::remove_schedule(std::string_view name) {
+  client::change_schedule(*core_, "schedule.rm", name);
+}
+void Client::pause_schedule(std::string_view name) {
+  client::change_schedule(*core_, "schedule.pause", name);
+}
+void Client::resume_schedule(std::string_view name) {
+  client::change_schedule(*core_, "schedule.resume", name);
 }
 
 Future<Encoded> Client::admin(std::string_view verb, Encoded info) {

@@ -5,6 +5,8 @@
 
 #include <callboard/future.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <map>
 
 namespace callboard::client {
@@ -78,6 +80,11 @@ PreparedOptions prepare_options(const CallOptions& options) {
   wired.idempotency_key = options.idempotency_key;
   if (options.durability) wired.durability = same<wire::Durability>(*options.durability);
   if (options.delay) wired.delay_ms = options.delay->count();
+  if (options.at) {
+    if (options.delay) raise(Errc::invalid_option, "a call has `delay` or `at`, not both");
+    const auto at = std::chrono::ceil<Milliseconds>(options.at->time_since_epoch());
+    wired.at_ms = std::max<std::int64_t>(at.count(), 0);
+  }
   wired.group = options.group;
   if (options.when_full) wired.when_full = same<wire::WhenFull>(*options.when_full);
 

@@ -26,6 +26,8 @@ inline constexpr std::size_t kRefsMax = 1024;         ///< futures among the arg
 inline constexpr std::size_t kGroupsMax = 64;         ///< concurrency groups of one actor
 inline constexpr std::size_t kHeaderBytesMax = 8 * 1024;  ///< the headers map of one call
 inline constexpr std::size_t kRetryTypesMax = 64;         ///< exception types in one retry_on
+/// Any wall clock in a message: the end of the year 9999.
+inline constexpr std::int64_t kWallMsMax = 253'402'300'799'999;
 /// Any time span in a message: a hundred years. Times 1,000, added to any clock, it still fits.
 inline constexpr std::int64_t kDurationMsMax = 3'153'600'000'000;
 inline constexpr std::size_t kShardsMax = 256;    ///< the shard is the top byte of a session id
@@ -81,6 +83,11 @@ inline constexpr std::size_t kIdempotencyBytesMax = 256u * 1024 * 1024;
 inline constexpr std::uint64_t kDeadMax = 10'000;
 inline constexpr std::uint64_t kDeadBytesMax = 64u * 1024 * 1024;
 inline constexpr std::int64_t kDeadTtlMs = 7 * 86'400'000LL;
+inline constexpr std::size_t kSchedulesMax = 10'000;
+inline constexpr std::size_t kScheduleBytesMax = 1u << 20;  ///< the arguments of one
+inline constexpr std::uint32_t kCatchUpMax = 1000;  ///< calls that one schedule makes at once
+/// A due time that a broker is so late for is not missed yet: longer than a standby needs.
+inline constexpr std::int64_t kScheduleGraceMs = 10'000;
 /// Told with a refusal that time may cure.
 inline constexpr std::uint64_t kRetryAfterMs = 50;
 /// However slowly a full queue empties.

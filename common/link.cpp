@@ -245,6 +245,10 @@ bool Link::on_goodbye(Instant now, std::uint32_t fields, FrameReader& in, LinkOu
     end(now, goodbye);
     return true;
   }
+  // A broker that served and stops has handed over: the next one is waited for there, not here.
+  if (goodbye.code == Errc::stopping && state_ == State::ready && options_.endpoints > 1) {
+    return connect_next(now, "the broker stops", out), true;
+  }
   disconnected(now, out);
   state_ = State::pausing;
   due_us_ = now.mono_us + options_.retry_ms * kMicrosPerMilli;

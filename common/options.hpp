@@ -42,6 +42,7 @@ struct CallOptions {
     kDeadline = 1, kPriority = 2, kOrderingKey = 3, kHeaders = 4, kRefs = 5, kAfter = 6,
     kMaxRetries = 7, kRetryOn = 8, kBackoff = 9, kIdempotencyKey = 10, kDurability = 11,
     kDelay = 12, kGroup = 13, kNoResult = 14, kParent = 15, kWhenFull = 16,
+    kAt = 17,
   };
   /// Remaining budget when the message was written; 0: none, not even an inherited one; below 0:
   /// it has passed.
@@ -61,6 +62,7 @@ struct CallOptions {
   bool no_result = false;                    ///< fire and forget
   CallId parent;                             ///< the call inside which this one was made
   std::optional<WhenFull> when_full;
+  std::optional<std::int64_t> at_ms;         ///< not before this time, ms since 1970
 
   bool empty() const;
 };

@@ -47,6 +47,7 @@ void visit_delivery(Writer& out, const CallOptions& o, Entry entry) {
     entry(Key::kDurability, [&] { out.uint(static_cast<std::uint64_t>(*o.durability)); });
   }
   if (o.delay_ms) entry(Key::kDelay, [&] { out.integer(*o.delay_ms); });
+  if (o.at_ms) entry(Key::kAt, [&] { out.integer(*o.at_ms); });
   if (!o.group.empty()) entry(Key::kGroup, [&] { out.str(o.group); });
   if (o.no_result) entry(Key::kNoResult, [&] { out.boolean(true); });
   if (o.parent) {
@@ -80,6 +81,7 @@ bool read_value(OptionReader& in, std::uint64_t key, CallOptions& o) {
     case Key::kDurability:
       return in.choice("durability", Durability::memory, o.durability.emplace());
     case Key::kDelay: return in.number("delay", 0, limits::kDurationMsMax, o.delay_ms.emplace());
+    case Key::kAt: return in.number("at", 0, limits::kWallMsMax, o.at_ms.emplace());
     case Key::kGroup: return in.text("group", o.group);
     case Key::kNoResult: return in.boolean("no_result", o.no_result);
     case Key::kParent: return in.id("parent", o.parent);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace callboard::broker {
 
@@ -119,7 +120,50 @@ constexpr std::array kVerbs = {
     Verb{"dead.show", dead_show},
     Verb{"dead.redrive", dead_redrive},
     Verb{"dead.purge", dead_purge},
+    Verb{"schedule.create", schedule_create},
+    Verb{"schedule.ls", schedule_ls},
+    Verb{"schedule.inspect", schedule_inspect},
+    Verb{"schedule.rm", schedule_remove},
+    Verb{"schedule.pause", schedule_pause},
+    Verb{"schedule.resume", schedule_resume},
 };
+
+std::string* text_named(AdminRequest& request, std::string_view key) {
+  const std::pair<std::string_view, std::string*> texts[] = {
+      {"queue", &request.queue},   {"actor", &request.actor},
+      {"deployment", &request.deployment}, {"worker", &request.worker},
+      {"call", &request.call},     {"after", &request.after},
+      {"schedule", &request.schedule}, {"cron", &request.cron},
+      {"zone", &request.zone},     {"target", &request.target},
+      {"task", &request.task},     {"method", &request.method},
+      {"catch_up", &request.catch_up}};
+  for (const auto& [name, text] : texts) {
+    if (name == key) return text;
+  }
+  return nullptr;
+}
+
+/// Reads what is no text. False when the key is none of these.
+bool read_other(wire::Reader& in, std::string_view key, AdminRequest& request, std::string& wrong) {
+  std::string_view bytes;
+  if (key == "limit") {
+    if (!in.uint(request.limit) || request.limit == 0) wrong = "limit is a number above 0";
+    request.limit = std::min(request.limit, kPageItemsMax);
+  } else if (key == "catch_up_max") {
+    if (!in.uint_max(request.catch_up_max, UINT32_MAX)) wrong = "catch_up_max is a number";
+  } else if (key == "replace") {
+    if (!in.boolean(request.replace)) wrong = "replace is true or false";
+  } else if (key == "options") {
+    if (!wire::read_encoded_map(in, bytes)) wrong = "options is a map";
+    request.options = bytes;
+  } else if (key == "args") {
+    if (in.peek() != wire::Kind::array || !in.raw(bytes)) wrong = "args is a list";
+    request.args = bytes;
+  } else {
+    return false;
+  }
+  return true;
+}
 
 /// Reads nil, nothing or a map. A non-empty answer says what is wrong.
 std::string read_request(std::string_view bytes, AdminRequest& request) {
@@ -129,19 +173,13 @@ std::string read_request(std::string_view bytes, AdminRequest& request) {
   if (!in.map(n)) return "a request is a map";
   for (; n > 0; --n) {
     std::string_view key;
+    std::string wrong;
     if (!in.str(key)) return "the keys of a request are texts";
-    if (key == "limit") {
-      if (!in.uint(request.limit) || request.limit == 0) return "limit is a number above 0";
-      request.limit = std::min(request.limit, kPageItemsMax);
+    if (read_other(in, key, request, wrong)) {
+      if (!wrong.empty()) return wrong;
       continue;
     }
-    std::string* text = key == "queue"        ? &request.queue
-                        : key == "actor"      ? &request.actor
-                        : key == "deployment" ? &request.deployment
-                        : key == "worker"     ? &request.worker
-                        : key == "call"       ? &request.call
-                        : key == "after"      ? &request.after
-                                              : nullptr;
+    std::string* text = text_named(request, key);
     if (text == nullptr) return "unknown key " + std::string(key.substr(0, limits::kNameBytesMax));
     if (!wire::read_text(in, *text, 2 * limits::kNameBytesMax)) {
       return std::string(key) + " is a short text";

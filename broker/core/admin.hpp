@@ -97,6 +97,12 @@ struct AdminRequest {
   std::string call;
   std::string after;
   std::uint64_t limit = 100;
+  // of schedule.create
+  std::string schedule, cron, zone, target, task, method, catch_up;
+  std::string options;  ///< encoded CallOptions
+  std::string args;     ///< encoded list
+  std::uint64_t catch_up_max = 0;
+  bool replace = false;
 };
 
 struct AdminResult {
@@ -139,6 +145,14 @@ AdminResult dead_ls(Core& core, const AdminRequest& request);
 AdminResult dead_show(Core& core, const AdminRequest& request);
 AdminResult dead_redrive(Core& core, const AdminRequest& request);
 AdminResult dead_purge(Core& core, const AdminRequest& request);
+
+// admin_schedules.cpp
+AdminResult schedule_create(Core& core, const AdminRequest& request);
+AdminResult schedule_ls(Core& core, const AdminRequest& request);
+AdminResult schedule_inspect(Core& core, const AdminRequest& request);
+AdminResult schedule_remove(Core& core, const AdminRequest& request);
+AdminResult schedule_pause(Core& core, const AdminRequest& request);
+AdminResult schedule_resume(Core& core, const AdminRequest& request);
 
 // explain.cpp
 /// One thing that something waits for: a word for programs and a sentence for people.

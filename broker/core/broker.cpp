@@ -2,10 +2,12 @@
 
 #include "broker/core/core.hpp"
 
+#include <utility>
+
 namespace callboard::broker {
 
-Broker::Broker(const BrokerOptions& options, std::uint64_t random_seed)
-    : core_(std::make_unique<Core>(options, random_seed)) {}
+Broker::Broker(const BrokerOptions& options, std::uint64_t random_seed, ZoneReader read_zone)
+    : core_(std::make_unique<Core>(options, random_seed, std::move(read_zone))) {}
 Broker::~Broker() = default;
 
 std::string Broker::load(const StoreEntry& entry) { return core_->load(entry); }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "broker/core/event.hpp"
+#include "broker/core/time_zone.hpp"
 #include "common/limits.hpp"
 
 #include <cstdint>
@@ -59,7 +60,8 @@ class Core;
 
 class Broker {
  public:
-  Broker(const BrokerOptions& options, std::uint64_t random_seed);
+  /// `read_zone` leads to time zones other than UTC, for schedules.
+  Broker(const BrokerOptions& options, std::uint64_t random_seed, ZoneReader read_zone = {});
   ~Broker();
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;

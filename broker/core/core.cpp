@@ -4,6 +4,7 @@
 #include "common/check.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace callboard::broker {
 
@@ -26,9 +27,10 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 
 }  // namespace
 
-Core::Core(const BrokerOptions& options, std::uint64_t random_seed)
+Core::Core(const BrokerOptions& options, std::uint64_t random_seed, ZoneReader read_zone)
     : options_(options),
       random_(random_seed),
+      read_zone_(std::move(read_zone)),
       committed_(options.commit_no),
       // Runs on copies of one store may have the same epoch; their incarnations must differ still.
       incarnations_(random_seed % kIncarnationsBegin) {}
@@ -59,6 +61,11 @@ void Core::step(Instant now, const Event& event, Effects& effects) {
                  [&](const Resumed&) {
                    for (Peer* peer : peers_by_age_) peer->heard_us = listened_us_;
                    for (auto& [name, worker] : workers_) worker->heard_us = listened_us_;
+                 },
+                 [&](const Stopping&) {
+                   for (const Peer* peer : peers_by_age_) {
+                     reject(peer->id, Errc::stopping, "this broker stops");
+                   }
                  },
                  [&](const Tick&) {},
              },
@@ -237,6 +244,7 @@ void Core::on_committed(std::uint64_t commit_no) {
 
 void Core::on_tick() {
   run_timers();
+  run_schedules();
   settle();
   if (now_.mono_us < next_sweep_us_) return;
   next_sweep_us_ = now_.mono_us + kSweepUs;
@@ -328,6 +336,10 @@ std::int64_t Core::next_deadline_us() const {
   if (!acks_.empty()) due = std::min(due, acks_.front()->ack_due_us);
   for (const Worker* worker : confirm_) {
     if (worker->forget_due_us != 0) due = std::min(due, worker->forget_due_us);
+  }
+  if (!schedules_due_.empty()) {
+    const std::int64_t left_ms = schedules_due_.begin()->first * 1000 - now_.wall_ms;
+    due = std::min(due, now_.mono_us + std::max<std::int64_t>(left_ms, 0) * kMicrosPerMilli);
   }
   return due;
 }

@@ -5,7 +5,7 @@
 // submit.cpp, parking.cpp, dependencies.cpp, lanes.cpp, dispatch.cpp, returns.cpp, results.cpp,
 // cancel.cpp; the life of actors: placement.cpp, actors.cpp, queue_ends.cpp; what goes wrong:
 // losses.cpp, reconcile.cpp, restore.cpp; what is stored, and what may be told when: commit.cpp;
-// for people: admin*.cpp, explain.cpp.
+// for people: admin*.cpp, explain.cpp; calls that nobody submits: schedules.cpp.
 //
 // Two rules hold everywhere: enter() is the only way into a lane and end_call() the only way to an
 // outcome; uncount() is the only place where a call leaves its queue, and it gives back the room.
@@ -18,6 +18,7 @@
 #include "broker/core/event.hpp"
 #include "broker/core/idempotency.hpp"
 #include "broker/core/queue.hpp"
+#include "broker/core/schedule.hpp"
 #include "broker/core/session.hpp"
 #include "broker/core/worker.hpp"
 #include "common/messages.hpp"
@@ -29,6 +30,7 @@
 #include <memory>
 #include <queue>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -61,7 +63,7 @@ struct Restored {
   std::vector<StoredCall> keyed;                                     ///< number = queue and key
   std::vector<StoredCall> results;                                   ///< queue = session in hex
   std::map<std::string, std::map<std::string, std::string>> queues;  ///< fields of q:NAME
-  std::map<std::string, std::string> actors, names, sessions, classes;
+  std::map<std::string, std::string> actors, names, sessions, classes, schedules;
 };
 
 /// Where counters for the outside gather.
@@ -83,7 +85,7 @@ struct Loss {
 
 class Core {
  public:
-  Core(const BrokerOptions& options, std::uint64_t random_seed);
+  Core(const BrokerOptions& options, std::uint64_t random_seed, ZoneReader read_zone);
 
   // --- broker.hpp ------------------------------------------------------------------------------
   std::string load(const StoreEntry& entry);
@@ -206,6 +208,20 @@ class Core {
   void store_delayed(const Call& call);
   void forget_delayed(Call& call);
   void delay_over(Call& call);
+  /// When a call with these options may start; not in the future: at once.
+  std::int64_t due_wall_ms(const wire::CallOptions& options) const;
+
+  // --- schedules.cpp ---------------------------------------------------------------------------
+  std::string understand(Schedule& schedule);
+  void plan(Schedule& schedule);
+  void wait_for(const Schedule& schedule);
+  void store_schedule(const Schedule& schedule);
+  void remove_schedule(const std::string& name);
+  std::shared_ptr<Queue> schedule_target(const Schedule& schedule, std::string& problem);
+  std::string make_scheduled_call(Schedule& schedule, std::int64_t due_s);
+  void schedule_due(Schedule& schedule);
+  void run_schedules();
+  std::string restore_schedule(const std::string& name, const std::string& record);
 
   // --- idempotency.cpp -------------------------------------------------------------------------
   bool key_conflicts(const Queue& queue, const std::string& key, std::string_view digest) const;
@@ -384,6 +400,10 @@ class Core {
   std::size_t keyed_bytes_ = 0;                       ///< of outcomes
   std::map<std::string, DeadSet, std::less<>> dead_;  ///< by queue
   std::int64_t next_dead_sweep_us_ = 0;
+  std::map<std::string, Schedule, std::less<>> schedules_;                ///< by name
+  std::set<std::pair<std::int64_t, std::string>> schedules_due_;          ///< seconds, name
+  std::map<std::string, std::shared_ptr<const TimeZone>> zones_;          ///< read so far
+  ZoneReader read_zone_;
   std::uint64_t lease_floor_ = 1;  ///< a worker that comes back never sees a lease number twice
   std::vector<Instance*> unplaced_;
   std::deque<Queue*> ready_tasks_;  ///< task queues with calls that found no free slot
@@ -434,6 +454,8 @@ constexpr SessionId broker_session(std::uint32_t shard) {
 /// A name that may stand in a Redis key and in a queue's name.
 bool good_name(std::string_view name);
 std::string queue_key(std::string_view queue, std::string_view suffix);
+/// The encoded headers with one more; the new one wins.
+std::string with_header(std::string_view headers, std::string_view name, std::string_view value);
 std::string hex(std::uint64_t value);
 
 }  // namespace callboard::broker

@@ -14,7 +14,17 @@ namespace {
 
 constexpr std::string_view kRedriveHeader = "callboard-redrive-of";
 
-/// The headers with one more; the new one wins.
+/// Keeps the oldest in front, in whatever order the store gives them back.
+void add(DeadSet& set, DeadCall dead) {
+  set.bytes += dead.bytes();
+  const auto at = std::upper_bound(
+      set.calls.begin(), set.calls.end(), dead,
+      [](const DeadCall& a, const DeadCall& b) { return a.died_wall_ms < b.died_wall_ms; });
+  set.calls.insert(at, std::move(dead));
+}
+
+}  // namespace
+
 std::string with_header(std::string_view headers, std::string_view name, std::string_view value) {
   std::vector<std::pair<std::string_view, std::string_view>> all;
   wire::Reader in(headers);
@@ -36,17 +46,6 @@ std::string with_header(std::string_view headers, std::string_view name, std::st
   }
   return out;
 }
-
-/// Keeps the oldest in front, in whatever order the store gives them back.
-void add(DeadSet& set, DeadCall dead) {
-  set.bytes += dead.bytes();
-  const auto at = std::upper_bound(
-      set.calls.begin(), set.calls.end(), dead,
-      [](const DeadCall& a, const DeadCall& b) { return a.died_wall_ms < b.died_wall_ms; });
-  set.calls.insert(at, std::move(dead));
-}
-
-}  // namespace
 
 std::string Core::dead_key(std::string_view queue) { return queue_key(queue, ":dead"); }
 
@@ -72,6 +71,7 @@ void Core::bury(const Call& call, Errc code, std::string_view message,
   options.parent = {};
   options.deadline_ms.reset();
   options.delay_ms.reset();
+  options.at_ms.reset();
   options.idempotency_key.clear();
   wire::Writer out(dead.options);
   wire::write(out, options);

@@ -19,6 +19,11 @@ void Core::hold_back(Call& call, std::int64_t due_wall_ms) {
   at(call.not_before_us, Timer::Kind::delay_over, call);
 }
 
+std::int64_t Core::due_wall_ms(const wire::CallOptions& options) const {
+  if (options.at_ms) return *options.at_ms;
+  return now_.wall_ms + options.delay_ms.value_or(0);
+}
+
 /// A call that needs a delayed one is due right after it. Numbered before it, it would hold up its
 /// lane until then, and for ever when what it waits for comes to stand behind it there.
 std::int64_t Core::due_of_dependencies(const CallExtra& extra) {

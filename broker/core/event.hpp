@@ -45,6 +45,8 @@ struct Resumed {};
 struct StoreFull {
   bool full = false;
 };
+/// This broker stops: peers are told, so that they look for another one at once.
+struct Stopping {};
 /// Time passed.
 struct Tick {};
 
@@ -69,7 +71,7 @@ struct Witness {
 
 using Event =
     std::variant<FrameArrived, PeerLost, Committed, StoreDown, StoreUp, StoreFull, StoreFacts,
-                 Resumed, Tick>;
+                 Resumed, Stopping, Tick>;
 
 /// One thing for the PUB socket: topic and an encoded map.
 struct Announcement {

@@ -19,7 +19,7 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
   // Left the client before that had seen that an earlier call was parked: it must not take the room
   // that the earlier one was granted meanwhile.
   const bool out_of_turn = !handle.waiting.empty() && message.seq > *handle.waiting.begin();
-  if (!out_of_turn && options != nullptr && options->delay_ms.value_or(0) > 0) {
+  if (!out_of_turn && options != nullptr && due_wall_ms(*options) > now_.wall_ms) {
     // It takes no place in line now, and has taken it before anybody asks when it is due.
     use_room(session, message.handle, handle);
     if (queue.delayed < queue.max_pending) {

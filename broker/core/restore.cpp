@@ -36,6 +36,7 @@ std::string Core::load(const StoreEntry& entry) {
   if (entry.key == "actors") return keep(restored_.actors);
   if (entry.key == "names") return keep(restored_.names);
   if (entry.key == "classes") return keep(restored_.classes);
+  if (entry.key == "schedules") return keep(restored_.schedules);
   if (entry.key == "queues") {
     restored_.queues.try_emplace(std::string(entry.field));
     return {};
@@ -396,6 +397,7 @@ void Core::restore_all() {
   for (const auto& stored : restored_.keyed) fail(restore_key(stored));
   for (const auto& stored : restored_.dead) fail(restore_dead(stored));
   for (const auto& stored : restored_.results) fail(restore_result(stored));
+  for (const auto& [name, record] : restored_.schedules) fail(restore_schedule(name, record));
 }
 
 void Core::say_went_back() {

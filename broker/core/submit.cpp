@@ -130,6 +130,10 @@ Errc Core::submit_problem(Session& session, Handle& handle, const wire::Submit& 
     return Errc::queue_full;
   }
   if (options == nullptr) return Errc::ok;
+  if (options->delay_ms && options->at_ms) {
+    text = "a call has a delay or a time at which it may start, not both";
+    return Errc::invalid_option;
+  }
   if (!options->group.empty() && queue.group_named(options->group) == 0) {
     text = "no concurrency group is named " + options->group;
     return Errc::invalid_option;
@@ -181,7 +185,7 @@ void Core::apply_options(Call& call, const wire::CallOptions& options) {
   call.no_result = options.no_result;
   call.keyed = !options.key.empty() && call.queue->options.ordering == wire::Ordering::key;
   call.idempotent = !options.idempotency_key.empty();
-  if (call.keyed || call.idempotent || options.delay_ms || !options.refs.empty() ||
+  if (call.keyed || call.idempotent || options.delay_ms || options.at_ms || !options.refs.empty() ||
       !options.after.empty() || options.retry_on || options.backoff_ms || options.parent) {
     call.more().options = options;
   }
@@ -211,11 +215,8 @@ void Core::accept(Call& call) {
     session.durable_batch = open_batch();
     mark(session);
   }
-  std::int64_t due_ms = 0;
-  if (call.extra) {
-    const std::int64_t delay_ms = call.extra->options.delay_ms.value_or(0);
-    due_ms = std::max(now_.wall_ms + delay_ms, due_of_dependencies(*call.extra));
-  }
+  const std::int64_t due_ms =
+      call.extra ? std::max(due_wall_ms(call.extra->options), due_of_dependencies(*call.extra)) : 0;
   if (due_ms > now_.wall_ms) {
     hold_back(call, due_ms);
     if (call.durable) store_delayed(call);

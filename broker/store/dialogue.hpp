@@ -65,7 +65,7 @@ struct StoreOptions {
   bool standby = false;
   /// A server whose policy is weaker is not used, and with `always` a store that went back ends it.
   RequireFsync require_fsync = RequireFsync::none;
-  std::int64_t standby_poll_ms = 250;
+  std::int64_t standby_poll_ms = 100;
   std::int64_t takeover_ms = kTakeoverMs;
   std::int64_t lease_ms = kBrokerLeaseMs;  ///< how long a confirmation holds
   std::int64_t backoff_ms_min = 20;
@@ -139,7 +139,8 @@ class StoreDialogue {
   /// The shard is known to be ours still: Redis said so of a question that was asked less than
   /// `lease_ms` ago. Always, when the shard is not shared.
   bool confirmed(Instant now) const;
-  /// Tells those who stand by that they need not wait. REQUIRES: idle()
+  /// Tells those who stand by that they need not wait. Once another one has taken over, that is a
+  /// fatal news. REQUIRES: idle()
   void leave(Instant now);
 
   StoreNews& news() { return news_; }

@@ -7,6 +7,13 @@
 
 namespace callboard::broker {
 
+namespace {
+
+/// How often one that leaves looks whether another has taken over.
+constexpr std::int64_t kLeavingProbeMs = 20;
+
+}  // namespace
+
 void StoreDialogue::stand_by(Instant now) {
   phase_ = Phase::standing_by;
   watched_us_ = quiet_us_ = 0;
@@ -64,6 +71,8 @@ void StoreDialogue::leave(Instant now) {
   if (asked_.empty()) progress_us_ = now.mono_us;
   RespWriter(output_).command({"HSET", prefix_ + "meta", "left", fence_.token()});
   ask(Asked::leave);
+  options_.probe_ms = std::min<std::int64_t>(options_.probe_ms, kLeavingProbeMs);
+  next_probe_us_ = now.mono_us;
 }
 
 }  // namespace callboard::broker

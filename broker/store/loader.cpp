@@ -21,11 +21,12 @@ struct SingleKey {
   KeyKind kind;
 };
 
-constexpr std::array<SingleKey, 7> kSingleKeys = {{
+constexpr std::array<SingleKey, 8> kSingleKeys = {{
     {"classes", KeyKind::hash},
     {"sessions", KeyKind::hash},
     {"actors", KeyKind::hash},
     {"names", KeyKind::hash},
+    {"schedules", KeyKind::hash},
     {"workers", KeyKind::sorted_set},
     {"queues", KeyKind::set},
     {"dedupe", KeyKind::set},

@@ -73,6 +73,9 @@ bool receive_into(void* socket, Message& message) {
 }
 
 /// ENSURES: the message is sent or closed.
+/// What is sent right before the end has so long to leave.
+constexpr int kLingerMs = 200;
+
 bool send_message(void* socket, zmq_msg_t& message, bool more) {
   const int flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);
   int sent = 0;
@@ -157,7 +160,7 @@ std::string Router::open(const RouterOptions& options) {
   options_ = options;
   void* router = sockets_->router = zmq_socket(sockets_->context, ZMQ_ROUTER);
   CALLBOARD_CHECK(router != nullptr);
-  set_option(router, ZMQ_LINGER, 0);
+  set_option(router, ZMQ_LINGER, kLingerMs);
   // Without this ROUTER drops silently what it cannot deliver.
   set_option(router, ZMQ_ROUTER_MANDATORY, 1);
   // A peer that chose its own identity may come back before its old connection is known to be dead.

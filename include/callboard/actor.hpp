@@ -57,6 +57,9 @@ void send(const QueuePtr& queue, std::uint32_t method, const OptionsPtr& options
           std::string& args);
 void send(const QueuePtr& queue, std::uint32_t method, const OptionsPtr& options,
           std::vector<Piece> args);
+/// Makes a schedule whose calls go to the queue (a method of it, or a task).
+void make_schedule(const QueuePtr& queue, std::string_view method, const ScheduleOptions& options,
+                   const std::string& args);
 Future<void> opened(const QueuePtr& queue);
 Future<void> kill(const QueuePtr& queue, bool restart);
 ActorId actor_id(const QueuePtr& queue);
@@ -120,6 +123,15 @@ void send_as(const QueuePtr& queue, std::uint32_t method, const OptionsPtr& opti
              const A&... arguments) {
   with_arguments<Params>(
       [&](auto&& args) { send(queue, method, options, std::forward<decltype(args)>(args)); },
+      std::index_sequence_for<A...>{}, arguments...);
+}
+
+template <class Params, class... A>
+void schedule_as(const QueuePtr& queue, std::string_view method, const ScheduleOptions& options,
+                 const A&... arguments) {
+  static_assert(!kAnyFuture<A...>, "callboard: a schedule takes values; get() the future first");
+  with_arguments<Params>(
+      [&](const std::string& args) { make_schedule(queue, method, options, args); },
       std::index_sequence_for<A...>{}, arguments...);
 }
 
@@ -189,6 +201,15 @@ class Actor : public ActorBase {
     detail::check_arguments<typename Call::Params, A...>();
     detail::send_as<typename Call::Params>(queue_, Call::kIndex, options_, arguments...);
   }
+  /// Makes a schedule that calls method F again and again; waits for the broker. It does not keep
+  /// the actor alive. See Client::remove_schedule().
+  template <auto F, class... A>
+  void schedule(const ScheduleOptions& options, A&&... arguments) const {
+    using Call = MethodCall<C, F>;
+    detail::check_arguments<typename Call::Params, A...>();
+    detail::schedule_as<typename Call::Params>(
+        queue_, description<C>.methods()[Call::kIndex].name, options, arguments...);
+  }
   /// The same handle, whose calls have these options.
   Actor with(const CallOptions& options) const { return Actor(queue_, detail::prepare(options)); }
 };
@@ -213,6 +234,16 @@ class AnyActor : public ActorBase {
   Future<Encoded> call_encoded(std::string_view method, std::string arguments) const {
     return Future<Encoded>(
         detail::submit(queue_, detail::method_number(queue_, method), options_, arguments));
+  }
+  /// The same with an argument list that is MessagePack already: an array.
+  void schedule_encoded(std::string_view method, const ScheduleOptions& options,
+                        const std::string& arguments) const {
+    detail::make_schedule(queue_, method, options, arguments);
+  }
+  /// Makes a schedule that calls the method again and again; waits for the broker.
+  template <class... A>
+  void schedule(std::string_view method, const ScheduleOptions& options, A&&... arguments) const {
+    detail::schedule_as<detail::AsGiven<A...>>(queue_, method, options, arguments...);
   }
   /// The same handle, whose calls have these options.
   AnyActor with(const CallOptions& options) const {

@@ -109,6 +109,26 @@ class Client {
   Future<Encoded> call_encoded(std::string_view task, std::string arguments,
                                const CallOptions& options = {});
 
+  /// Makes a schedule that submits a task again and again; waits for the broker. For methods:
+  /// Actor::schedule().
+  template <auto F, class... A>
+  void schedule(const ScheduleOptions& options, const Task<F>& task, A&&... arguments) {
+    using Params = typename Task<F>::Params;
+    detail::check_arguments<Params, A...>();
+    detail::schedule_as<Params>(task_queue(task.name), "", options, arguments...);
+  }
+  /// The same by the task's name; `arguments` is an encoded list.
+  void schedule_encoded(const ScheduleOptions& options, std::string_view task,
+                        const std::string& arguments) {
+    detail::make_schedule(task_queue(task), "", options, arguments);
+  }
+  /// What a schedule has made goes on; it makes no more calls. Throws (unknown_actor) when there is
+  /// none of that name.
+  void remove_schedule(std::string_view name);
+  /// No calls until it is resumed; what was due meanwhile is left out.
+  void pause_schedule(std::string_view name);
+  void resume_schedule(std::string_view name);
+
   /// Cancels any call, also of another client.
   CancelAnswer cancel(CallId call, bool force = false);
   Future<CancelAnswer> cancel_async(CallId call, bool force = false);

@@ -137,12 +137,38 @@ struct CallOptions {
   std::optional<Durability> durability{};
   /// It does not start before this much later.
   std::optional<Milliseconds> delay{};
+  /// It does not start before this time of the broker's clock. Not together with `delay`.
+  std::optional<std::chrono::system_clock::time_point> at{};
   /// Concurrency group, instead of the method's own.
   std::string group{};
   std::optional<WhenFull> when_full{};
   /// WhenFull::block: how long `call` may wait for room. Then its future fails with queue_full.
   /// Nothing said: as ClientOptions has it.
   std::optional<Milliseconds> block_timeout{};
+};
+
+/// What becomes of the times at which a schedule was due and no broker was there.
+enum class CatchUp : std::uint8_t {
+  skip = 0,  ///< nothing, unless it was a few seconds ago
+  one = 1,   ///< one call for all of them
+  all = 2,   ///< a call for each of the last ScheduleOptions::catch_up_max
+};
+
+/// Of a schedule: a call that the broker makes again and again.
+struct ScheduleOptions {
+  /// Of the schedule, to find it again.
+  std::string name{};
+  /// "MINUTE HOUR DAY MONTH WEEKDAY", with SECOND in front or not; or "@hourly", "@daily", ...
+  std::string cron{};
+  /// The IANA name of a time zone that the broker's host knows: "Europe/Berlin".
+  std::string zone{"UTC"};
+  CatchUp catch_up = CatchUp::one;
+  std::uint32_t catch_up_max = 100;
+  /// Take the place of another schedule of this name; else that is an error (name_taken). The same
+  /// schedule again is none.
+  bool replace = false;
+  /// Of its calls. They are durable and have no delay, dependencies or idempotency key.
+  CallOptions call{};
 };
 
 /// Of a client.

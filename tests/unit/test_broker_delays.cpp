@@ -64,6 +64,35 @@ TEST(BrokerDelays, DelayOfATaskOutlivesTheBroker) {
   EXPECT_EQ(world.result(11, 1).text, "\x07");
 }
 
+TEST(BrokerDelays, CallForATimeWaitsForThatTime) {
+  OneActor world;
+  wire::CallOptions options;
+  options.at_ms = world.now.wall_ms + 1000;
+  world.submit(10, 2, 1, options);
+  world.pass(900);
+  EXPECT_EQ(world.runs(20), (Seqs{}));
+  EXPECT_EQ(world.store.keys.at("q:" + kActor + ":delayed").size(), 1u);
+  world.pass(200);
+  EXPECT_EQ(world.runs(20), (Seqs{2}));
+  EXPECT_FALSE(world.store.keys.contains("q:" + kActor + ":delayed"));
+}
+
+TEST(BrokerDelays, TimeThatHasPassedIsNow) {
+  OneActor world;
+  wire::CallOptions options;
+  options.at_ms = world.now.wall_ms - 1000;
+  world.submit(10, 2, 1, options);
+  EXPECT_EQ(world.runs(20), (Seqs{2}));
+}
+
+TEST(BrokerDelays, ADelayAndATimeTogetherAreRefused) {
+  OneActor world;
+  wire::CallOptions options = later(10);
+  options.at_ms = world.now.wall_ms;
+  world.submit(10, 2, 1, options);
+  EXPECT_EQ(world.last(10, Type::refused).code, Errc::invalid_option);
+}
+
 TEST(BrokerDelays, CancelledDelayNeverBegins) {
   OneActor world;
   world.submit(10, 2, 1, later(100));
@@ -114,8 +143,8 @@ TEST(BrokerDelays, WaitingForAnotherCallAndForTheTimeNeedsBoth) {
   EXPECT_EQ(world.runs(20), (Seqs{2, 3}));
 }
 
-// Numbered before the call that it needs, it would hold up its lane for ever: what it waits for would
-// come to stand behind it.
+// Numbered before the call that it needs, it would hold up its lane for ever: what it waits for
+// would come to stand behind it.
 TEST(BrokerDelays, CallThatNeedsADelayedOneStandsBehindIt) {
   OneActor world;
   world.submit(10, 2, 1, later(500));

@@ -1,0 +1,122 @@
+"""Every process of a loaded system is ended with SIGTERM and started again, one after the other:
+no call is lost, none runs twice, none is left in doubt, and order holds."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from chaos_system import ChaosSystem, die_with_parent  # noqa: E402
+from history import History  # noqa: E402
+
+BINARY_DIR = pathlib.Path(os.environ.get("CALLBOARD_BINARY_DIR", "build/release")).resolve()
+BUILT = BINARY_DIR / "tests" / "chaos"
+SECONDS = 20
+RATE = 300  # calls per second of one client
+# Of these kinds a call runs once when nothing breaks; the others fail on purpose.
+ONCE = ("once", "prio", "again", "task", "keyed", "later")
+CHILDREN = 4  # of two workers
+
+
+def until(condition, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+class RollingRestart(unittest.TestCase):
+    def setUp(self):
+        callboard = os.environ.get("CALLBOARD_BIN", BINARY_DIR / "cli" / "callboard")
+        self.system = ChaosSystem(str(callboard), BUILT)
+        self.addCleanup(self.system.remove)
+        self.addCleanup(self.system.network.end)
+        self.addCleanup(lambda: [part.end() for part in self.system.parts])
+        self.system.executions.touch()
+        # One broker after the other: two that find an empty store at once both take it.
+        self.system.redis.start()
+        self.system.brokers[0].start()
+        self.assertTrue(until(lambda: self.system.ask("health"), 60))
+        for part in (*self.system.brokers[1:], *self.system.workers):
+            part.start()
+        self.assertTrue(until(self.all_there, 60), "the system does not come up")
+
+    def all_there(self):
+        answer = self.system.ask("worker", "ls")
+        if answer is None:
+            return False
+        return sum(worker["state"] == "connected" for worker in json.loads(answer)) == CHILDREN
+
+    def serving(self):
+        """The broker that serves."""
+        health = json.loads(self.system.ask("health"))
+        return next(broker for broker in self.system.brokers if broker.name == health["broker"])
+
+    def start_client(self, number):
+        log = self.system.directory / f"client-{number}.log"
+        process = subprocess.Popen(
+            [BUILT / "chaos_client", ",".join(self.system.endpoints), self.system.executions, log,
+             f"c{number}", str(number), str(SECONDS), str(RATE)],
+            preexec_fn=die_with_parent)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return log, process
+
+    def restart(self, part):
+        began = time.time()
+        part.send(signal.SIGTERM)
+        try:
+            status = part.child.wait(15)
+        except subprocess.TimeoutExpired:
+            self.fail(f"{part.name} does not end")
+        self.assertEqual(status, 0, f"{part.name}: {pathlib.Path(part.log).read_text()[-2000:]}")
+        part.start()
+        self.assertTrue(until(self.all_there, 30), f"not all is there again after {part.name}")
+        return part.name, began, time.time()
+
+    @staticmethod
+    def longest_pause(history, began, ended):
+        """Without an execution, in milliseconds, between two times."""
+        times = sorted(run.ms for runs in history.runs.values() for run in runs
+                       if began * 1000 - 500 <= run.ms <= ended * 1000 + 500)
+        return max((b - a for a, b in zip(times, times[1:])), default=None)
+
+    def test_nothing_is_lost_or_repeated_when_every_process_is_restarted_under_load(self):
+        clients = [self.start_client(number) for number in (1, 2)]
+        time.sleep(1)
+        first = self.serving()
+        second = next(broker for broker in self.system.brokers if broker is not first)
+        restarts = [self.restart(part) for part in (first, second, *self.system.workers)]
+        self.assertIs(self.serving(), first, "each broker has handed over to the other")
+        history = History()
+        for log, process in clients:
+            self.assertEqual(process.wait(120), 0, "a client has calls without an answer")
+            history.read_client(log)
+        history.read_executions(self.system.executions)
+        problems = history.judge()
+        for word, answers in history.answers.items():
+            if history.kinds[word] not in ONCE:
+                continue
+            for code, _ in answers:
+                if code != "ok":
+                    problems.append(f"{word} ended with {code}")
+            if len(history.runs[word]) != 1:
+                problems.append(f"{word} ran {len(history.runs[word])} times")
+        for name, began, ended in restarts:
+            print(f"{name}: {ended - began:.1f} s, longest pause "
+                  f"{self.longest_pause(history, began, ended)} ms")
+        print(json.dumps(history.summary()))
+        self.assertEqual(problems[:10], [])
+        self.assertGreater(history.summary()["calls"], 1000)
+
+
+if __name__ == "__main__":
+    unittest.main()
