@@ -138,6 +138,7 @@ AdminResult schedule_create(Core& core, const AdminRequest& request) {
     if (!request.replace) {
       return AdminResult::failed(Errc::name_taken, "there is another schedule " + schedule.name);
     }
+    schedule.last_s = there->last_s;  // what was due then has had its call
   } else if (core.schedules_.size() >= limits::kSchedulesMax) {
     return AdminResult::failed(Errc::too_large, "there are " +
                                                     std::to_string(limits::kSchedulesMax) +

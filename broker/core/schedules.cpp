@@ -2,7 +2,8 @@
 //
 // That a call was made and when the next one is due are one commit, and a durable call leaves only
 // when it is committed: whatever dies, and whoever takes over, no due time has two calls. A wall
-// clock that is put back repeats nothing, since the next due time is always later than the last.
+// clock that is put back, or the slower clock of another broker, repeats nothing: the next due time
+// is always later than the last, also after a pause and in a schedule that takes another's place.
 #include "broker/core/core.hpp"
 #include "broker/core/records.hpp"
 #include "common/fields.hpp"
@@ -119,10 +120,11 @@ std::string Core::understand(Schedule& schedule) {
   return {};
 }
 
-/// From now on; what was due before is left out.
+/// From now on; what was due before is left out, and what was done is not done again.
 void Core::plan(Schedule& schedule) {
   schedules_due_.erase({schedule.next_s, schedule.name});
-  const auto next = schedule.cron.next(*schedule.zone, now_.wall_ms / 1000);
+  const std::int64_t after = std::max(now_.wall_ms / 1000, schedule.last_s);
+  const auto next = schedule.cron.next(*schedule.zone, after);
   schedule.next_s = next.value_or(0);
   wait_for(schedule);
 }
@@ -168,6 +170,9 @@ std::string Core::make_scheduled_call(Schedule& schedule, std::int64_t due_s) {
   if (!queue) return problem;
   if (queue->full(schedule.args.size())) return queue->name + " is full";
   if (store_full_) return "Redis nears its memory limit";
+  if (open_->bytes() > options_.store_batch_bytes_max) {
+    return "Redis is away and too much waits for it";
+  }
   wire::CallOptions options;
   wire::Reader in(schedule.options);
   if (!wire::read(in, options, problem)) return problem;

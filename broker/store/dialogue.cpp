@@ -170,7 +170,9 @@ std::string StoreDialogue::unfit() const {
 void StoreDialogue::take_fence(Instant now) {
   phase_ = Phase::fencing;
   probe_asked_us_ = now.mono_us;
-  fence_.write_request(output_, witness_ ? &*witness_ : nullptr);
+  // Of several that stand by, and of several that find an empty store, one takes the shard.
+  const bool shares = options_.standby && !fence_.owned();
+  fence_.write_request(output_, witness_ ? &*witness_ : nullptr, shares ? &fence_seen_ : nullptr);
   ask(Asked::fence);
 }
 
@@ -179,6 +181,8 @@ void StoreDialogue::on_fence(Instant now, const Reply& reply) {
   switch (answer.kind) {
     case Fence::Answer::Kind::refused:
       return rest(now, "Redis says: " + answer.text);
+    case Fence::Answer::Kind::changed:
+      return stand_by(now);
     case Fence::Answer::Kind::schema:
     case Fence::Answer::Kind::taken:
       return end(answer.text);

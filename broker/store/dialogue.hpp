@@ -217,7 +217,7 @@ class StoreDialogue {
   std::int64_t next_watch_us_ = 0;
   std::int64_t watched_us_ = 0;     ///< when the owner was looked at last; 0: not yet
   std::int64_t quiet_us_ = 0;       ///< for how long the owner has given no sign of life
-  std::string fence_seen_;
+  std::string fence_seen_;          ///< while standing by; only what it holds still is replaced
   std::string seen_;                ///< the owner's last sign of life
   bool probing_ = false;            ///< the fence was asked for
   bool script_was_gone_ = false;    ///< NOSCRIPT came for the commit in flight

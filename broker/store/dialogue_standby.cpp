@@ -41,7 +41,7 @@ void StoreDialogue::on_watch(Instant now, const Reply& reply) {
   const std::string sign =
       fence_seen_ + " " + std::string(reply[0].text()) + " " + std::string(reply[1].text());
   const bool left = !fence_seen_.empty() && reply[2].text() == fence_seen_;
-  if (fence_seen_.empty() || left) return take_fence(now);
+  if (fence_seen_.empty() || left || fence_.is_ours(fence_seen_)) return take_fence(now);
   if (watched_us_ == 0) {
     say(0, "standing by: " + std::string(reply[3].text()) + " serves shard " +
                std::to_string(options_.shard));

@@ -8,13 +8,15 @@ namespace {
 
 // KEYS: fence, meta. ARGV: token, schema, broker's name, epoch of this run (0: it takes over),
 // the part of the token that all connections of this run share; of a witness epoch (0: none),
-// timeline and commit_no.
+// timeline and commit_no; what the fence must hold to be taken over, after a "=" (empty: anything).
 constexpr std::string_view kFenceScript = R"lua(#!lua flags=allow-oom
 local schema = redis.call('HGET', KEYS[2], 'schema')
 if schema and schema ~= ARGV[2] then return {'SCHEMA', schema} end
 local raise = ARGV[6] ~= '0'
-if ARGV[4] ~= '0' then
-  local fence = redis.call('GET', KEYS[1])
+local fence = redis.call('GET', KEYS[1])
+if ARGV[4] == '0' then
+  if ARGV[9] ~= '' and ARGV[9] ~= '=' .. (fence or '') then return {'CHANGED', fence or ''} end
+else
   local epoch = redis.call('HGET', KEYS[2], 'epoch')
   local ours = fence and string.sub(fence, 1, #ARGV[5]) == ARGV[5]
   if not ours or (epoch ~= ARGV[4] and not raise) then
@@ -51,13 +53,14 @@ Fence::Fence(std::string prefix, std::string run_token, std::string broker_name)
       run_token_(std::move(run_token) + "-"),
       broker_name_(std::move(broker_name)) {}
 
-void Fence::write_request(OutBuffer& out, const Witness* witness) {
+void Fence::write_request(OutBuffer& out, const Witness* witness, const std::string* found) {
   token_ = run_token_ + std::to_string(++connections_);
   RespWriter(out).command({"EVAL", kFenceScript, "2", fence_key_, meta_key_, token_,
                            std::to_string(kStoreSchema), broker_name_, std::to_string(epoch_),
                            run_token_, std::to_string(witness != nullptr ? witness->epoch : 0),
                            std::to_string(witness != nullptr ? witness->timeline : 0),
-                           std::to_string(witness != nullptr ? witness->commit_no : 0)});
+                           std::to_string(witness != nullptr ? witness->commit_no : 0),
+                           found != nullptr ? "=" + *found : std::string()});
 }
 
 Fence::Answer Fence::read_answer(const Reply& reply) const {
@@ -68,6 +71,7 @@ Fence::Answer Fence::read_answer(const Reply& reply) const {
                                       ", this broker knows only version " +
                                       std::to_string(kStoreSchema)};
   }
+  if (verdict == "CHANGED") return {Answer::Kind::changed, "another broker was quicker"};
   if (verdict == "LOST" && reply.size() == 3) return read_loss(reply[1].text(), reply[2].text());
   Answer answer;
   if (verdict == "OWNED" && reply.size() == 4 && parse_number(reply[1].text(), answer.epoch) &&

@@ -28,14 +28,17 @@ class Fence {
   const std::string& key() const { return fence_key_; }
 
   /// Appends the command that replaces the fence by a new token. Until owned() it takes the shard
-  /// over; from then on only if nobody else did. With a witness it begins a new timeline, unless
-  /// the store is in a later one already, and an epoch above any that was seen.
-  void write_request(OutBuffer& out, const Witness* witness = nullptr);
+  /// over, if `found` (nullptr: whatever) is what it holds still; from then on only if nobody else
+  /// did. With a witness it begins a new timeline, unless the store is in a later one already, and
+  /// an epoch above any that was seen.
+  void write_request(OutBuffer& out, const Witness* witness = nullptr,
+                     const std::string* found = nullptr);
 
   struct Answer {
     enum class Kind : std::uint8_t {
       owned,      ///< the numbers below were read after the fence was replaced
       refused,    ///< Redis answered with an error
+      changed,    ///< it does not hold what was found: another broker was quicker
       schema,     ///< the store has a layout that this broker does not know
       taken,      ///< another broker owns the shard
       went_back,  ///< the store is older than what this broker has seen, or empty
@@ -51,6 +54,8 @@ class Fence {
   /// From now on the shard is this run's, of this epoch; 0: it is to be taken over again.
   void own(std::uint64_t epoch) { epoch_ = epoch; }
   bool owned() const { return epoch_ != 0; }
+  /// A token of this run: of a connection that broke before the answer came, say.
+  bool is_ours(std::string_view token) const { return token.starts_with(run_token_); }
 
  private:
   Answer read_loss(std::string_view found_fence, std::string_view found_epoch) const;

@@ -58,6 +58,11 @@ std::string Ledger::stumble(std::string word, int ms, int failures) {
 }
 
 std::string note_in(std::string file, std::string word, int ms) {
+  const auto headers = callboard::this_call().headers();
+  // Of a schedule: which due time it is, so that two calls for one are seen.
+  if (const auto due = headers.find("callboard-due-ms"); due != headers.end()) {
+    word += "@" + due->second;
+  }
   return run_noted(file, std::move(word), ms, 0);
 }
 

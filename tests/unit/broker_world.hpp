@@ -39,6 +39,7 @@ struct Told {
   std::uint32_t method = 0;
   std::uint32_t attempt = 0;
   std::string args;
+  std::string options;  ///< run: encoded
   std::uint64_t incarnation = 0;
   ActorId actor;
   bool flag = false;         ///< go_on: hand_back; revoke: running_too; stop: now
@@ -355,6 +356,7 @@ class BrokerWorld {
           t.call = m.call;
           t.attempt = m.attempt;
           t.args = std::string(m.args.bytes);
+          t.options = std::string(m.options);
         });
       case Type::start: {
         wire::Start m;

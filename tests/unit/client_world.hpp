@@ -122,11 +122,11 @@ class ClientWorld : public ::testing::Test {
 
   ClientWorld() { make({}); }
 
-  void make(SessionOptions options) {
+  void make(SessionOptions options, std::size_t endpoints = 2) {
     options.id = SessionId{kSession};
     options.name = "test";
     told_ = Told();
-    link_ = std::make_unique<wire::Link>(wire::LinkOptions{.endpoints = 2});
+    link_ = std::make_unique<wire::Link>(wire::LinkOptions{.endpoints = endpoints});
     session_ = std::make_unique<Session>(std::move(options), told_);
     link_->add(*session_, wire::Side::client);
     out_.clear();

@@ -75,14 +75,14 @@ class Dialogue : public ::testing::Test, protected StoreReader {
     greet(info);
     asked();
     own(10);
-    for (int i = 0; i < 7; ++i) say(page("0", {}));
+    for (int i = 0; i < kEmptyStorePages; ++i) say(page("0", {}));
     ASSERT_THAT(loaded_, ::testing::Contains("end"));
     asked();
   }
   /// What the fence script was asked with: the epoch of this run, then the witness.
   std::vector<std::string> witness_told() {
     const auto all = asked();
-    if (all.size() != 1 || all[0].size() != 13) return {"not one fence script"};
+    if (all.size() != 1 || all[0].size() != 14) return {"not one fence script"};
     return {all[0][8], all[0][10], all[0][11], all[0][12]};
   }
   void write(std::uint64_t commit_no) {

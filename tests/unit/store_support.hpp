@@ -43,6 +43,9 @@ inline std::string page(std::string_view cursor, const Words& fields) {
   return "*2\r\n" + bulk(cursor) + bulks(fields);
 }
 
+/// So many keys a loader asks for whatever the store holds.
+inline constexpr int kEmptyStorePages = 8;
+
 /// Holds one reply, given as the bytes that Redis sends.
 class WireReply {
  public:

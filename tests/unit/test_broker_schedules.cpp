@@ -3,6 +3,9 @@
 
 #include <gmock/gmock.h>
 
+#include <map>
+#include <random>
+
 namespace callboard::broker {
 namespace {
 
@@ -17,6 +20,18 @@ wire::ActorOptions hits(std::uint64_t max_pending = 0) {
   options.name = "hits";
   options.max_pending = max_pending;
   return options;
+}
+
+/// What a RUN says of its due time; 0: nothing.
+std::int64_t due_ms(const Told& run) {
+  wire::CallOptions options;
+  std::string problem;
+  wire::Reader in(run.options);
+  if (!wire::read(in, options, problem) || options.headers.empty()) return 0;
+  const json headers = json::from_msgpack(options.headers);
+  return headers.contains("callboard-due-ms")
+             ? std::stoll(headers["callboard-due-ms"].get<std::string>())
+             : 0;
 }
 
 /// A worker (20) that runs tasks at once, and an operator.
@@ -44,6 +59,7 @@ class Scheduled : public BrokerWorld {
   }
   /// The broker is away for so long, then another run begins.
   void away(std::int64_t ms) {
+    note_runs();
     now.mono_us += ms * 1000;
     now.wall_ms += ms;
     restart();
@@ -51,8 +67,21 @@ class Scheduled : public BrokerWorld {
     worker(20, "w0");
     client(kOperator);
   }
+  /// A due time may have several attempts, but of one call only.
+  void note_runs() {
+    for (const Told& run : all(20, Type::run)) {
+      const auto [known, first] = calls.emplace(due_ms(run), run.call);
+      EXPECT_EQ(known->second, run.call) << "two calls for " << known->first;
+    }
+  }
+  /// The store applies the commit, and the broker does not hear of it.
+  void commit_unheard() {
+    if (!broker->has_batch()) return;
+    store.apply(broker->take_batch(commit_no));
+  }
   Asker asker;
   std::size_t ended = 0;
+  std::map<std::int64_t, CallId> calls;  ///< of all broker runs, by due time
 };
 
 TEST(BrokerSchedules, CallsAreMadeWhenTheyAreDue) {
@@ -161,6 +190,70 @@ TEST(BrokerSchedules, WallClockThatIsPutBackRepeatsNothing) {
   EXPECT_EQ(world.runs(20).size(), 5u);
   world.live(1'100);
   EXPECT_EQ(world.runs(20).size(), 6u);
+}
+
+TEST(BrokerSchedules, PauseOrReplacementOnASlowerClockRepeatsNothing) {
+  Scheduled world;
+  world.create();
+  world.live(5'100);
+  EXPECT_EQ(world.runs(20).size(), 5u);
+  world.now.wall_ms -= 3'000;  // as of a broker on another host
+  world.asker.get("schedule.pause", {{"schedule", "s"}});
+  world.asker.get("schedule.resume", {{"schedule", "s"}});
+  world.live(1'500);
+  world.create({{"replace", true}, {"args", {1}}});
+  world.live(1'400);
+  EXPECT_EQ(world.runs(20).size(), 5u);
+  world.live(1'100);
+  EXPECT_EQ(world.runs(20).size(), 6u);
+}
+
+TEST(BrokerSchedules, EachDueTimeHasOneCallWhereverBrokersDie) {
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    Scheduled world;
+    std::mt19937_64 random(seed);
+    world.create({{"catch_up", "all"}, {"catch_up_max", 1000}});
+    for (int i = 0; i < 20; ++i) {
+      world.auto_commit = random() % 3 != 0;
+      world.live(static_cast<std::int64_t>(random() % 1500));
+      if (random() % 2 != 0) world.commit_unheard();
+      world.auto_commit = true;
+      world.away(random() % 4 == 0 ? static_cast<std::int64_t>(random() % 5000) : 0);
+    }
+    world.live(3'000);
+    world.note_runs();
+    const std::int64_t last = world.inspect()["last_ms"];
+    std::int64_t due = kBegin;
+    for (const auto& [each, call] : world.calls) EXPECT_EQ(each, due += 1000) << "seed " << seed;
+    EXPECT_EQ(due, last) << "seed " << seed;
+    EXPECT_EQ(world.inspect()["made"], world.calls.size()) << "seed " << seed;
+  }
+}
+
+TEST(BrokerSchedules, NoDueTimeHasTwoCallsWhateverClocksAndOperatorsDo) {
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    Scheduled world;
+    std::mt19937_64 random(seed);
+    world.create({{"catch_up", "all"}});
+    for (int i = 0; i < 40; ++i) {
+      world.auto_commit = random() % 4 != 0;
+      world.live(static_cast<std::int64_t>(random() % 1500));
+      world.commit();
+      world.auto_commit = true;
+      switch (random() % 6) {
+        case 0: world.away(0); break;
+        case 1: world.now.wall_ms -= static_cast<std::int64_t>(random() % 3000); break;
+        case 2: world.now.wall_ms += static_cast<std::int64_t>(random() % 2000); break;
+        case 3: world.asker.get("schedule.pause", {{"schedule", "s"}}); break;
+        case 4: world.asker.get("schedule.resume", {{"schedule", "s"}}); break;
+        case 5: world.create({{"replace", true}, {"catch_up", "all"}, {"args", {i}}}); break;
+      }
+    }
+    world.asker.get("schedule.resume", {{"schedule", "s"}});
+    world.live(9'000);  // later than any clock has been
+    world.note_runs();
+    EXPECT_GT(world.calls.size(), 5u) << "seed " << seed;
+  }
 }
 
 TEST(BrokerSchedules, PausedOnesMakeNoCallsAndMakeUpForNone) {

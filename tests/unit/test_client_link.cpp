@@ -187,13 +187,32 @@ TEST_F(ClientLink, NextDeadlineIsNeverMissed) {
 
 // --- goodbyes -----------------------------------------------------------------------------------
 
-TEST_F(ClientLink, BrokerThatStopsIsLeftAfterAPause) {
+TEST_F(ClientLink, BrokerThatServedAndStopsIsLeftForTheNextAddressAtOnce) {
   welcome();
+  goodbye(Errc::stopping);
+  EXPECT_THAT(connects_, ElementsAre(0, 1));
+  EXPECT_FALSE(told_.connected);
+  welcome();
+  EXPECT_TRUE(link_->ready());
+}
+
+TEST_F(ClientLink, BrokerThatStandsByIsLeftAfterAPause) {
   goodbye(Errc::stopping);
   EXPECT_EQ(link_->state(), State::pausing);
   EXPECT_THAT(connects_, ElementsAre(0));
   pass(100);
   EXPECT_THAT(connects_, ElementsAre(0, 1));
+}
+
+TEST_F(ClientLink, OnlyBrokerThatStopsIsTriedAgainAfterAPause) {
+  make({}, 1);
+  welcome();
+  connects_.clear();
+  goodbye(Errc::stopping);
+  EXPECT_EQ(link_->state(), State::pausing);
+  EXPECT_THAT(connects_, IsEmpty());
+  pass(100);
+  EXPECT_THAT(connects_, ElementsAre(0));
 }
 
 TEST_F(ClientLink, RefusedVersionEndsTheLinkAndItsCalls) {

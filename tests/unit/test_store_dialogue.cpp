@@ -87,7 +87,7 @@ TEST_F(Dialogue, GoesOnWithoutConfigAndSaysSo) {
   asked();
   say("-NOPERM no\r\n" + bulk(kInfo) + "-NOPERM no permissions for config\r\n" + bulk("sha"));
   own(10);
-  for (int i = 0; i < 7; ++i) say(page("0", {}));
+  for (int i = 0; i < kEmptyStorePages; ++i) say(page("0", {}));
   EXPECT_TRUE(dialogue_.idle());
   EXPECT_THAT(log(), Contains(HasSubstr("CONFIG is not permitted")));
 }

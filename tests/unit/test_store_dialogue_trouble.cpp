@@ -136,7 +136,7 @@ TEST_F(Dialogue, StoreThatWentBackIsReadAnewInANewTimeline) {
   greet();
   EXPECT_THAT(witness_told(), ElementsAre("0", "4", "1", "11"));  // takes over, above all it saw
   say(bulks({"OWNED", "5", "2", "11"}));
-  for (int i = 0; i < 7; ++i) say(page("0", {}));
+  for (int i = 0; i < kEmptyStorePages; ++i) say(page("0", {}));
   EXPECT_THAT(loaded_, ElementsAre("begin 5 11", "end"));
   EXPECT_THAT(began_because_, HasSubstr("went back to commit 10"));
   EXPECT_EQ(dialogue_.state().times_back, 1u);
@@ -182,7 +182,7 @@ TEST_F(Dialogue, StoreThatWentBackEndsABrokerThatInsistsOnFsync) {
   strict.connected(now_);
   strict.received(now_, "+OK\r\n" + bulk(kInfo) + kConfig + bulk("sha"));
   strict.received(now_, bulks({"OWNED", "4", "1", "10"}));
-  for (int i = 0; i < 7; ++i) strict.received(now_, page("0", {}));
+  for (int i = 0; i < kEmptyStorePages; ++i) strict.received(now_, page("0", {}));
   ASSERT_TRUE(strict.idle());
   strict.begin_timeline(now_, {9, 1, 70, "a client has seen more"});
   EXPECT_THAT(strict.news().fatal, AllOf(HasSubstr("a client has seen more"),
@@ -205,7 +205,7 @@ TEST_F(Dialogue, WeakerPolicyThanRequiredIsRefusedAtTheStartAndWaitedOutLater) {
   strict.connected(now_);
   strict.received(now_, "+OK\r\n" + bulk(kInfo) + kConfig + bulk("sha"));
   strict.received(now_, bulks({"OWNED", "4", "1", "10"}));
-  for (int i = 0; i < 7; ++i) strict.received(now_, page("0", {}));
+  for (int i = 0; i < kEmptyStorePages; ++i) strict.received(now_, page("0", {}));
   now_.mono_us += 10'000 * kMicrosPerMilli;  // somebody uses CONFIG SET meanwhile
   strict.tick(now_);
   strict.received(now_, bulk("random-1") + bulk("used_memory:1\r\n") + weak);

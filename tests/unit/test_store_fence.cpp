@@ -12,15 +12,17 @@ namespace {
 using ::testing::HasSubstr;
 using Kind = Fence::Answer::Kind;
 
-// EVAL, script, 2, fence, meta, token, schema, broker, epoch, run token
+// EVAL, script, 2, fence, meta, token, schema, broker, epoch, run token, of a witness epoch,
+// timeline and commit_no, what was found
 constexpr std::size_t kToken = 5;
 constexpr std::size_t kEpoch = 8;
+constexpr std::size_t kFound = 13;
 
 class FenceTest : public ::testing::Test {
  protected:
-  Words request() {
+  Words request(const std::string* found = nullptr) {
     OutBuffer out;
-    fence_.write_request(out);
+    fence_.write_request(out, nullptr, found);
     return take_commands(out).at(0);
   }
 
@@ -48,6 +50,26 @@ TEST_F(FenceTest, RunTakesOverOnceAndThenOnlyRenewsWhatIsItsOwn) {
   EXPECT_EQ(answer.commit_no, 17u);
   fence_.own(answer.epoch);
   EXPECT_EQ(request()[kEpoch], "6");
+}
+
+TEST_F(FenceTest, OnlyWhatWasFoundIsTakenOverWhereSeveralMayTry) {
+  const std::string nothing;
+  const std::string theirs = "theirs-3";
+  EXPECT_EQ(request()[kFound], "") << "whatever it is";
+  EXPECT_EQ(request(&nothing)[kFound], "=") << "a store without a fence";
+  EXPECT_EQ(request(&theirs)[kFound], "=theirs-3");
+  const auto answer = fence_.read_answer(WireReply(bulks({"CHANGED", "others-1"})));
+  EXPECT_EQ(answer.kind, Kind::changed);
+}
+
+TEST_F(FenceTest, KnowsTheTokensOfAllItsConnections) {
+  request();
+  const std::string first = fence_.token();
+  request();
+  EXPECT_TRUE(fence_.is_ours(first));
+  EXPECT_TRUE(fence_.is_ours(fence_.token()));
+  EXPECT_FALSE(fence_.is_ours("theirs-1"));
+  EXPECT_FALSE(fence_.is_ours(""));
 }
 
 TEST_F(FenceTest, UnknownSchemaIsNamedBesideTheKnownOne) {

@@ -45,12 +45,13 @@ class Loader : public ::testing::Test {
 
 TEST_F(Loader, ReadsSingleKeysThenWhatTheyName) {
   EXPECT_THAT(ask(), ElementsAre("HSCAN cb:classes 0", "HSCAN cb:sessions 0", "HSCAN cb:actors 0",
-                                 "HSCAN cb:names 0", "ZSCAN cb:workers 0", "SSCAN cb:queues 0",
-                                 "SSCAN cb:dedupe 0"));
+                                 "HSCAN cb:names 0", "HSCAN cb:schedules 0",
+                                 "ZSCAN cb:workers 0", "SSCAN cb:queues 0", "SSCAN cb:dedupe 0"));
   EXPECT_EQ(give(page("0", {})), "");
   EXPECT_EQ(give(page("0", {"00aa", "s"})), "");
   EXPECT_EQ(give(page("0", {})), "");
   EXPECT_EQ(give(page("0", {})), "");
+  EXPECT_EQ(give(page("0", {"nightly", "p"})), "");
   EXPECT_EQ(give(page("0", {"w-0", "1700"})), "");
   EXPECT_THAT(ask(), ElementsAre());  // the queues are not known yet
   EXPECT_EQ(give(page("0", {"a", "b"})), "");
@@ -77,15 +78,16 @@ TEST_F(Loader, ReadsSingleKeysThenWhatTheyName) {
   give(page("0", {"a\nkey", "k"}));
   EXPECT_THAT(ask(), ElementsAre());
   EXPECT_TRUE(loader_.finished());
-  EXPECT_THAT(taken_, ElementsAre("sessions/00aa=s", "workers/w-0=1700", "queues/a=", "queues/b=",
-                                  "dedupe/5=", "q:a/next=3", "results:00aa/7=r", "q:a:calls/1=c1",
-                                  "q:a:delayed/00=d", "dedupe:5/a\nkey=k"));
-  EXPECT_EQ(loader_.entries(), 10u);
+  EXPECT_THAT(taken_, ElementsAre("sessions/00aa=s", "schedules/nightly=p", "workers/w-0=1700",
+                                  "queues/a=", "queues/b=", "dedupe/5=", "q:a/next=3",
+                                  "results:00aa/7=r", "q:a:calls/1=c1", "q:a:delayed/00=d",
+                                  "dedupe:5/a\nkey=k"));
+  EXPECT_EQ(loader_.entries(), 11u);
 }
 
 TEST_F(Loader, EmptyStoreIsReadInOneRound) {
   ask();
-  for (int i = 0; i < 7; ++i) EXPECT_EQ(give(page("0", {})), "");
+  for (int i = 0; i < kEmptyStorePages; ++i) EXPECT_EQ(give(page("0", {})), "");
   EXPECT_THAT(ask(), ElementsAre());
   EXPECT_TRUE(loader_.finished());
 }
@@ -96,7 +98,7 @@ TEST_F(Loader, FollowsTheCursorToTheEndOfAKey) {
   give(page("0", {}));
   give(page("17", {"1", "a"}));
   EXPECT_THAT(ask(), ElementsAre("HSCAN cb:actors 17"));
-  for (int i = 0; i < 4; ++i) give(page("0", {}));
+  for (int i = 3; i < kEmptyStorePages; ++i) give(page("0", {}));
   give(page("0", {"2", "b"}));
   EXPECT_THAT(taken_, ElementsAre("actors/1=a", "actors/2=b"));
 }
@@ -112,7 +114,7 @@ TEST_F(Loader, AsksForFewerFieldsWhereValuesAreLargeAndMoreWhereTheyAreSmall) {
 
 TEST_F(Loader, KeepsABoundedNumberOfQuestionsOpen) {
   ask();
-  for (int i = 0; i < 5; ++i) give(page("0", {}));
+  for (int i = 0; i < kEmptyStorePages - 2; ++i) give(page("0", {}));  // all before the queues
   Words names;
   for (int i = 0; i < 1000; ++i) names.push_back("q" + std::to_string(i));
   give(page("0", names));

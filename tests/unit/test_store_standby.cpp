@@ -41,7 +41,7 @@ class Standby : public Dialogue {
   void take_shard() {
     ASSERT_THAT(words(), ElementsAre("EVAL"));
     tell(bulks({"OWNED", "4", "1", "10"}));
-    for (int i = 0; i < 7; ++i) tell(page("0", {}));
+    for (int i = 0; i < kEmptyStorePages; ++i) tell(page("0", {}));
     ASSERT_THAT(loaded_, Contains("end"));
     words();
   }
@@ -107,6 +107,38 @@ TEST_F(Standby, LeaveOfAnEarlierOwnerSaysNothingOfThisOne) {
   begin();
   owner("theirs", "1", "of-one-before");
   EXPECT_TRUE(standby_->standing_by());
+}
+
+TEST_F(Standby, OneThatIsTooLateStandsByAgain) {
+  begin();
+  owner("", "");
+  const auto asked = take_commands(standby_->output());
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].back(), "=") << "only an empty store is taken";
+  tell(bulks({"CHANGED", "theirs"}));
+  EXPECT_TRUE(standby_->standing_by());
+  EXPECT_EQ(standby_->news().fatal, "");
+  EXPECT_THAT(words(), ElementsAre("GET", "HMGET"));
+  owner("theirs", "1");
+  for (int i = 2; i < 40; ++i) {
+    pass(options_.standby_poll_ms);
+    words();
+    owner("theirs", std::to_string(i));
+  }
+  EXPECT_TRUE(standby_->standing_by()) << "it waits for the other one, from the beginning";
+  EXPECT_THAT(loaded_, IsEmpty());
+}
+
+TEST_F(Standby, OwnTokenOfABrokenConnectionIsReplacedAtOnce) {
+  begin();
+  owner("", "");
+  const std::string token = take_commands(standby_->output()).at(0).at(5);
+  standby_->failed(now_, "gone");  // whether it was applied is not known
+  pass(1000);
+  begin();
+  owner(token, "1");
+  EXPECT_FALSE(standby_->standing_by());
+  EXPECT_EQ(take_commands(standby_->output()).at(0).back(), "=" + token);
 }
 
 TEST_F(Standby, ServingBrokerMustBeConfirmedInTime) {

@@ -230,6 +230,34 @@ TEST_F(WorkerDeathTest, RunningCallsEndAndOthersGoElsewhereWhenAWorkerIsToldToEn
   EXPECT_EQ(count("waiting"), 1u);
 }
 
+TEST_F(WorkerDeathTest, AWorkerThatIsToldToEndUnderLoadLosesNothingAndRepeatsNothing) {
+  auto first = start({"--name", "one", "--task-slots", "2"});
+  ASSERT_TRUE(first->wait_ready());
+  auto probe = client_.actor<Probe>({.max_restarts = -1});
+  probe.call<&Probe::pid>().get(30s);
+  start_worker({"--name", "two"});
+  std::vector<callboard::Future<int>> calls;
+  std::vector<std::string> tasks, lane;
+  for (int i = 1000; i < 1300; ++i) {
+    tasks.push_back("task-" + std::to_string(i));
+    lane.push_back("lane-" + std::to_string(i));
+    calls.push_back(client_.call({.max_retries = 0}, nap_task, notes_file(), tasks.back(), 3));
+    calls.push_back(probe.call<&Probe::nap>(notes_file(), lane.back(), 3));
+  }
+  ASSERT_TRUE(eventually([&] { return count("task-") > 20 && count("lane-") > 20; }));
+  first->signal(SIGTERM);
+  EXPECT_EQ(first->wait_end(), 0);
+  EXPECT_LT(count("lane-"), 300u) << "there was something left to hand back";
+  for (const auto& call : calls) EXPECT_GT(call.get(60s), 0) << "no call is in doubt";
+  std::vector<std::string> ran_in_lane, ran_as_tasks;
+  for (const std::string& line : notes(notes_file())) {
+    (line.starts_with("lane-") ? ran_in_lane : ran_as_tasks).push_back(line.substr(0, 9));
+  }
+  EXPECT_EQ(ran_in_lane, lane) << "in order, over the end of the actor's first life";
+  std::sort(ran_as_tasks.begin(), ran_as_tasks.end());
+  EXPECT_EQ(ran_as_tasks, tasks);
+}
+
 TEST_F(WorkerDeathTest, ACallThatRunsBeyondTheDrainTimeoutIsKilledAndNobodyIsBlamed) {
   auto first = start({"--drain-timeout-ms", "200"});
   ASSERT_TRUE(first->wait_ready());
