@@ -17,8 +17,10 @@ from history import History  # noqa: E402
 
 BINARY_DIR = pathlib.Path(os.environ.get("CALLBOARD_BINARY_DIR", "build/release")).resolve()
 BUILT = BINARY_DIR / "tests" / "chaos"
-SECONDS = 20
-RATE = 300  # calls per second of one client
+SECONDS = 20  # of load
+PART_SECONDS = 8  # of a client that is restarted too
+RATE = 250  # calls per second of one client
+ROUNDS = 2
 # Of these kinds a call runs once when nothing breaks; the others fail on purpose.
 ONCE = ("once", "prio", "again", "task", "keyed", "later")
 CHILDREN = 4  # of two workers
@@ -51,15 +53,16 @@ class RollingRestart(unittest.TestCase):
         return sum(worker["state"] == "connected" for worker in json.loads(answer)) == CHILDREN
 
     def serving(self):
-        """The broker that serves."""
+        """The broker that serves and finds nothing wrong."""
+        self.assertTrue(until(lambda: self.system.ask("health"), 30), "no broker is well")
         health = json.loads(self.system.ask("health"))
         return next(broker for broker in self.system.brokers if broker.name == health["broker"])
 
-    def start_client(self, number):
+    def start_client(self, number, seconds):
         log = self.system.directory / f"client-{number}.log"
         process = subprocess.Popen(
             [BUILT / "chaos_client", ",".join(self.system.endpoints), self.system.executions, log,
-             f"c{number}", str(number), str(SECONDS), str(RATE)],
+             f"c{number}", str(number), str(seconds), str(RATE)],
             preexec_fn=die_with_parent)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
@@ -84,13 +87,27 @@ class RollingRestart(unittest.TestCase):
                        if began * 1000 - 500 <= run.ms <= ended * 1000 + 500)
         return max((b - a for a, b in zip(times, times[1:])), default=None)
 
-    def test_nothing_is_lost_or_repeated_when_every_process_is_restarted_under_load(self):
-        clients = [self.start_client(number) for number in (1, 2)]
-        time.sleep(1)
+    def restart_all(self):
+        """Each broker has to hand over to the other."""
         first = self.serving()
         second = next(broker for broker in self.system.brokers if broker is not first)
-        restarts = [self.restart(part) for part in (first, second, *self.system.workers)]
-        self.assertIs(self.serving(), first, "each broker has handed over to the other")
+        done = [self.restart(first)]
+        self.assertIs(self.serving(), second)
+        done.append(self.restart(second))
+        self.assertIs(self.serving(), first)
+        return done + [self.restart(worker) for worker in self.system.workers]
+
+    def test_nothing_is_lost_or_repeated_when_every_process_is_restarted_under_load(self):
+        clients = [self.start_client(number, SECONDS) for number in (1, 2)]
+        clients.append(self.start_client(3, PART_SECONDS))
+        time.sleep(1)
+        restarts = []
+        for round_number in range(ROUNDS):
+            restarts += self.restart_all()
+            if round_number == 0:
+                self.assertEqual(clients[2][1].wait(60), 0)
+                clients.append(self.start_client(4, PART_SECONDS))
+        self.assertIsNone(clients[0][1].poll(), "the load ended before the last restart")
         history = History()
         for log, process in clients:
             self.assertEqual(process.wait(120), 0, "a client has calls without an answer")

@@ -61,6 +61,7 @@ CallOptions full_call_options() {
   o.idempotency_key = "order-1";
   o.durability = Durability::memory;
   o.delay_ms = 250;
+  o.at_ms = 1'700'000'000'000;
   o.group = "io";
   o.no_result = true;
   o.parent = {SessionId{9}, 4};
@@ -99,7 +100,8 @@ ActorOptions full_actor_options() {
 TEST(Options, CallOptionsHaveTheirDocumentedKeys) {
   EXPECT_EQ(printed(encoded(full_call_options())),
             R"({1:1500,2:-3,3:"user-7",4:{"k":"v"},5:[0,5,2,3,6,1],6:[5,1],7:4,)"
-            R"(8:["std::runtime_error"],9:[10,1000],10:"order-1",11:1,12:250,13:"io",14:true,)"
+            R"(8:["std::runtime_error"],9:[10,1000],10:"order-1",11:1,12:250,17:1700000000000,)"
+            R"(13:"io",14:true,)"
             R"(15:[9,4],16:1})");
 }
 
@@ -159,7 +161,7 @@ TEST(Options, EveryTruncationIsNamedAsAProblem) {
 
 TEST(Options, AnUnknownKeyIsAnErrorAndNotIgnored) {
   const auto nil = [](Writer& out) { out.nil(); };
-  EXPECT_EQ(problem_with<CallOptions>(one(17, nil)), "there is no option with the number 17");
+  EXPECT_EQ(problem_with<CallOptions>(one(18, nil)), "there is no option with the number 18");
   EXPECT_EQ(problem_with<CallOptions>(one(0, nil)), "there is no option with the number 0");
   EXPECT_EQ(problem_with<ActorOptions>(one(24, nil)), "there is no option with the number 24");
   EXPECT_EQ(problem_with<ActorOptions>(one(UINT64_MAX, nil)),

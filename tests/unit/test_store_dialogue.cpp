@@ -29,7 +29,7 @@ TEST_F(Dialogue, HandsOverTheStateThenEveryEntryAndThenIsReady) {
   own(17, 4);
   EXPECT_FALSE(dialogue_.idle());
   say(page("0", {"Counter", "1"}));
-  for (int i = 0; i < 5; ++i) say(page("0", {}));
+  for (int i = 2; i < kEmptyStorePages; ++i) say(page("0", {}));
   EXPECT_FALSE(dialogue_.idle());
   say(page("0", {}));
   EXPECT_THAT(loaded_, ElementsAre("begin 4 17", "classes/Counter", "end"));
@@ -132,7 +132,7 @@ TEST_F(Dialogue, LoadThatBreaksBeginsAnewAsANewRun) {
   connect_and_greet();
   own(10, 5);
   say(page("0", {"Counter", "1"}));
-  for (int i = 0; i < 6; ++i) say(page("0", {}));
+  for (int i = 1; i < kEmptyStorePages; ++i) say(page("0", {}));
   EXPECT_THAT(loaded_, ElementsAre("begin 4 10", "classes/Counter", "begin 5 10", "classes/Counter",
                                    "end"));
 }

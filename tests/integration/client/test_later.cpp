@@ -5,6 +5,8 @@
 
 #include <callboard/error.hpp>
 
+#include <signal.h>
+
 #include <chrono>
 #include <optional>
 #include <string>
@@ -116,9 +118,8 @@ TEST_F(ClientLater, ScheduleOfATaskCarriesTheOptionsOfItsCalls) {
   client_.schedule(schedule, sum_task, 20, 22);
   // What the broker knows of it, as MessagePack: "made" comes right before its number.
   const auto made = [&] {
-    const std::string info = client_.admin("schedule.inspect", "\x81\xa8schedule\xa4sums")
-                                 .get(kPatience)
-                                 .bytes;
+    const callboard::Encoded asked{"\x81\xa8schedule\xa4sums"};
+    const std::string info = client_.admin("schedule.inspect", asked).get(kPatience).bytes;
     const auto at = info.find("\xa4" "made");
     return at == std::string::npos ? -1 : static_cast<int>(info[at + 5]);
   };

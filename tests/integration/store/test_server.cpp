@@ -13,9 +13,11 @@
 
 #include <chrono>
 #include <future>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace callboard::broker {
 namespace {
@@ -288,6 +290,36 @@ TEST_F(Server, ReplacedBrokerEndsAndSaysWho) {
   EXPECT_EQ(first.join(), 1);
   EXPECT_THAT(first.failure(), HasSubstr("another broker took over"));
   EXPECT_TRUE(say_hello(second.endpoint(), 77));
+}
+
+/// Waits until one of them serves, and gives its number; their count when none does.
+std::size_t first_to_serve(const std::vector<std::unique_ptr<ServerThread>>& brokers) {
+  for (int i = 0; i < 200; ++i) {
+    for (std::size_t n = 0; n < brokers.size(); ++n) {
+      if (brokers[n]->ready(10ms)) return n;
+    }
+  }
+  return brokers.size();
+}
+
+TEST_F(Server, OfThoseThatBeginTogetherOneServesAndTheOthersFollowItOneByOne) {
+  redis_.start();
+  BrokerServerOptions options = options_for(redis_);
+  options.standby = true;
+  std::vector<std::unique_ptr<ServerThread>> brokers;
+  for (int i = 0; i < 4; ++i) brokers.push_back(std::make_unique<ServerThread>(options));
+  for (std::uint64_t epoch = 1; epoch <= 4; ++epoch) {
+    const std::size_t serving = first_to_serve(brokers);
+    ASSERT_LT(serving, brokers.size());
+    std::this_thread::sleep_for(300ms);
+    EXPECT_EQ(redis_.answer({"HGET", "callboard:{0}:meta", "epoch"}), std::to_string(epoch))
+        << "nobody else took it";
+    const auto welcome = say_hello(brokers[serving]->endpoint(), 77 + epoch);
+    ASSERT_TRUE(welcome);
+    EXPECT_EQ(welcome->epoch, epoch);
+    EXPECT_EQ(brokers[serving]->stop(), 0) << brokers[serving]->failure();
+    brokers.erase(brokers.begin() + static_cast<std::ptrdiff_t>(serving));
+  }
 }
 
 TEST_F(Server, ProgramEndsWithZeroOnSigterm) {
