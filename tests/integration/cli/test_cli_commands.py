@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 import unittest
 
 from cli_case import BIN, Dev, SystemCase, environment, eventually, run
@@ -52,6 +53,18 @@ class Submit(SystemCase):
         call = self.dev.json("submit", name, "count", "--no-wait")["call"]
         self.assertRegex(call, "^[0-9a-f]{32}$")
         self.assertEqual(self.succeeds("submit", name, "count"), "2\n")
+
+    def test_call_for_a_time_runs_then_and_times_are_read_as_written(self):
+        at = time.time() + 1
+        text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+        self.assertEqual(self.succeeds("submit", "task", "twice", "4", "--at", text), "8\n")
+        self.assertGreaterEqual(time.time(), int(at))
+        past = ("0", "2020-02-29T12:00:00+05:45", "2020-02-29 12:00:00Z")
+        for text in past:
+            self.assertEqual(self.succeeds("submit", "task", "twice", "1", "--at", text), "2\n")
+        for text in ("soon", "2030-02-30T00:00:00Z", "2030-01-01T24:00:00Z", "2030-01-01T00:00:00",
+                     "2030-01-01T00:00:00+1"):
+            self.fails(2, "a time is written", "submit", "task", "twice", "1", "--at", text)
 
     def test_refused_call_has_its_own_code(self):
         name = self.actor("--max-pending", "1")
@@ -148,6 +161,23 @@ class Queues(SystemCase):
         self.assertEqual(self.dev.json("queue", "purge", name)["purged"], 3)
         self.assertEqual(self.dev.json("queue", "inspect", name)["depth"], 0)
         self.succeeds("queue", "resume", name)
+
+    def test_schedule_makes_calls_until_it_is_removed(self):
+        name = self.actor()
+        made = self.dev.json("schedule", "create", "nightly", "* * * * * *", name, "count",
+                             "--zone", "Europe/Berlin", "--catch-up", "skip", "--priority", "3")
+        self.assertEqual((made["state"], made["zone"], made["catch_up"], made["target"]),
+                         ("active", "Europe/Berlin", "skip", name))
+        self.assertTrue(eventually(
+            lambda: self.dev.json("schedule", "inspect", "nightly")["made"] >= 1))
+        self.assertEqual(self.dev.json("schedule", "pause", "nightly")["state"], "paused")
+        self.assertIn("paused", self.succeeds("schedule", "ls"))
+        self.assertEqual(self.dev.json("schedule", "resume", "nightly")["state"], "active")
+        self.fails(5, "name_taken", "schedule", "create", "nightly", "@daily", name, "count")
+        self.succeeds("schedule", "create", "nightly", "@daily", "task", "twice", "1", "--replace")
+        self.succeeds("schedule", "rm", "nightly")
+        self.fails(4, "no schedule is named nightly", "schedule", "inspect", "nightly")
+        self.fails(2, "no minute", "schedule", "create", "x", "61 * * * *", "task", "twice", "1")
 
     def test_unknown_queue_is_not_found(self):
         for verb in ("inspect", "explain", "pause", "resume", "purge"):
