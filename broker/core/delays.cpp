@@ -27,17 +27,17 @@ std::int64_t Core::due_wall_ms(const wire::CallOptions& options) const {
 /// A call that needs a delayed one is due right after it. Numbered before it, it would hold up its
 /// lane until then, and for ever when what it waits for comes to stand behind it there.
 std::int64_t Core::due_of_dependencies(const CallExtra& extra) {
-  std::int64_t due_wall_ms = 0;
+  std::int64_t latest_ms = 0;
   const auto consider = [&](const Call* other) {
     if (other == nullptr || !other->delayed) return;
-    due_wall_ms = std::max(due_wall_ms, other->extra->due_wall_ms + 1);
+    latest_ms = std::max(latest_ms, other->extra->due_wall_ms + 1);
   };
   for (const CallId id : dependencies(extra)) {
     const Call* other = find_call(id);
     consider(other);
     if (other != nullptr && other->follows) consider(leader_of(*other));
   }
-  return due_wall_ms;
+  return latest_ms;
 }
 
 void Core::store_delayed(const Call& call) {
