@@ -35,6 +35,9 @@ constexpr std::int64_t kFinishMs = 1000;
 constexpr std::int64_t kHandOverMs = 400;
 constexpr int kLastTurns = 10;
 constexpr long kLastTurnMs = 5;
+/// So many of them without a frame: nobody says anything any more. On a busy machine one is not
+/// enough for what has arrived to be seen.
+constexpr int kQuietTurns = 3;
 
 std::uint64_t random_seed() {
   std::random_device random;
@@ -322,10 +325,10 @@ void BrokerServer::Loop::finish() {
   const std::int64_t until_us = clock_now().mono_us + kFinishMs * kMicrosPerMilli;
   log::info("the broker stops");
   // The last words of workers that were told to end before it may be under way.
-  for (int turns = 0; turns < kLastTurns; ++turns) {
+  for (int turns = 0, quiet = 0; turns < kLastTurns && quiet < kQuietTurns; ++turns) {
     wait(kLastTurnMs);
     now_ = clock_now();
-    if (take_frames() == 0) break;
+    quiet = take_frames() == 0 ? quiet + 1 : 0;
   }
   while (failure_.empty() && clock_now().mono_us < until_us) {
     write_batch();
