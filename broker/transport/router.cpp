@@ -18,6 +18,9 @@ namespace callboard::broker {
 
 namespace {
 
+/// What is sent right before the end has so long to leave.
+constexpr int kLingerMs = 200;
+
 /// A peer whose host vanished without a word is noticed after about this long.
 constexpr int kHeartbeatIntervalMs = 1000;
 constexpr int kHeartbeatTimeoutMs = 5000;
@@ -73,9 +76,6 @@ bool receive_into(void* socket, Message& message) {
 }
 
 /// ENSURES: the message is sent or closed.
-/// What is sent right before the end has so long to leave.
-constexpr int kLingerMs = 200;
-
 bool send_message(void* socket, zmq_msg_t& message, bool more) {
   const int flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);
   int sent = 0;
