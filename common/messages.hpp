@@ -224,6 +224,7 @@ struct Opened {
   std::string class_name;
   Durability durability = Durability::durable;  ///< what a call of it is that does not say
   WhenFull when_full = WhenFull::reject;        ///< the same
+  bool retried = false;  ///< the same: whether it is tried again (at least once)
 };
 /// All numbers up to `through` but those refused or parked before; and of those parked `again`,
 /// which were offered again and have been accepted since the last acknowledgement.

@@ -191,7 +191,7 @@ bool read(FrameReader& in, std::uint32_t fields, Admin& m) {
 // --- broker to client ------------------------------------------------------------------------
 
 void write(FrameWriter& out, const Opened& m) {
-  begin(out, Type::opened, 9);
+  begin(out, Type::opened, 10);
   out.uint(m.handle);
   out.uint(static_cast<std::uint64_t>(m.code));
   write_text(out, m.text);
@@ -200,14 +200,17 @@ void write(FrameWriter& out, const Opened& m) {
   out.str(m.class_name);
   out.uint(static_cast<std::uint64_t>(m.durability));
   out.uint(static_cast<std::uint64_t>(m.when_full));
+  out.boolean(m.retried);
 }
 
 bool read(FrameReader& in, std::uint32_t fields, Opened& m) {
+  m.retried = false;
   return has_fields(in, fields, 9) && in.uint_max(m.handle, limits::kHandlesMax) &&
          read_code(in, m.code) && read_text(in, m.text, kTextBytesMax) && read_id(in, m.actor) &&
          read_text(in, m.queue, kTextBytesMax) && read_name(in, m.class_name) &&
          read_enum(in, m.durability, Durability::memory) &&
-         read_enum(in, m.when_full, WhenFull::block) && in.skip_fields(fields - 9);
+         read_enum(in, m.when_full, WhenFull::block) &&
+         (fields == 9 || (in.boolean(m.retried) && in.skip_fields(fields - 10)));
 }
 
 void write(FrameWriter& out, const Accepted& m) {

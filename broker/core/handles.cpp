@@ -75,6 +75,7 @@ void Core::answer_open(Session& session, std::uint32_t number, const Handle& han
     answer.class_name = queue->class_name;
     answer.durability = queue->options.durability;
     answer.when_full = queue->options.when_full;
+    answer.retried = queue->options.max_retries != 0;
   }
   wire::FrameWriter out = to(*session.peer, session.durable_batch);
   wire::write(out, answer);

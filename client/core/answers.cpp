@@ -70,6 +70,7 @@ bool Session::on_opened(std::uint32_t fields, wire::FrameReader& in) {
     }
     to.durability = message.durability;
     to.when_full = message.when_full;
+    to.retried = message.retried;
   } else if (created) {
     to.create_failed = true;
   } else {

@@ -180,7 +180,7 @@ class ClientWorld : public ::testing::Test {
     receive_message(wire::Room{handle, calls});
   }
   void opened(std::uint32_t handle, wire::Durability durability = wire::Durability::durable,
-              wire::WhenFull when_full = wire::WhenFull::reject) {
+              wire::WhenFull when_full = wire::WhenFull::reject, bool retried = false) {
     wire::Opened message;
     message.handle = handle;
     message.actor = ActorId{SessionId{9}, 1};
@@ -188,6 +188,7 @@ class ClientWorld : public ::testing::Test {
     message.class_name = "Counter";
     message.durability = durability;
     message.when_full = when_full;
+    message.retried = retried;
     receive_message(message);
   }
   void goodbye(Errc code) { receive_message(wire::Goodbye{code, "bye"}); }

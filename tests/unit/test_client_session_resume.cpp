@@ -139,6 +139,18 @@ TEST_F(ClientResume, MemoryCallOfABrokerThatIsGoneMayHaveRun) {
   EXPECT_THAT(submitted(), ElementsAre(3));
 }
 
+TEST_F(ClientResume, MemoryCallOfAQueueThatTriesAgainIsLostWithItsBroker) {
+  welcome();
+  const std::uint32_t handle = open("hits");
+  tick();
+  opened(handle, wire::Durability::memory, wire::WhenFull::reject, true);
+  call(handle, 1);
+  tick();
+  accepted(1);
+  reconnect(1, {}, true);
+  EXPECT_EQ(told_.status_of(1), Errc::lost);
+}
+
 TEST_F(ClientResume, MemoryCallIsSentAgainToTheSameBroker) {
   welcome();
   call(open_known("hits"), 1, kMemory);

@@ -73,7 +73,7 @@ const std::map<std::string, std::string> kLayouts = {
     {"kill", "[40,21,3,true]"},
     {"waiting", "[41,5,2,9,4,true]"},
     {"admin", R"([42,21,"queue.ls",{"k":1}])"},
-    {"opened", R"([48,3,11,"no such actor",5,1,"hits","Counter",0,1])"},
+    {"opened", R"([48,3,11,"no such actor",5,1,"hits","Counter",0,1,false])"},
     {"accepted", "[49,12,[10,2],51]"},
     {"refused", R"([50,2,8,"full",100])"},
     {"result", "[51,2,0,bin(1)]"},
