@@ -32,7 +32,9 @@ void choose_callee(Random& random, const Specs& specs, CallSpec& spec) {
                                     [](const CallSpec* outer) { return outer->plan.waits; });
   std::vector<std::uint32_t> targets;
   bool own = false;
-  if (all_wait && random.chance(0.2)) {
+  // A coroutine does not block its actor: of its waits `explain` tells, nothing ends them.
+  const bool blocks = specs.targets[spec.target].options.mode != wire::Mode::async;
+  if (all_wait && blocks && random.chance(0.2)) {
     const CallSpec& outer = *random.pick(chain);
     own = whole_actor_serial(specs.targets[outer.target]);
     if (own) targets.push_back(outer.target);

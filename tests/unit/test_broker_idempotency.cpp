@@ -233,6 +233,22 @@ TEST(BrokerIdempotency, OutcomeIsForgottenWhenItsTimeIsOver) {
   EXPECT_EQ(world.runs(20), (Seqs{1, 2}));
 }
 
+TEST(BrokerIdempotency, TimeOfAnOutcomeBeginsWithTheEndOfItsCall) {
+  BrokerOptions options;
+  options.dedupe_ttl_ms = 1000;
+  BrokerWorld world(options);
+  world.worker(20, "w0");
+  world.client(10);
+  world.open_task(10, 1);
+  world.submit(10, 1, 1, keyed("k"));
+  world.pass_with(130'000, {10, 20});  // it runs
+  world.done(20, world.last(20, Type::run).lease, "\x07");
+  world.pass_with(500, {10, 20});
+  world.submit(10, 2, 1, keyed("k"));
+  EXPECT_EQ(world.runs(20), (Seqs{1}));
+  EXPECT_EQ(world.result(10, 2).text, "\x07");
+}
+
 TEST(BrokerIdempotency, EarlyResultIsNoOption) {
   TwoClients world;
   world.auto_commit = false;
