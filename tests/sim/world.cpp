@@ -25,7 +25,7 @@ World::World(std::uint64_t seed, FaultClasses faults, std::uint32_t scale)
     : context_(seed, draw_scenario(seed, faults, scale).network),
       random_(context_.random.fork()),
       scenario_(draw_scenario(seed, faults, scale)),
-      events_max_(kEventsMax * scale),
+      scale_(scale),
       observer_(context_),
       checkers_(make_all_checkers(scenario_.dedupe_ttl_ms)) {
   context_.history.listen([this](const Record& record) {
@@ -177,7 +177,7 @@ RunResult World::run() {
 
   run_until(scenario_.active_us, [] { return false; });
   heal();
-  run_until(context_.schedule.now() + kQuietWithin, [this] { return quiet(); });
+  run_until(context_.schedule.now() + kQuietWithin * scale_, [this] { return quiet(); });
   clean_up();
   judge();
 
@@ -212,7 +212,7 @@ bool World::run_until(std::int64_t until_us, const std::function<bool()>& done) 
          context_.schedule.next_due() <= until_us) {
     context_.schedule.run_one();
     if (++events % 64 == 0 && done()) return true;
-    if (events > events_max_) {
+    if (events > kEventsMax * scale_) {
       context_.verdict.fail("world", "it does not come to rest: events without end");
     }
   }
@@ -234,7 +234,7 @@ void World::clean_up() {
   const auto settle = [this](std::int64_t for_us) {
     run_until(context_.schedule.now() + for_us, [] { return false; });
   };
-  settle(scenario_.features.no_results ? 20 * kSecond : 2 * kSecond);
+  settle(scenario_.features.no_results ? 20 * kSecond * scale_ : 2 * kSecond);
   for (const auto& client : clients_) client->kill_named();
   settle(8 * kSecond);
   for (const auto& client : clients_) client->leave();

@@ -83,7 +83,7 @@ class World {
   Context context_;
   Random random_;
   Scenario scenario_;
-  std::uint64_t events_max_;  ///< more than these are a world that never comes to rest
+  std::uint32_t scale_;  ///< so many times the calls, and the time that they may take
   Observer observer_;
   std::vector<std::unique_ptr<Checker>> checkers_;
   std::unique_ptr<BrokerProcess> broker_;
