@@ -133,6 +133,7 @@ class Core {
 
   // --- reconcile.cpp ---------------------------------------------------------------------------
   void settle_held(Worker& worker, const wire::Hello& hello);
+  static void outlive(Worker& worker, const Instance& instance);
   void settle_actors(Worker& worker, const wire::Hello& hello);
   void take_over(Worker& worker, Instance& instance, std::uint32_t slot, bool here);
   void settle_calls(Worker& worker, const wire::Hello& hello);

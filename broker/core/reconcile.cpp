@@ -24,6 +24,20 @@ void Core::take_over(Worker& worker, Instance& instance, std::uint32_t slot, boo
   }
 }
 
+/// The worker may still tell of calls of an actor that it no longer holds, and the actor's queue may
+/// be gone by then: their leases are kept with the task slot, which lives as long as the worker.
+void Core::outlive(Worker& worker, const Instance& instance) {
+  Instance& slot = *worker.task_slot;
+  worker.leases.each([&](std::uint64_t, Lease& lease) {
+    if (lease.instance != &instance) return;
+    lease.instance = &slot;
+    lease.group = 0;
+    if (lease.call->instance == &instance) lease.call->instance = &slot;
+    ++slot.groups[0].out;
+    ++slot.out;
+  });
+}
+
 /// Actors: what it holds and we still want is taken over; the rest is stopped.
 void Core::settle_actors(Worker& worker, const wire::Hello& hello) {
   std::map<std::pair<ActorId, std::uint64_t>, std::uint32_t> held;
@@ -49,6 +63,7 @@ void Core::settle_actors(Worker& worker, const wire::Hello& hello) {
     const auto found = instances_.find(key);
     if (found == instances_.end() || found->second->worker != &worker) continue;
     Instance& instance = *found->second;
+    outlive(worker, instance);
     if (instance.state == InstanceState::starting) {
       start_again(instance);
     } else {

@@ -47,6 +47,24 @@ TEST(BrokerLosses, RunWhoseConnectionEndedBeforeItsCommitIsNotUncertain) {
   EXPECT_EQ(world.runs(21), (Seqs{2}));
 }
 
+// The queue of the actor is gone by the time that its worker tells of the call.
+TEST(BrokerLosses, CallOutlivesItsActorAtAWorkerThatComesBackWithoutIt) {
+  OneActor world;
+  const Told start = world.last(20, Type::start);
+  world.submit(10, 2, 1);
+  const Told run = world.last(20, Type::run);
+  world.say(10, wire::Cancel{run.call, false});
+  wire::Hello hello = world.worker_hello(20, "w0");
+  hello.held_calls = {{run.lease, run.call, run.attempt, start.actor, start.incarnation, true}};
+  world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+  EXPECT_EQ(world.last(21, Type::revoke).lease, run.lease);
+  world.done(21, run.lease, "\x07");
+  EXPECT_TRUE(world.has_result(10, 2));
+  world.open_task(10, 2);
+  for (std::uint64_t seq = 3; seq <= 5; ++seq) world.submit(10, seq, 2);
+  EXPECT_EQ(world.runs(21), (Seqs{3, 4})) << "both slots are free";
+}
+
 TEST(BrokerLosses, RevokeDoesNotWaitForTheCommitThatItsRunWaitsFor) {
   OneActor world;
   world.auto_commit = false;
