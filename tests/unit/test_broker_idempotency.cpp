@@ -243,7 +243,7 @@ TEST(BrokerIdempotency, TimeOfAnOutcomeBeginsWithTheEndOfItsCall) {
   world.submit(10, 1, 1, keyed("k"));
   world.pass_with(130'000, {10, 20});  // it runs
   world.done(20, world.last(20, Type::run).lease, "\x07");
-  world.pass_with(500, {10, 20});
+  world.pass_with(20'000, {10, 20});  // within the minute of its end
   world.submit(10, 2, 1, keyed("k"));
   EXPECT_EQ(world.runs(20), (Seqs{1}));
   EXPECT_EQ(world.result(10, 2).text, "\x07");
