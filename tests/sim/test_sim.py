@@ -37,6 +37,9 @@ class Simulation(unittest.TestCase):
     def test_an_undisturbed_world_keeps_every_promise(self):
         self.check("--seeds", "1..100", "--faults", "none")
 
+    def test_crashing_workers_break_no_promise_and_leave_nothing_behind(self):
+        self.check_many(600, "worker")
+
     def test_network_and_store_faults_break_no_promise_and_all_of_them_fire(self):
         self.check_many(300, "network,store")
 

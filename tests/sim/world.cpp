@@ -239,8 +239,10 @@ void World::clean_up() {
   settle(8 * kSecond);
   for (const auto& client : clients_) client->leave();
   settle(4 * kSecond);
-  // Sessions of processes that died say no goodbye.
-  if (scenario_.faults.client || (scenario_.features.inner && scenario_.faults.any())) {
+  // Sessions of processes that died say no goodbye; a call may take its worker down without any
+  // class of faults.
+  const bool workers_died = scenario_.faults.any() || !dead_workers_.empty();
+  if (scenario_.faults.client || (scenario_.features.inner && workers_died)) {
     settle((scenario_.session_grace_ms + scenario_.result_ttl_ms + 15'000) * 1000);
   }
   if (!scenario_.features.inner) return;
