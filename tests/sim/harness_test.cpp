@@ -3,6 +3,7 @@
 #include "tests/sim/checker.hpp"
 #include "tests/sim/coverage.hpp"
 #include "tests/sim/network.hpp"
+#include "tests/sim/observer.hpp"
 #include "tests/sim/schedule.hpp"
 #include "tests/sim/store_model.hpp"
 
@@ -359,6 +360,36 @@ TEST_F(Judged, StabilityCheckerCatchesADependentThatGotAnotherResult) {
   EXPECT_TRUE(caught());
 }
 
+TEST_F(Judged, StabilityCheckerAllowsAnUnknownOutcomeWhenTheMemoryThatHeldItIsGone) {
+  judge(make_stability_checker());
+  CallSpec& memory = submit(target());
+  memory.durable = false;
+  const std::uint64_t ran = begin(memory);
+  end(memory, ran);
+  see(What::spliced, memory, Errc::ok, ran);
+  note(What::broker_died);
+  see(What::resolved, memory, Errc::maybe_executed);
+  EXPECT_FALSE(caught());
+  CallSpec& durable = submit(specs_.targets[0]);
+  durable.durable = true;
+  const std::uint64_t ran_too = begin(durable);
+  end(durable, ran_too);
+  see(What::spliced, durable, Errc::ok, ran_too);
+  see(What::resolved, durable, Errc::maybe_executed);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, StabilityCheckerCatchesAnUnknownOutcomeWhileItsBrokerLives) {
+  judge(make_stability_checker());
+  CallSpec& memory = submit(target());
+  memory.durable = false;
+  const std::uint64_t ran = begin(memory);
+  end(memory, ran);
+  see(What::spliced, memory, Errc::ok, ran);
+  see(What::resolved, memory, Errc::maybe_executed);
+  EXPECT_TRUE(caught());
+}
+
 TEST_F(Judged, DeadlineCheckerCatchesALateStart) {
   judge(make_deadline_checker());
   CallSpec& call = submit(target());
@@ -581,6 +612,57 @@ TEST_F(SimulatedNetwork, ABlockedDirectionHoldsFramesBackUntilItHeals) {
   network_.heal();
   run_for(100'000);
   EXPECT_EQ(at_router_.size(), 1u);
+}
+
+/// A client and the broker, as the observer hears them.
+class Observed : public ::testing::Test {
+ protected:
+  Observed() {
+    context_.history.listen([this](const Record& record) {
+      if (record.what == What::accepted) accepted_.push_back(record.call.seq);
+    });
+    observer_.introduce(kDealer, client_);
+  }
+  template <class Message>
+  static wire::Frame frame(const Message& message) {
+    wire::Frame frame;
+    wire::FrameWriter out(frame, 1);
+    wire::write(out, message);
+    return frame;
+  }
+  template <class Message>
+  void client_says(const Message& message) {
+    observer_.at_broker(kPeer, kDealer, frame(message));
+  }
+  template <class Message>
+  void broker_says(const Message& message) {
+    observer_.at_process(kDealer, frame(message), client_);
+  }
+
+  static constexpr DealerId kDealer{1};
+  static constexpr PeerId kPeer{1};
+  Context context_{1, NetworkShape{}};
+  Process client_{context_.schedule, ProcessId{1}, "client", ClockOffsets{}};
+  Observer observer_{context_};
+  std::vector<std::uint64_t> accepted_;
+};
+
+TEST_F(Observed, AWelcomeAcknowledgesNothingThatHasCome) {
+  wire::Hello hello;
+  hello.session = 9;
+  client_says(hello);
+  wire::Submit submit;
+  submit.seq = 1;
+  client_says(submit);
+  submit.seq = 2;
+  client_says(submit);
+  wire::Welcome welcome;
+  welcome.accepted_through = 2;
+  welcome.refused = {1};
+  broker_says(welcome);
+  EXPECT_TRUE(accepted_.empty());
+  broker_says(wire::Accepted{2, {}, 1});
+  EXPECT_EQ(accepted_, std::vector<std::uint64_t>{2});
 }
 
 TEST(SimulatedCoverage, NamesWhatNeverOccurred) {

@@ -353,8 +353,8 @@ void Observer::at_process(DealerId dealer, const wire::Frame& frame, const Proce
     } else if (type == Type::welcome) {
       wire::Welcome welcome;
       if (!wire::read(in, fields, welcome)) return;
+      // No acknowledgement: what it says has come may still wait for its commit.
       for (const std::uint64_t seq : welcome.refused) speaker.not_accepted.insert(seq);
-      accept_through(speaker, welcome.accepted_through);
     } else if (type == Type::run) {
       on_run(speaker, in, fields, process);
     } else {
