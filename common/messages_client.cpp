@@ -142,13 +142,15 @@ bool read(FrameReader& in, std::uint32_t fields, Cancel& m) {
 }
 
 void write(FrameWriter& out, const Resume& m) {
-  begin(out, Type::resume, 1);
+  begin(out, Type::resume, 2);
   out.uint(m.handle);
+  out.uint(m.seen);
 }
 
 bool read(FrameReader& in, std::uint32_t fields, Resume& m) {
+  m.seen = UINT64_MAX;
   return has_fields(in, fields, 1) && in.uint_max(m.handle, limits::kHandlesMax) &&
-         in.skip_fields(fields - 1);
+         (fields == 1 || (in.uint(m.seen) && in.skip_fields(fields - 2)));
 }
 
 void write(FrameWriter& out, const Kill& m) {

@@ -114,6 +114,7 @@ void Core::refuse(Session& session, std::uint64_t seq, std::uint32_t number, Err
   // that is gone refuses every call for its own reason.
   Handle* handle = session.handle(number);
   if (handle != nullptr && handle->queue && handle->queue->state == QueueState::open) {
+    if (!handle->refusing) handle->refused_first = seq;
     handle->refusing = true;
   }
   wire::Refused answer;
@@ -128,7 +129,13 @@ void Core::refuse(Session& session, std::uint64_t seq, std::uint32_t number, Err
 void Core::on_resume(Session& session, const wire::Resume& message) {
   Handle* handle = session.handle(message.handle);
   if (handle == nullptr) return;
-  handle->refusing = false;
+  // One that gives back room, or was sent before the refusal arrived, knows nothing of it.
+  if (message.seen >= handle->refused_first) {
+    handle->refusing = false;
+    std::erase_if(session.refused, [&](const auto& entry) {
+      return entry.second.handle == message.handle && !entry.second.parked;
+    });
+  }
   if (handle->queue && handle->granted > 0) {
     // It needs no more room: what was promised is for others.
     handle->queue->granted -= std::min(handle->queue->granted, handle->granted);
@@ -137,9 +144,6 @@ void Core::on_resume(Session& session, const wire::Resume& message) {
     if (!handle->waiting.empty()) line_up(session, message.handle, *handle);
     grant_room(*handle->queue);
   }
-  std::erase_if(session.refused, [&](const auto& entry) {
-    return entry.second.handle == message.handle && !entry.second.parked;
-  });
 }
 
 /// The client has answered a parked call itself: it will not be offered again, and what came after

@@ -39,6 +39,7 @@ struct Handle {
   std::vector<std::uint16_t> methods;  ///< the client's method numbers -> the queue's
   bool open = false;
   bool refusing = false;  ///< a call was refused and the client has not seen it
+  std::uint64_t refused_first = 0;  ///< that call, while `refusing`
   bool parked = false;
   std::uint64_t granted = 0;        ///< room promised
   std::set<std::uint64_t> waiting;  ///< numbers parked here and not offered again yet

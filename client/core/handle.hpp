@@ -62,6 +62,7 @@ struct Handle {
   /// Calls above `first` and up to `second` are refused because of a refusal that their user could
   /// not have seen; open at the end until the user resumed.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> doomed;
+  std::uint64_t seen_refusal = 0;   ///< the number of the last refusal that the user resumed
   std::int64_t retry_after_ms = 0;  ///< of the last refusal that was for the call's own sake
 
   /// Nothing special: a call may leave without a closer look.

@@ -10,6 +10,7 @@ void Session::resume(std::uint32_t number) {
   Handle& to = handle(number);
   if (!to.doomed.empty() && to.doomed.back().second == kUnbounded) {
     to.doomed.back().second = last_seq_;
+    to.seen_refusal = to.doomed.back().first;
   }
   // The held ones were submitted before the refusal could be seen.
   std::deque<std::uint64_t> held;
@@ -17,7 +18,10 @@ void Session::resume(std::uint32_t number) {
   for (const std::uint64_t seq : held) {
     if (CallRecord* record = calls_.find(seq)) refuse_before(seq, *record);
   }
-  markers_.push_back({.after = last_seq_, .what = Marker::What::resume, .handle = number});
+  markers_.push_back({.after = last_seq_,
+                      .what = Marker::What::resume,
+                      .handle = number,
+                      .seen = to.seen_refusal});
 }
 
 void Session::cancel(Token request, CallId call, bool force) {
@@ -77,7 +81,7 @@ void Session::pump_markers(Instant now, wire::LinkOut& out) {
       case Marker::What::resume: {
         if (!to->open || to->opened_on != connection_) break;  // a new connection is not refusing
         wire::FrameWriter writer = out.message();
-        write(writer, wire::Resume{marker.handle});
+        write(writer, wire::Resume{marker.handle, marker.seen});
         break;
       }
       case Marker::What::close:

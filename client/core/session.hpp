@@ -156,6 +156,7 @@ class Session final : public wire::LinkMember {
     enum class What : std::uint8_t { open, resume, close, kill, wait } what = What::resume;
     std::uint32_t handle = 0;
     Token request = 0;  ///< kill
+    std::uint64_t seen = 0;  ///< resume: the refusal that it is for; 0: it gives back room
     CallId self{};      ///< wait
     CallId other{};
   };

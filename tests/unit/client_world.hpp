@@ -27,6 +27,7 @@ struct Sent {
   Type type{};
   std::uint64_t seq = 0;
   std::uint32_t handle = 0;
+  std::uint64_t seen = 0;  ///< resume
   std::uint32_t method = 0;
   std::string args;
   wire::CallOptions options;
@@ -325,6 +326,7 @@ class ClientWorld : public ::testing::Test {
         wire::Resume m;
         good = read(in, fields, m);
         message.handle = m.handle;
+        message.seen = m.seen;
         break;
       }
       default:

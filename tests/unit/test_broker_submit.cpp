@@ -101,6 +101,22 @@ TEST(BrokerSubmit, FullQueueRefusesAndEverythingBehindUntilTheClientHasSeenIt) {
   EXPECT_EQ(world.count(10, Type::refused), 3u);
 }
 
+TEST(BrokerSubmit, ResumeThatCrossesARefusalDoesNotEndIt) {
+  wire::ActorOptions options;
+  options.max_pending = 2;
+  OneActor world(options);
+  for (std::uint64_t seq = 2; seq <= 4; ++seq) world.submit(10, seq, 1);
+  ASSERT_EQ(world.last(10, Type::refused).seq, 4u);
+  for (const std::uint64_t seen : {0u, 3u}) {  // gives back room; is for a refusal of before
+    world.say(10, wire::Resume{1, seen});
+    world.submit(10, 5 + seen, 1);
+    EXPECT_EQ(world.last(10, Type::refused).code, Errc::refused_before);
+  }
+  world.say(10, wire::Resume{1, 4});
+  world.submit(10, 9, 1);
+  EXPECT_EQ(world.last(10, Type::refused).code, Errc::queue_full);
+}
+
 TEST(BrokerSubmit, FullQueueTellsByItsPaceWhenToTryAgain) {
   wire::ActorOptions options;
   options.max_pending = 20;

@@ -37,6 +37,7 @@ TEST_F(ClientFull, RefusalIsToldApartAndResumedWhenItsUserHasSeenIt) {
   tick();
   ASSERT_THAT(sent_of(Type::resume), SizeIs(1));
   EXPECT_EQ(sent_of(Type::resume)[0].handle, handle_);
+  EXPECT_EQ(sent_of(Type::resume)[0].seen, 1u);
 }
 
 TEST_F(ClientFull, CallsSubmittedBeforeTheRefusalCouldBeSeenAreRefusedToo) {

@@ -158,7 +158,7 @@ void add_client(std::vector<Sample>& all) {
   all.push_back(plain("submit of a big value", Type::submit, Submit{2, 3, 1, big_body('a'), {}}));
   all.push_back(plain("taken", Type::taken, Taken{{{1, 3}, {5, 1}}}));
   all.push_back(plain("cancel", Type::cancel, Cancel{call(5, 2), true}));
-  all.push_back(plain("resume", Type::resume, Resume{3}));
+  all.push_back(plain("resume", Type::resume, Resume{3, 2}));
   all.push_back(plain("kill", Type::kill, Kill{21, 3, true}));
   all.push_back(plain("waiting", Type::waiting, Waiting{call(5, 2), call(9, 4), true}));
   all.push_back(plain("admin", Type::admin, Admin{21, "queue.ls", kInfo}));

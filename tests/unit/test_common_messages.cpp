@@ -69,7 +69,7 @@ const std::map<std::string, std::string> kLayouts = {
     {"submit of a big value", "[36,2,3,1,null,null]"},
     {"taken", "[37,[1,3,5,1]]"},
     {"cancel", "[38,5,2,true]"},
-    {"resume", "[39,3]"},
+    {"resume", "[39,3,2]"},
     {"kill", "[40,21,3,true]"},
     {"waiting", "[41,5,2,9,4,true]"},
     {"admin", R"([42,21,"queue.ls",{"k":1}])"},
