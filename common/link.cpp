@@ -266,8 +266,10 @@ void Link::end(Instant now, const Goodbye& why) {
 
 void Link::close(Instant now, const Goodbye& why, LinkOut& out) {
   if (state_ == State::ready) {
+    const LinkMember* worker = members_[static_cast<std::size_t>(Side::worker)];
+    const bool drained = worker != nullptr && worker->owes_nothing();
     FrameWriter writer = out.message();
-    write(writer, Goodbye{Errc::ok, why.text});
+    write(writer, Goodbye{drained ? Errc::stopping : Errc::ok, why.text});
   }
   end(now, why);
 }

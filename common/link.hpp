@@ -81,6 +81,9 @@ class LinkMember {
   /// have begun a new session when it is asked to fill it.
   /// `lost`: because its store lost it, so what was acknowledged is lost too.
   virtual void on_session_unknown(Instant now, bool lost) = 0;
+  /// Nothing that it was told to do has begun without the broker having confirmed its end, and
+  /// nothing will begin: the goodbye says so.
+  virtual bool owes_nothing() const { return false; }
   /// The link has ended for good and says why; no other function is called any more.
   virtual void on_ended(Instant now, const Goodbye& why) = 0;
 };

@@ -110,13 +110,17 @@ void Core::forget_peer(Peer& peer) {
   peers_.erase(static_cast<std::uint64_t>(peer.id));
 }
 
-void Core::on_goodbye(Peer& peer) {
+void Core::on_goodbye(Peer& peer, Errc code) {
   Worker* worker = peer.worker;
   Session* session = peer.session;
   if (worker != nullptr) {
     worker->peer = nullptr;
     peer.worker = nullptr;
-    worker_lost(*worker, nullptr, "it said goodbye", true);
+    // One that has drained knows of nothing that is not confirmed: what was sent and crossed its
+    // goodbye has not begun, and never will.
+    static const wire::ChildDied nothing_begun;
+    const bool drained = code == Errc::stopping;
+    worker_lost(*worker, drained ? &nothing_begun : nullptr, "it said goodbye", true);
   }
   forget_peer(peer);
   if (session != nullptr) {

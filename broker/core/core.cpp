@@ -165,7 +165,7 @@ bool Core::on_message(Peer& peer, Type type, std::uint32_t fields, FrameReader& 
     case Type::goodbye: {
       wire::Goodbye m;
       if (!read(in, fields, m)) return false;
-      on_goodbye(peer);
+      on_goodbye(peer, m.code);
       return true;
     }
     case Type::open:

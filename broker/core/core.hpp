@@ -117,7 +117,7 @@ class Core {
   bool is_ahead(const wire::Hello& hello) const;
   void meet_witness(PeerId id, const wire::Hello& hello);
   void forget_peer(Peer& peer);
-  void on_goodbye(Peer& peer);
+  void on_goodbye(Peer& peer, Errc code);
 
   // --- sessions.cpp ----------------------------------------------------------------------------
   bool hello_session(Peer& peer, const wire::Hello& hello, wire::Welcome& welcome);

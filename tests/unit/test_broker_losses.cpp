@@ -33,6 +33,26 @@ TEST(BrokerLosses, RunThatStillWaitsForItsCommitIsNotUncertain) {
   EXPECT_EQ(world.last(21, Type::run).attempt, 1u);
 }
 
+// A worker that ended in order left calls in doubt that had been sent to it at the last moment.
+TEST(BrokerLosses, RunThatCrossesTheGoodbyeOfADrainedWorkerGoesElsewhere) {
+  OneActor world;  // its calls start at most once
+  world.submit(10, 2, 1);
+  ASSERT_EQ(world.runs(20), (Seqs{2}));
+  world.say(20, wire::Goodbye{Errc::stopping, "drained"});
+  EXPECT_FALSE(world.has_result(10, 2));
+  world.worker(21, "w1");
+  world.started(21);
+  EXPECT_EQ(world.runs(21), (Seqs{2}));
+}
+
+TEST(BrokerLosses, RunOfAWorkerThatLeavesWithoutHavingDrainedIsInDoubt) {
+  OneActor world;
+  world.submit(10, 2, 1);
+  ASSERT_EQ(world.runs(20), (Seqs{2}));
+  world.say(20, wire::Goodbye{});
+  EXPECT_EQ(world.result(10, 2).code, Errc::maybe_executed);
+}
+
 TEST(BrokerLosses, RunWhoseConnectionEndedBeforeItsCommitIsNotUncertain) {
   OneActor world(lives_on());
   world.auto_commit = false;

@@ -621,9 +621,11 @@ TEST_F(WorkerSessionTest, DrainingHandsBackWhatHasNotBegunAndTakesNothingNew) {
   executors_.end(4, "\x05");
   EXPECT_EQ(turn().dones.size(), 1u);
   EXPECT_FALSE(session().drained()) << "the broker has not confirmed the result";
+  EXPECT_FALSE(session().owes_nothing());
   ASSERT_TRUE(forget(1));
   turn();
   EXPECT_TRUE(session().drained());
+  EXPECT_TRUE(session().owes_nothing()) << "its goodbye says so";
 }
 
 TEST_F(WorkerSessionTest, AnActorIsRefusedWhileDraining) {

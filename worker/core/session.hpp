@@ -68,6 +68,7 @@ class WorkerSession final : public wire::LinkMember {
   void on_disconnected(Instant now) override;
   void on_session_unknown(Instant now, bool lost) override;
   void on_ended(Instant now, const wire::Goodbye& why) override;
+  bool owes_nothing() const override { return drained(); }
 
   // --- from the executors; on_tick() of the same turn tells the broker ---------------------------
   /// `limits`: how many calls each concurrency group runs at once, the default group first.
