@@ -87,7 +87,10 @@ void Core::on_stopped(Worker& worker, const wire::Stopped& message) {
       confirm_lease(*lease.call, false);
       drop_if_done(*lease.call);
     } else {
-      lease_lost(*lease.call, {.begun = true, .known = true, .why = "its actor was stopped"});
+      // A worker that ends on purpose hands back what it has not begun, and says how the rest ended
+      // before it says this: what is left was sent when it no longer listened.
+      const bool begun = instance.state == InstanceState::stopping;
+      lease_lost(*lease.call, {.begun = begun, .known = true, .why = "its actor was stopped"});
     }
   }
   if (instance.state == InstanceState::stopping) {

@@ -45,6 +45,18 @@ TEST(BrokerLosses, RunThatCrossesTheGoodbyeOfADrainedWorkerGoesElsewhere) {
   EXPECT_EQ(world.runs(21), (Seqs{2}));
 }
 
+TEST(BrokerLosses, RunThatCrossesTheEndOfItsActorAtADrainingWorkerGoesElsewhere) {
+  OneActor world;
+  world.submit(10, 2, 1);
+  ASSERT_EQ(world.runs(20), (Seqs{2}));
+  world.say(20, wire::Stopped{world.slot});
+  EXPECT_FALSE(world.has_result(10, 2));
+  world.say(20, wire::Returned{world.last(20, Type::run).lease});  // it had no such actor any more
+  world.worker(21, "w1");
+  world.started(21);
+  EXPECT_EQ(world.runs(21), (Seqs{2}));
+}
+
 TEST(BrokerLosses, RunOfAWorkerThatLeavesWithoutHavingDrainedIsInDoubt) {
   OneActor world;
   world.submit(10, 2, 1);
