@@ -197,8 +197,8 @@ struct Cancel {
 };
 struct Resume {
   std::uint32_t handle = 0;
-  /// Of the refusals on this handle, the first one that its user has seen since the last `resume`; 0
-  /// when this only gives back room.
+  /// Of the refusals on this handle, the first one that its user has seen since the last `resume`;
+  /// 0 when this only gives back room.
   std::uint64_t seen = UINT64_MAX;
 };  ///< the client has seen the refusal on this queue
 struct Kill {

@@ -58,7 +58,8 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
   return true;
 }
 
-/// A call that was granted room comes for it, and the rest of the parked calls keep a place in line.
+/// A call that was granted room comes for it, and the rest of the parked calls keep a place in
+/// line.
 void Core::use_room(const Session& session, std::uint32_t number, Handle& handle) {
   if (handle.granted > 0) {
     --handle.granted;

@@ -24,8 +24,9 @@ void Core::take_over(Worker& worker, Instance& instance, std::uint32_t slot, boo
   }
 }
 
-/// The worker may still tell of calls of an actor that it no longer holds, and the actor's queue may
-/// be gone by then: their leases are kept with the task slot, which lives as long as the worker.
+/// The worker may still tell of calls of an actor that it no longer holds, and the actor's queue
+/// may be gone by then: their leases are kept with the task slot, which lives as long as the
+/// worker.
 void Core::outlive(Worker& worker, const Instance& instance) {
   Instance& slot = *worker.task_slot;
   worker.leases.each([&](std::uint64_t, Lease& lease) {

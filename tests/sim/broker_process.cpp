@@ -72,8 +72,8 @@ void BrokerProcess::load() {
   context_.store.expire(context_.schedule.now());
   std::uint64_t entries = 0;
   const std::string problem = read_store(
-      context_.store, random_, [&](const broker::StoreEntry& entry) { return broker_->load(entry); },
-      entries);
+      context_.store, random_,
+      [&](const broker::StoreEntry& entry) { return broker_->load(entry); }, entries);
   if (!problem.empty()) {
     return context_.verdict.fail("recovery", "an entry of the store cannot be read: " + problem);
   }

@@ -99,8 +99,9 @@ void note_resolved(Context& context, const Process& process, const CallSpec& spe
       record.value = std::stoull(error.message.substr(10));
   }
   context.coverage.hit("outcome: " + std::string(callboard::name_of(status)));
-  if (spec.once != nullptr && record.value != 0 && record.value <= context.ledger.executions().size()
-      && context.ledger.execution(record.value)->call != &spec) {
+  if (spec.once != nullptr && record.value != 0 &&
+      record.value <= context.ledger.executions().size() &&
+      context.ledger.execution(record.value)->call != &spec) {
     context.coverage.hit("situation: answered by another call of its key");
   }
   context.note(process.name(), std::move(record));

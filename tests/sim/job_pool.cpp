@@ -20,7 +20,8 @@ constexpr int kPollMs = 1'000;
 /// The next number of `line`, which is cut off.
 std::uint64_t next_number(std::string_view& line) {
   const std::size_t space = std::min(line.find(' '), line.size());
-  const std::uint64_t number = std::strtoull(std::string(line.substr(0, space)).c_str(), nullptr, 10);
+  const std::uint64_t number =
+      std::strtoull(std::string(line.substr(0, space)).c_str(), nullptr, 10);
   line.remove_prefix(std::min(space + 1, line.size()));
   return number;
 }

@@ -1,4 +1,5 @@
-// Processes that share the seeds of a run: each reports through a pipe, and the totals are added up.
+// Processes that share the seeds of a run: each reports through a pipe, and the totals are added
+// up.
 //
 // Thread safety: none.
 #pragma once

@@ -55,7 +55,8 @@ void Ledger::on(const Record& record) {
       break;
     case What::client_left:
       // At the end of a run they leave with nothing open; a process may also die then.
-      if (!healed_ || record.attempt == 1) gone_clients_.insert(static_cast<std::uint32_t>(record.value));
+      if (!healed_ || record.attempt == 1)
+        gone_clients_.insert(static_cast<std::uint32_t>(record.value));
       break;
     case What::session_refused:
       refused_clients_.insert(static_cast<std::uint32_t>(record.value));

@@ -113,8 +113,8 @@ double minutes_since(Clock::time_point began) {
   return std::chrono::duration<double>(Clock::now() - began).count() / 60;
 }
 
-/// Each `stride`th seed from `seed` on, until the last one or the end of the time; `seen` says false
-/// to stop.
+/// Each `stride`th seed from `seed` on, until the last one or the end of the time; `seen` says
+/// false to stop.
 template <class Begin, class Seen>
 void run_seeds(std::uint64_t seed, std::uint64_t stride, const Settings& settings, Totals& totals,
                Begin begin, Seen seen) {

@@ -38,7 +38,8 @@ class PendingChecker final : public Checker {
   void check_length(const Record& record, const Ledger& ledger, Verdict& verdict) {
     for (const TargetSpec& target : ledger.specs().targets) {
       if (target.queue_name() != record.text || target.options.max_pending == 0) continue;
-      // What was accepted with a delay takes its place when it is due, whether there is room or not.
+      // What was accepted with a delay takes its place when it is due, whether there is room or
+      // not.
       const auto delayed = delayed_.find(target.index);
       const std::uint64_t late = delayed == delayed_.end() ? 0 : delayed->second;
       if (record.value > target.options.max_pending + late) {
