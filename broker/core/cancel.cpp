@@ -115,6 +115,20 @@ void Core::deadline_passed(Call& call) {
   wake(queue);
 }
 
+/// The queue of the actor that is busy with the call; null when none is, or nobody knows.
+const Queue* Core::queue_that_runs(CallId id) {
+  if (const Call* call = find_call(id)) {
+    return call->state == CallState::leased ? call->queue : nullptr;
+  }
+  for (const auto& [name, worker] : workers_) {
+    const auto stranger = worker->strangers.find(id);
+    if (stranger == worker->strangers.end()) continue;
+    const auto queue = actors_.find(stranger->second);
+    return queue == actors_.end() ? nullptr : queue->second.get();
+  }
+  return nullptr;
+}
+
 void Core::on_waiting(Session& session, const wire::Waiting& message) {
   if (!message.begins || message.self.session == SessionId{}) return;
   (void)session;
@@ -124,9 +138,7 @@ void Core::on_waiting(Session& session, const wire::Waiting& message) {
   constexpr int kChainMax = 256;
   CallId at = message.self;
   for (int i = 0; i < kChainMax && at; ++i) {
-    const Call* ancestor = find_call(at);
-    if (ancestor == nullptr) return;
-    if (ancestor->queue == other->queue && ancestor->state == CallState::leased) {
+    if (queue_that_runs(at) == other->queue) {
       if (other->state != CallState::leased) {
         end_with(*other, Errc::deadlock, "it would wait behind the call that waits for it");
         return;
@@ -134,7 +146,8 @@ void Core::on_waiting(Session& session, const wire::Waiting& message) {
       other->more().deadlock = true;
       return revoke(*other, false);
     }
-    at = ancestor->extra ? ancestor->extra->options.parent : CallId{};
+    const Call* ancestor = find_call(at);
+    at = ancestor != nullptr && ancestor->extra ? ancestor->extra->options.parent : CallId{};
   }
 }
 

@@ -321,6 +321,7 @@ class Core {
   void revoke(Call& call, bool running_too);
   void deadline_passed(Call& call);
   void on_waiting(Session& session, const wire::Waiting& message);
+  const Queue* queue_that_runs(CallId id);
 
   // --- commit.cpp ------------------------------------------------------------------------------
   std::uint64_t open_batch() const { return (in_flight_ ? flight_no_ : committed_) + 1; }

@@ -79,6 +79,7 @@ void Core::settle_actors(Worker& worker, const wire::Hello& hello) {
 
 /// Calls: what it lists stays leased to it; what it does not list was never begun.
 void Core::settle_calls(Worker& worker, const wire::Hello& hello) {
+  worker.strangers.clear();
   std::map<std::uint64_t, const wire::HeldCall*> listed;
   for (const auto& call : hello.held_calls) {
     listed[call.lease] = &call;
@@ -123,6 +124,9 @@ void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCal
   if (call == nullptr || !call->orphan || instance == nullptr) {
     // Unknown, recorded, or given to another since. If its record is still on the way to the
     // store, so is the word to forget.
+    if (call == nullptr && instance != nullptr && held.actor && !held.ended) {
+      worker.strangers[held.call] = held.actor;
+    }
     const bool ended = call != nullptr && call->state == CallState::ended;
     if (ended && call->durable && !call->recorded && !call->taken) record_result(*call);
     if (call != nullptr && call->orphan && call->state == CallState::leased) {

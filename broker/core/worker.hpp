@@ -84,6 +84,9 @@ struct Worker {
   std::uint32_t next_slot = 1;
   std::uint64_t next_lease = 1;
   SeqMap<Lease> leases;
+  /// What its last hello listed as begun and nobody here knows: calls of level memory, of a broker
+  /// run that is gone. Their actors are still busy with them.
+  std::map<CallId, ActorId> strangers;
   std::vector<std::uint64_t> forget_now;       ///< leases to confirm with the next frame
   std::int64_t forget_due_us = 0;              ///< ... or by then
   std::vector<std::uint64_t> forget_deferred;  ///< ... with the open batch

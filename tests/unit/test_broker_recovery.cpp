@@ -36,6 +36,31 @@ TEST(BrokerRecovery, RestartedBrokerGoesOnWhereTheOldOneStopped) {
   EXPECT_EQ(world.result(11, 2).text, "\x09");
 }
 
+// The broker that the outer call was in the memory of is gone, its actor is busy with it still.
+TEST(BrokerRecovery, WaitInsideACallThatNobodyKnowsForItsOwnActorIsADeadlock) {
+  OneActor world;
+  wire::CallOptions memory;
+  memory.durability = wire::Durability::memory;
+  world.submit(10, 2, 1, memory);
+  const CallId outer = world.last(20, Type::run).call;
+  const wire::Hello hello = held(world, 21, {world.last(20, Type::run)}, false);
+  world.restart();
+  world.client(11, 10, true);
+  world.send(
+      21, [&](auto& out) { wire::write(out, hello); }, true);
+  wire::Open open;
+  open.handle = 1;
+  open.kind = wire::TargetKind::actor;
+  open.actor = ActorId{SessionId{10}, 1};
+  open.methods = {"add"};
+  world.say(21, open);
+  wire::CallOptions nested;
+  nested.parent = outer;
+  world.submit(21, 1, 1, nested);
+  world.say(21, wire::Waiting{outer, CallId{SessionId{20}, 1}, true});
+  EXPECT_EQ(world.result(21, 1).code, Errc::deadlock);
+}
+
 TEST(BrokerRecovery, SentCallWhoseWorkerNeverComesBackIsUncertain) {
   wire::ActorOptions options;
   options.max_restarts = -1;
