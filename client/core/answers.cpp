@@ -76,6 +76,7 @@ bool Session::on_opened(std::uint32_t fields, wire::FrameReader& in) {
   } else {
     to.opened_on = 0;  // the next call tries again: the name may exist by then
   }
+  settle_of_before(to, message.code != Errc::ok || message.durability == wire::Durability::memory);
   if (created) {
     // The creation was answered, so it was accepted; its number needs no other answer.
     if (CallRecord* record = calls_.find(to.creation)) {

@@ -43,6 +43,9 @@ struct Handle {
   std::optional<wire::WhenFull> when_full;
   bool retried = false;  ///< at least once is the default of its calls
 
+  /// Calls that an earlier broker accepted, while nobody has said at which level they are.
+  std::vector<std::uint64_t> of_before;
+
   /// The creation's number while the broker has not answered it.
   std::uint64_t creation = 0;
   bool get_if_exists = false;

@@ -2,6 +2,7 @@
 #include "client/core/session.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace callboard::client {
 
@@ -35,6 +36,7 @@ void Session::settle_sent(const wire::Welcome& welcome, bool new_epoch) {
   std::vector<std::uint64_t> refused = welcome.refused;
   std::sort(refused.begin(), refused.end());
   resends_.clear();
+  for (const auto& each : handles_) each->of_before.clear();
   std::vector<std::uint64_t> numbers = calls_.numbers();
   std::sort(numbers.begin(), numbers.end());
   for (const std::uint64_t seq : numbers) {
@@ -45,7 +47,10 @@ void Session::settle_sent(const wire::Welcome& welcome, bool new_epoch) {
     const bool left = told || state == CallState::sent || state == CallState::resent;
     const bool accepted =
         seq <= through && !std::binary_search(refused.begin(), refused.end(), seq);
-    if (new_epoch && left && is_memory(record)) {
+    // Its level is in the answer to the open that follows; the store has it if it is durable.
+    const bool undecided = new_epoch && left && accepted && is_unknown(record);
+    if (undecided) handle(record.handle).of_before.push_back(seq);
+    if (new_epoch && left && !undecided && is_memory(record)) {
       end_memory_call(seq, record);
     } else if (accepted && told) {
       continue;
@@ -74,6 +79,20 @@ void Session::settle_sent(const wire::Welcome& welcome, bool new_epoch) {
   seen_through_ = through;
   limbo_.clear();
   drop_kept();
+}
+
+/// Whether nobody here can say at which level the call is.
+bool Session::is_unknown(const CallRecord& record) {
+  return (record.flags & (kMemory | kDurable)) == 0 && !handle(record.handle).durability;
+}
+
+/// The broker has said what the queue promises: calls of level memory went with the one before.
+void Session::settle_of_before(Handle& to, bool memory) {
+  const std::vector<std::uint64_t> seqs = std::exchange(to.of_before, {});
+  if (!memory) return;
+  for (const std::uint64_t seq : seqs) {
+    if (CallRecord* record = calls_.find(seq)) end_memory_call(seq, *record);
+  }
 }
 
 bool Session::is_memory(const CallRecord& record) {
@@ -118,7 +137,7 @@ void Session::reopen_handles() {
     // Most are opened again with their next call; a creation's answer is waited for.
     const CallRecord* creation = to.creation == 0 ? nullptr : calls_.find(to.creation);
     const bool came = creation != nullptr && creation->state == CallState::sent;
-    if (to.creation != 0 && (creation == nullptr || came)) {
+    if ((to.creation != 0 && (creation == nullptr || came)) || !to.of_before.empty()) {
       markers_.push_back({.after = sent_through_, .what = Marker::What::open, .handle = number});
     }
   }

@@ -236,6 +236,8 @@ class Session final : public wire::LinkMember {
   // resume.cpp: what a welcome, a loss or the end leaves of them
   void settle_sent(const wire::Welcome& welcome, bool new_epoch);
   void end_memory_call(std::uint64_t seq, CallRecord& record);
+  bool is_unknown(const CallRecord& record);
+  void settle_of_before(Handle& to, bool memory);
   bool is_memory(const CallRecord& record);
   bool is_retried(const CallRecord& record);
   bool is_doomed(std::uint64_t seq, const CallRecord& record);

@@ -192,6 +192,30 @@ TEST_F(ClientResume, CallToAQueueOfUnknownLevelIsNotSentToAnotherBroker) {
   EXPECT_THAT(submitted(), IsEmpty());
 }
 
+TEST_F(ClientResume, LevelOfACallThatTheNextBrokerHasIsAskedFor) {
+  for (const auto level : {wire::Durability::durable, wire::Durability::memory}) {
+    make({});
+    welcome();
+    const std::uint32_t handle = open("hits");
+    call(handle, 1);
+    tick();  // OPENED, which would say what the queue promises, never comes
+    sent_.clear();
+    reconnect(1, {}, true);
+    tick();
+    EXPECT_THAT(told_.answers, IsEmpty());
+    EXPECT_THAT(sent_of(Type::open), SizeIs(1));
+    EXPECT_THAT(submitted(), IsEmpty());
+    opened(handle, level);
+    if (level == wire::Durability::memory) {
+      EXPECT_EQ(told_.status_of(1), Errc::maybe_executed);
+    } else {
+      EXPECT_THAT(told_.answers, IsEmpty());
+      result(1);
+      EXPECT_EQ(told_.status_of(1), Errc::ok);
+    }
+  }
+}
+
 TEST_F(ClientResume, AcknowledgedCallThatTheStoreForgotIsLost) {
   welcome();
   call(open_known("hits"), 1);
