@@ -21,7 +21,8 @@ void Core::settle_leases(Worker& worker, const wire::ChildDied* report, std::str
   std::vector<std::pair<std::uint64_t, Lease>> leases;
   worker.leases.each([&](std::uint64_t no, const Lease& lease) { leases.emplace_back(no, lease); });
   std::sort(leases.begin(), leases.end(), [](auto& a, auto& b) { return a.first > b.first; });
-  for (const auto& [no, lease] : leases) {
+  for (const auto& [number, lease] : leases) {
+    const std::uint64_t no = number;
     Call& call = *lease.call;
     close_lease(worker, no, lease);
     if (call.state == CallState::ended) {
@@ -34,8 +35,9 @@ void Core::settle_leases(Worker& worker, const wire::ChildDied* report, std::str
     bool begun = report == nullptr && lease.batch <= committed_;
     bool blamed = false;
     if (report != nullptr) {
+      // By its lease: an earlier attempt may be listed still, ended and not confirmed.
       begun = std::any_of(report->begun.begin(), report->begun.end(),
-                          [&](const wire::HeldCall& held) { return held.call == call.id; });
+                          [&](const wire::HeldCall& held) { return held.lease == no; });
       blamed = report->signal != 0 && begun &&
                (report->blamed ? report->blamed == call.id : report->begun.size() == 1);
     }

@@ -196,6 +196,30 @@ TEST(BrokerLosses, EarlyResultIsOnRecordBeforeTheActorLivesAnew) {
   EXPECT_EQ(world.result(12, 2).text, "\x07");
 }
 
+TEST(BrokerLosses, ReportThatListsAnEarlierAttemptDoesNotChargeTheOneThatNeverBegan) {
+  OneActor world(lives_on());
+  wire::CallOptions options;
+  options.max_retries = 1;
+  options.retry_on = wire::RetryOn{wire::RetryOn::Which::all, {}};
+  options.backoff_ms = {{10, 10}};
+  world.submit(10, 2, 1, options);
+  const std::uint64_t first = world.last(20, Type::run).lease;
+  world.fail(20, first, "Oops", true);
+  world.pass(100);
+  ASSERT_EQ(world.last(20, Type::run).attempt, 2u);
+  world.supervisor(30);
+  wire::ChildDied died;
+  died.worker = "w0";
+  died.instance = 20;
+  died.signal = 9;
+  died.begun = {{first, CallId{SessionId{10}, 2}, 1}};
+  world.say(30, died);
+  world.worker(21, "w1");
+  world.started(21);
+  ASSERT_EQ(world.runs(21), (Seqs{2}));
+  EXPECT_EQ(world.last(21, Type::run).attempt, 2u);
+}
+
 /// The START that a worker was sent last ends with a constructor that throws.
 void constructor_throws(BrokerWorld& world, std::uint64_t peer) {
   ErrorInfo error;
