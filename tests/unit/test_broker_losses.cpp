@@ -212,7 +212,11 @@ TEST(BrokerLosses, ReportThatListsAnEarlierAttemptDoesNotChargeTheOneThatNeverBe
   died.worker = "w0";
   died.instance = 20;
   died.signal = 9;
-  died.begun = {{first, CallId{SessionId{10}, 2}, 1}};
+  wire::HeldCall earlier;
+  earlier.lease = first;
+  earlier.call = CallId{SessionId{10}, 2};
+  earlier.attempt = 1;
+  died.begun = {earlier};
   world.say(30, died);
   world.worker(21, "w1");
   world.started(21);
