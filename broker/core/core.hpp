@@ -137,6 +137,8 @@ class Core {
   void settle_actors(Worker& worker, const wire::Hello& hello);
   void take_over(Worker& worker, Instance& instance, std::uint32_t slot, bool here);
   void settle_calls(Worker& worker, const wire::Hello& hello);
+  static Instance* instance_of(const Worker& worker, const wire::HeldCall& held);
+  void answer_held_lane(Worker& worker, const wire::HeldCall& held);
   void settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCall& held);
   void believe_worker(Call& call, const wire::HeldCall& held);
   void settle_orphans();

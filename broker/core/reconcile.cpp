@@ -101,18 +101,38 @@ void Core::settle_calls(Worker& worker, const wire::Hello& hello) {
     on_returned(worker, wire::Returned{no});
   }
   for (const auto& [no, held] : listed) settle_unleased(worker, no, *held);
+  for (const auto& [no, held] : listed) {
+    if (held->ended && worker.leases.find(no) == nullptr) answer_held_lane(worker, *held);
+  }
+}
+
+Instance* Core::instance_of(const Worker& worker, const wire::HeldCall& held) {
+  if (!held.actor) return worker.task_slot.get();
+  const auto slot = std::find_if(worker.slots.begin(), worker.slots.end(), [&](auto& entry) {
+    return entry.second->id == held.actor && entry.second->incarnation == held.incarnation;
+  });
+  return slot == worker.slots.end() ? nullptr : slot->second;
+}
+
+/// A result that was heard before, on another connection or by an earlier run: its lane may be held
+/// and its answer lost. What was sent ahead comes back before anything is sent again, or it would
+/// begin before a retry that stands in front of it.
+void Core::answer_held_lane(Worker& worker, const wire::HeldCall& held) {
+  Instance* const instance = instance_of(worker, held);
+  if (instance == nullptr || !instance->queue) return;
+  const auto& groups = instance->queue->groups;
+  const bool may_hold = std::any_of(groups.begin(), groups.end(),
+                                    [](const Group& group) { return group.max_concurrency == 1; });
+  if (!may_hold) return;
+  if (instance->out > 0) instance->recalling = true;
+  wire::FrameWriter out = to(*worker.peer, last_batch());
+  wire::write(out, wire::GoOn{instance->slot, true});
 }
 
 /// A call that the worker holds and that is not leased to it: an earlier broker run sent it.
 void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCall& held) {
   Call* call = find_call(held.call);
-  Instance* instance = worker.task_slot.get();
-  if (held.actor) {
-    const auto slot = std::find_if(worker.slots.begin(), worker.slots.end(), [&](auto& entry) {
-      return entry.second->id == held.actor && entry.second->incarnation == held.incarnation;
-    });
-    instance = slot == worker.slots.end() ? nullptr : slot->second;
-  }
+  Instance* const instance = instance_of(worker, held);
   if (call != nullptr && !options_.went_back.empty()) believe_worker(*call, held);
   if (call != nullptr && call->state == CallState::ended && call->lease == no &&
       call->holder == worker.serial) {

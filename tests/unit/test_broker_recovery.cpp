@@ -79,6 +79,44 @@ TEST(BrokerRecovery, SentCallWhoseWorkerNeverComesBackIsUncertain) {
   EXPECT_EQ(world.runs(22), (Seqs{3}));
 }
 
+TEST(BrokerRecovery, LaneHeldForAResultThatWasHeardBeforeHandsBackWhatStandsBehindTheRetry) {
+  OneActor world({}, 2);
+  wire::CallOptions options;
+  options.max_retries = 2;
+  options.retry_on = wire::RetryOn{wire::RetryOn::Which::all, {}};
+  options.backoff_ms = {{10, 10}};
+  world.submit(10, 2, 1, options);
+  world.submit(10, 3, 1, options);
+  const Told start = world.last(20, Type::start);
+  const std::vector<Told> sent = world.all(20, Type::run);
+  ASSERT_EQ(sent.size(), 2u);
+  world.fail(20, sent[0].lease, "Oops", true);  // on record, and its answer is lost
+  world.restart();
+  wire::Hello hello = world.worker_hello(21, "w0");
+  hello.instance = 20;
+  hello.held_actors = {{start.actor, start.incarnation, start.slot}};
+  wire::HeldCall failed;
+  failed.lease = sent[0].lease;
+  failed.call = CallId{SessionId{10}, 2};
+  failed.attempt = 1;
+  failed.actor = start.actor;
+  failed.incarnation = start.incarnation;
+  failed.ended = true;
+  wire::HeldCall behind = failed;
+  behind.lease = sent[1].lease;
+  behind.call = CallId{SessionId{10}, 3};
+  behind.ended = false;
+  hello.held_calls = {failed, behind};
+  world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.say(21, wire::Window{start.slot, 0, 2});
+  world.pass_with(500, {21});
+  ASSERT_EQ(world.count(21, Type::go_on), 1u);
+  EXPECT_TRUE(world.last(21, Type::go_on).flag) << "hand back";
+  EXPECT_EQ(world.runs(21), (std::vector<std::uint64_t>{}));
+  world.say(21, wire::Returned{behind.lease});
+  EXPECT_EQ(world.runs(21), (std::vector<std::uint64_t>{2, 3}));
+}
+
 TEST(BrokerRecovery, ActorThatLivedNowhereWhenTheBrokerStoppedIsPlacedAtOnce) {
   OneActor world;  // with no restarts: moving it on purpose must not cost one
   world.say(20, wire::Goodbye{});
