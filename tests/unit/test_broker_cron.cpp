@@ -1,6 +1,7 @@
 // Cron expressions and time zones: what they mean, also where clocks are changed.
 #include "broker/core/cron.hpp"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -36,7 +37,7 @@ std::string text_of(std::int64_t seconds) {
 
 std::string number(std::int64_t value, int bytes) {
   std::string out;
-  for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(value >> (8 * i));
+  for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(value >> std::min(8 * i, 63));
   return out;
 }
 
