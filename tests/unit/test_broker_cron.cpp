@@ -1,9 +1,9 @@
 // Cron expressions and time zones: what they mean, also where clocks are changed.
 #include "broker/core/cron.hpp"
 
-#include <algorithm>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
