@@ -72,6 +72,10 @@ class Submitter {
       tally->landed(sent_ns, raw, detail::status_of(raw.get()));
     });
   }
+  /// Submits so many; what is left of a call is added to the next time.
+  void owe(double calls) {
+    for (owed_ += calls; owed_ >= 1; --owed_) submit();
+  }
   Tally& tally() { return *tally_; }
 
  private:
@@ -80,6 +84,7 @@ class Submitter {
   std::int64_t work_us_;
   std::vector<Actor<Echo>> actors_;
   std::size_t next_ = 0;
+  double owed_ = 0;
   std::shared_ptr<Tally> tally_ = std::make_shared<Tally>();
 };
 
@@ -134,7 +139,7 @@ class Overload {
   double flood(double per_s) {
     const double each = per_s / static_cast<double>(options_.clients);
     return run([each](Submitter& submitter, double seconds) {
-      for (auto n = static_cast<std::uint64_t>(each * seconds); n > 0; --n) submitter.submit();
+      submitter.owe(each * seconds);
     });
   }
   const Sums& sums() const { return sums_; }
