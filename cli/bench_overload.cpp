@@ -26,6 +26,24 @@ constexpr std::chrono::milliseconds kSampleEvery{100};
 constexpr std::chrono::seconds kSettle{1};  ///< before a phase is measured
 constexpr std::chrono::seconds kPatience{60};
 
+/// Calls, by what became of them.
+struct Sums {
+  std::uint64_t sent = 0, ok = 0, refused = 0, failed = 0, without_hint = 0;
+
+  Sums& operator+=(const Sums& other) {
+    sent += other.sent;
+    ok += other.ok;
+    refused += other.refused;
+    failed += other.failed;
+    without_hint += other.without_hint;
+    return *this;
+  }
+  Sums operator-(const Sums& before) const {
+    return {sent - before.sent, ok - before.ok, refused - before.refused, failed - before.failed,
+            without_hint - before.without_hint};
+  }
+};
+
 /// What has become of the calls of one submitter. Filled by its client's thread.
 struct Tally {
   std::atomic<std::uint64_t> sent{0}, ok{0}, refused{0}, failed{0}, without_hint{0};
@@ -34,6 +52,7 @@ struct Tally {
   Latencies results{0}, refusals{0};
 
   std::uint64_t open() const { return sent - ok - refused - failed; }
+  Sums sums() const { return {sent, ok, refused, failed, without_hint}; }
   void begin() {
     const std::lock_guard lock(mutex);
     results = Latencies(0);
@@ -88,37 +107,15 @@ class Submitter {
   std::shared_ptr<Tally> tally_ = std::make_shared<Tally>();
 };
 
-struct Sums {
-  std::uint64_t sent = 0, ok = 0, refused = 0, failed = 0, without_hint = 0;
-
-  Sums& operator+=(const Sums& other) {
-    sent += other.sent;
-    ok += other.ok;
-    refused += other.refused;
-    failed += other.failed;
-    without_hint += other.without_hint;
-    return *this;
-  }
-};
-
 class Overload {
  public:
   Overload(Connection& broker, const BenchOptions& options) : broker_(broker), options_(options) {
+    ActorOptions common;
+    common.name = "bench-overload-" + std::to_string(latency_clock_ns());
+    common.max_pending = std::max<std::uint64_t>(2 * options.window / options.actors, 2);
+    actors_ = make_actors(broker, options, common);
     std::vector<std::string> names;
-    for (std::uint64_t i = 0; i < options.actors; ++i) {
-      ActorOptions actor;
-      actor.name = "bench-overload-" + std::to_string(latency_clock_ns()) + "-" + std::to_string(i);
-      actor.max_pending = std::max<std::uint64_t>(2 * options.window / options.actors, 2);
-      actor.durability = options.durability == "memory" ? Durability::memory : Durability::durable;
-      actors_.push_back(broker.client().actor<Echo>(actor));
-      names.push_back(actor.name);
-    }
-    for (const auto& actor : actors_) {
-      const auto opened = actor.call<&Echo::echo>(Bytes{});
-      if (!Connection::wait(opened, std::chrono::seconds(30))) {
-        throw Failure(ExitCode::timed_out, "no worker runs callboard.Echo within 30 s");
-      }
-    }
+    for (const auto& actor : actors_) names.push_back(actor.name());
     for (std::uint64_t i = 0; i < options.clients; ++i) {
       submitters_.push_back(std::make_unique<Submitter>(broker.endpoint(), names, options));
     }
@@ -138,9 +135,7 @@ class Overload {
   /// Submits at a rate, whatever comes back.
   double flood(double per_s) {
     const double each = per_s / static_cast<double>(options_.clients);
-    return run([each](Submitter& submitter, double seconds) {
-      submitter.owe(each * seconds);
-    });
+    return run([each](Submitter& submitter, double seconds) { submitter.owe(each * seconds); });
   }
   const Sums& sums() const { return sums_; }
   double took_s() const { return took_s_; }
@@ -154,14 +149,7 @@ class Overload {
  private:
   Sums count() {
     Sums out;
-    for (auto& each : submitters_) {
-      Tally& tally = each->tally();
-      out.sent += tally.sent;
-      out.ok += tally.ok;
-      out.refused += tally.refused;
-      out.failed += tally.failed;
-      out.without_hint += tally.without_hint;
-    }
+    for (auto& each : submitters_) out += each->tally().sums();
     return out;
   }
   /// `turn` submits for each submitter, every kTick, in a thread of its own. Calls per second that
@@ -195,8 +183,7 @@ class Overload {
     const Sums after = count();
     took_s_ = static_cast<double>(latency_clock_ns() - began_ns) / 1e9;
     for (auto& each : submitters_) each->tally().measuring = false;
-    sums_ = {after.sent - before.sent, after.ok - before.ok, after.refused - before.refused,
-             after.failed - before.failed, after.without_hint - before.without_hint};
+    sums_ = after - before;
   }
   void watch(std::int64_t until_ns) {
     broker_mib_ = 0;
@@ -226,10 +213,6 @@ class Overload {
   double took_s_ = 0;
   double broker_mib_ = 0;
 };
-
-}  // namespace
-
-namespace {
 
 struct Round {
   double peak = 0, goodput = 0;

@@ -44,24 +44,6 @@ Durability durability_of(const BenchOptions& options) {
   return options.durability == "memory" ? Durability::memory : Durability::durable;
 }
 
-std::vector<Actor<Echo>> make_actors(Connection& broker, const BenchOptions& options) {
-  std::vector<Actor<Echo>> actors;
-  for (std::uint64_t i = 0; i < options.actors; ++i) {
-    ActorOptions actor;
-    actor.durability = durability_of(options);
-    actors.push_back(broker.client().actor<Echo>(actor));
-  }
-  const Bytes probe{std::string(options.payload, 'p')};
-  for (const auto& actor : actors) {
-    const auto echoed = actor.call<&Echo::echo>(probe);
-    if (!Connection::wait(echoed, std::chrono::seconds(30))) {
-      throw Failure(ExitCode::timed_out, "no worker runs callboard.Echo within 30 s");
-    }
-    if (echoed.get() != probe) throw Failure(ExitCode::failed, "an echo came back changed");
-  }
-  return actors;
-}
-
 /// What the threads that see results share with the one that submits.
 class Flight {
  public:
@@ -210,6 +192,26 @@ void Progress::show(std::uint64_t done) {
                std::string(kWidth - filled, '.').c_str(), static_cast<int>(done * 100 / total_),
                print_count(static_cast<std::uint64_t>(per_s)).c_str());
   std::fflush(stderr);
+}
+
+std::vector<Actor<Echo>> make_actors(Connection& broker, const BenchOptions& options,
+                                     const ActorOptions& common) {
+  std::vector<Actor<Echo>> actors;
+  for (std::uint64_t i = 0; i < options.actors; ++i) {
+    ActorOptions actor = common;
+    if (!actor.name.empty()) actor.name += "-" + std::to_string(i);
+    actor.durability = durability_of(options);
+    actors.push_back(broker.client().actor<Echo>(actor));
+  }
+  const Bytes probe{std::string(options.payload, 'p')};
+  for (const auto& actor : actors) {
+    const auto echoed = actor.call<&Echo::echo>(probe);
+    if (!Connection::wait(echoed, std::chrono::seconds(30))) {
+      throw Failure(ExitCode::timed_out, "no worker runs callboard.Echo within 30 s");
+    }
+    if (echoed.get() != probe) throw Failure(ExitCode::failed, "an echo came back changed");
+  }
+  return actors;
 }
 
 Json measure_roundtrip(const Context&, Connection& broker, const BenchOptions& options) {

@@ -4,6 +4,9 @@
 
 #include "cli/bench.hpp"
 #include "cli/connection.hpp"
+#include "cli/echo.hpp"
+
+#include <callboard/actor.hpp>
 
 #include <cstdint>
 #include <map>
@@ -49,6 +52,11 @@ class Progress {
   std::int64_t next_us_ = 0;
   bool visible_;
 };
+
+/// The actors that the calls go to, each of which has answered once. A name in `common` is the
+/// beginning of theirs. Throws Failure when no worker runs them or their echo is wrong.
+std::vector<Actor<Echo>> make_actors(Connection& broker, const BenchOptions& options,
+                                     const ActorOptions& common = {});
 
 /// Measures from submit to result. The figures of bench.hpp, without the relay.
 Json measure_roundtrip(const Context& context, Connection& broker, const BenchOptions& options);

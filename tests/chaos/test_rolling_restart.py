@@ -2,7 +2,6 @@
 no call is lost, none runs twice, none is left in doubt, and order holds."""
 
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -12,52 +11,19 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from chaos_system import ChaosSystem, die_with_parent  # noqa: E402
+from chaos_case import BUILT, ChaosCase, until  # noqa: E402
+from chaos_system import die_with_parent  # noqa: E402
 from history import History  # noqa: E402
 
-BINARY_DIR = pathlib.Path(os.environ.get("CALLBOARD_BINARY_DIR", "build/release")).resolve()
-BUILT = BINARY_DIR / "tests" / "chaos"
 SECONDS = 20  # of load
 PART_SECONDS = 8  # of a client that is restarted too
 RATE = 250  # calls per second of one client
 ROUNDS = 2
 # Of these kinds a call runs once when nothing breaks; the others fail on purpose.
 ONCE = ("once", "prio", "again", "task", "keyed", "later")
-CHILDREN = 4  # of two workers
 
 
-def until(condition, seconds):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.1)
-    return False
-
-
-class RollingRestart(unittest.TestCase):
-    def setUp(self):
-        callboard = os.environ.get("CALLBOARD_BIN", BINARY_DIR / "cli" / "callboard")
-        self.system = ChaosSystem(str(callboard), BUILT)
-        self.addCleanup(self.system.remove)
-        self.addCleanup(self.system.network.end)
-        self.addCleanup(lambda: [part.end() for part in self.system.parts])
-        self.system.executions.touch()
-        self.system.start()  # both brokers at once: one of them takes the empty store
-        self.assertTrue(until(self.all_there, 60), "the system does not come up")
-
-    def all_there(self):
-        answer = self.system.ask("worker", "ls")
-        if answer is None:
-            return False
-        return sum(worker["state"] == "connected" for worker in json.loads(answer)) == CHILDREN
-
-    def serving(self):
-        """The broker that serves and finds nothing wrong."""
-        self.assertTrue(until(lambda: self.system.ask("health"), 30), "no broker is well")
-        health = json.loads(self.system.ask("health"))
-        return next(broker for broker in self.system.brokers if broker.name == health["broker"])
-
+class RollingRestart(ChaosCase):
     def start_client(self, number, seconds):
         log = self.system.directory / f"client-{number}.log"
         process = subprocess.Popen(

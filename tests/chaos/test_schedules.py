@@ -1,7 +1,6 @@
 """A schedule on real processes: brokers are killed and ended, and each due time has one call."""
 
 import json
-import os
 import pathlib
 import signal
 import sys
@@ -10,31 +9,11 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from chaos_system import ChaosSystem  # noqa: E402
-
-BINARY_DIR = pathlib.Path(os.environ.get("CALLBOARD_BINARY_DIR", "build/release")).resolve()
-BUILT = BINARY_DIR / "tests" / "chaos"
+from chaos_case import ChaosCase, until  # noqa: E402
 
 
-def until(condition, seconds):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.1)
-    return False
-
-
-class Schedules(unittest.TestCase):
-    def setUp(self):
-        callboard = os.environ.get("CALLBOARD_BIN", BINARY_DIR / "cli" / "callboard")
-        self.system = ChaosSystem(str(callboard), BUILT, workers=1)
-        self.addCleanup(self.system.remove)
-        self.addCleanup(self.system.network.end)
-        self.addCleanup(lambda: [part.end() for part in self.system.parts])
-        self.system.executions.touch()
-        self.system.start()
-        self.assertTrue(until(lambda: json.loads(self.system.ask("worker", "ls") or "[]"), 60))
+class Schedules(ChaosCase):
+    workers = 1
 
     def create(self, name, *more):
         answer = self.system.ask("schedule", "create", name, "* * * * * *", "task", "chaos.note",
@@ -51,10 +30,6 @@ class Schedules(unittest.TestCase):
         with open(self.system.executions) as lines:
             words = [line.split()[1] for line in lines if line.startswith(f"X {name}@")]
         return [int(word.split("@")[1]) for word in words]
-
-    def serving(self):
-        health = json.loads(self.system.ask("health"))
-        return next(broker for broker in self.system.brokers if broker.name == health["broker"])
 
     def test_each_due_time_has_one_call_whatever_becomes_of_the_brokers(self):
         # Not next_ms: what is printed was asked for after the creation.

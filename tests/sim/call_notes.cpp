@@ -125,4 +125,13 @@ void note_resumed(Context& context, const Process& process, std::uint32_t client
   context.note(process.name(), std::move(record));
 }
 
+void note_session_refused(Context& context, const Process& process, std::uint32_t client) {
+  Record record;
+  record.what = What::session_refused;
+  record.process = process.id();
+  record.value = client;
+  context.coverage.hit("situation: session refused");
+  context.note(process.name(), std::move(record));
+}
+
 }  // namespace callboard::sim

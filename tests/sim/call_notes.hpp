@@ -34,5 +34,7 @@ void note_refused(Context& context, const Process& process, const CallSpec& spec
 /// `client` says that it has seen the refusals of this target.
 void note_resumed(Context& context, const Process& process, std::uint32_t client,
                   std::uint32_t target);
+/// The broker did not know the session of `client`, which has begun a new one.
+void note_session_refused(Context& context, const Process& process, std::uint32_t client);
 
 }  // namespace callboard::sim

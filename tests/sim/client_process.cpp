@@ -370,12 +370,7 @@ void ClientProcess::on_cancel_answer(client::Token request, wire::CancelAnswer a
 void ClientProcess::before_tick() {
   if (session_.id() != session_id_) {
     session_id_ = session_.id();
-    Record record;
-    record.what = What::session_refused;
-    record.process = process_.id();
-    record.value = plan_.index;
-    context_.coverage.hit("situation: session refused");
-    context_.note(process_.name(), std::move(record));
+    note_session_refused(context_, process_, plan_.index);
   }
   while (!events_.empty()) {
     const Event event = std::move(events_.front());

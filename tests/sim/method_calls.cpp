@@ -153,12 +153,7 @@ void MethodCalls::on_refused(client::Token token, std::uint32_t handle, Errc sta
 void MethodCalls::see_all() {
   if (session_.id() != session_id_) {
     session_id_ = session_.id();
-    Record record;
-    record.what = What::session_refused;
-    record.process = process_.id();
-    record.value = client_;
-    context_.coverage.hit("situation: session refused");
-    context_.note(process_.name(), std::move(record));
+    note_session_refused(context_, process_, client_);
   }
   while (!events_.empty()) {
     const Event event = std::move(events_.front());

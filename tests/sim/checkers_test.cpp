@@ -1,0 +1,491 @@
+// Every checker catches a history that breaks its promise, and lets the right one pass.
+#include "tests/sim/checker.hpp"
+#include "tests/sim/store_model.hpp"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace callboard::sim {
+namespace {
+
+/// One checker before a hand-written history.
+class Judged : public ::testing::Test {
+ protected:
+  void judge(std::unique_ptr<Checker> checker) { checker_ = std::move(checker); }
+
+  TargetSpec& target(TargetSpec::Kind kind = TargetSpec::Kind::actor) {
+    TargetSpec& target = specs_.targets.emplace_back();
+    target.kind = kind;
+    target.index = static_cast<std::uint32_t>(specs_.targets.size() - 1);
+    target.id = ActorId{SessionId{9}, specs_.targets.size()};
+    target.options.max_concurrency = 1;
+    specs_.by_actor[target.id] = &target;
+    return target;
+  }
+  CallSpec& submit(const TargetSpec& to) {
+    CallSpec& spec = specs_.calls.emplace_back();
+    spec.index = static_cast<std::uint32_t>(specs_.calls.size() - 1);
+    spec.id = CallId{SessionId{9}, 100 + specs_.calls.size()};
+    spec.target = to.index;
+    specs_.by_id[spec.id] = &spec;
+    see(What::submitted, spec);
+    return spec;
+  }
+  Record record(What what, const CallSpec& spec) {
+    Record record;
+    record.what = what;
+    record.at_us = ++now_;
+    record.call = spec.id;
+    record.process = ProcessId{1};
+    return record;
+  }
+  void add(const Record& record) {
+    ledger_.on(record);
+    checker_->on(record, ledger_, verdict_);
+  }
+  void see(What what, const CallSpec& spec, Errc code = Errc::ok, std::uint64_t value = 0) {
+    Record r = record(what, spec);
+    r.code = code;
+    r.value = value;
+    add(r);
+  }
+  std::uint64_t begin(const CallSpec& spec, std::uint32_t attempt = 1,
+                      std::uint64_t incarnation = 1) {
+    Record r = record(What::begun, spec);
+    r.attempt = attempt;
+    r.actor = specs_.targets[spec.target].id;
+    r.incarnation = incarnation;
+    r.value = ++executions_;
+    add(r);
+    return executions_;
+  }
+  void end(const CallSpec& spec, std::uint64_t execution, Errc code = Errc::ok) {
+    Record r = record(What::ended, spec);
+    r.actor = specs_.targets[spec.target].id;
+    r.incarnation = 1;
+    r.code = code;
+    r.value = execution;
+    add(r);
+  }
+  /// It ran well, and a call that takes its result has got it. The execution's number.
+  std::uint64_t run_and_splice(const CallSpec& spec) {
+    const std::uint64_t execution = begin(spec);
+    end(spec, execution);
+    see(What::spliced, spec, Errc::ok, execution);
+    return execution;
+  }
+  void construct(const TargetSpec& of, std::uint64_t incarnation) {
+    Record r;
+    r.what = What::constructing;
+    r.at_us = ++now_;
+    r.actor = of.id;
+    r.incarnation = incarnation;
+    add(r);
+  }
+  void note(What what, std::uint64_t value = 0, std::string text = {}, std::uint32_t attempt = 0) {
+    Record r;
+    r.what = what;
+    r.at_us = ++now_;
+    r.value = value;
+    r.text = std::move(text);
+    r.attempt = attempt;
+    add(r);
+  }
+  void finish() { checker_->at_end(ledger_, store_, verdict_); }
+  bool caught() const { return verdict_.failed(); }
+
+  Specs specs_;
+  Ledger ledger_{specs_};
+  StoreModel store_;
+  Verdict verdict_;
+  std::unique_ptr<Checker> checker_;
+  std::int64_t now_ = 0;
+  std::uint64_t executions_ = 0;
+};
+
+TEST_F(Judged, AttemptsCheckerCatchesASecondStartAtMostOnce) {
+  judge(make_attempts_checker());
+  const CallSpec& call = submit(target());
+  end(call, begin(call), Errc::task_error);
+  EXPECT_FALSE(caught());
+  begin(call, 2);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, AttemptsCheckerAllowsTheBudgetAndNoMore) {
+  judge(make_attempts_checker());
+  CallSpec& call = submit(target());
+  call.max_retries = 2;
+  for (std::uint32_t attempt = 1; attempt <= 3; ++attempt) begin(call, attempt);
+  EXPECT_FALSE(caught());
+  begin(call, 4);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, AttemptsCheckerCatchesAStartAfterTheOutcome) {
+  judge(make_attempts_checker());
+  CallSpec& call = submit(target());
+  call.max_retries = 3;
+  see(What::resolved, call, Errc::actor_died);
+  begin(call);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, AttemptsCheckerCatchesAFireAndForgetCallThatNeverRan) {
+  judge(make_attempts_checker());
+  CallSpec& call = submit(target());
+  call.options.no_result = true;
+  see(What::accepted, call);
+  finish();
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OrderCheckerCatchesOvertakingOnASerialActor) {
+  judge(make_order_checker());
+  const TargetSpec& actor = target();
+  const CallSpec& first = submit(actor);
+  const CallSpec& second = submit(actor);
+  begin(second);
+  EXPECT_FALSE(caught());  // the first may have been refused
+  begin(first);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OrderCheckerCatchesACallSentAheadThatStartsBeforeARetry) {
+  judge(make_order_checker());
+  const TargetSpec& actor = target();
+  CallSpec& first = submit(actor);
+  first.max_retries = 3;
+  const CallSpec& second = submit(actor);
+  end(first, begin(first), Errc::task_error);
+  begin(second);
+  begin(first, 2);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OrderCheckerLetsKeysAndGroupsPassEachOther) {
+  judge(make_order_checker());
+  TargetSpec& actor = target();
+  actor.options.ordering = wire::Ordering::key;
+  CallSpec& a = submit(actor);
+  CallSpec& b = submit(actor);
+  a.options.key = "a";
+  b.options.key = "b";
+  begin(b);
+  begin(a);
+  EXPECT_FALSE(caught());
+}
+
+TEST_F(Judged, ConcurrencyCheckerCatchesTwoAtOnce) {
+  judge(make_concurrency_checker());
+  const TargetSpec& actor = target();
+  const CallSpec& first = submit(actor);
+  const CallSpec& second = submit(actor);
+  const std::uint64_t execution = begin(first);
+  end(first, execution);
+  begin(second);
+  EXPECT_FALSE(caught());
+  begin(submit(actor));
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerCatchesAPhantomResult) {
+  judge(make_outcome_checker());
+  const CallSpec& call = submit(target());
+  see(What::resolved, call, Errc::ok, 17);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerCatchesTheResultOfAnotherCall) {
+  judge(make_outcome_checker());
+  const TargetSpec& actor = target();
+  const CallSpec& first = submit(actor);
+  const CallSpec& second = submit(actor);
+  const std::uint64_t execution = begin(first);
+  end(first, execution);
+  see(What::resolved, second, Errc::ok, execution);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerCatchesASecondAnswer) {
+  judge(make_outcome_checker());
+  const CallSpec& call = submit(target());
+  const std::uint64_t execution = begin(call);
+  end(call, execution);
+  see(What::resolved, call, Errc::ok, execution);
+  EXPECT_FALSE(caught());
+  see(What::resolved, call, Errc::ok, execution);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerCatchesExpiredAfterAStart) {
+  judge(make_outcome_checker());
+  CallSpec& call = submit(target());
+  call.deadline_us = 5;
+  begin(call);
+  see(What::resolved, call, Errc::expired);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerCatchesMaybeExecutedWhereNothingWasLost) {
+  judge(make_outcome_checker());
+  const CallSpec& call = submit(target());
+  see(What::resolved, call, Errc::maybe_executed);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerCatchesARetryThatWasOwed) {
+  judge(make_outcome_checker());
+  CallSpec& call = submit(target());
+  call.max_retries = 2;
+  call.errors_retried = true;
+  const std::uint64_t execution = begin(call);
+  end(call, execution, Errc::task_error);
+  see(What::resolved, call, Errc::task_error, execution);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerCatchesPoisonThatIsNotItsOwn) {
+  judge(make_outcome_checker());
+  CallSpec& call = submit(target());
+  call.max_retries = 5;
+  for (int i = 0; i < 3; ++i) see(What::charged, call);
+  see(What::resolved, call, Errc::poisoned);
+  EXPECT_FALSE(caught());
+  CallSpec& neighbour = submit(specs_.targets.front());
+  neighbour.max_retries = 5;
+  for (int i = 0; i < 2; ++i) see(What::charged, neighbour);
+  see(What::resolved, neighbour, Errc::poisoned);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerAllowsDeadlockOnlyInItsOwnChain) {
+  judge(make_outcome_checker());
+  const CallSpec& outer = submit(target());
+  CallSpec& inner = submit(specs_.targets.front());
+  inner.inside = &outer;
+  see(What::resolved, inner, Errc::deadlock);
+  EXPECT_FALSE(caught());
+  see(What::resolved, submit(specs_.targets.front()), Errc::deadlock);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, DelayCheckerCatchesAStartBeforeItIsDue) {
+  judge(make_delay_checker());
+  CallSpec& call = submit(target());
+  call.delay_us = 100;
+  see(What::arrived, call);
+  now_ += 100;
+  begin(call);
+  EXPECT_FALSE(caught());
+  CallSpec& early = submit(specs_.targets.front());
+  early.delay_us = 100;
+  see(What::arrived, early);
+  now_ += 50;
+  begin(early);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, DelayCheckerCatchesADelayedCallThatHeldUpAnother) {
+  judge(make_delay_checker());
+  CallSpec& delayed = submit(target());
+  delayed.delay_us = 1'000'000;
+  see(What::arrived, delayed);
+  const CallSpec& other = submit(specs_.targets.front());
+  see(What::arrived, other);
+  see(What::accepted, other);
+  now_ += 2'000'000;
+  begin(delayed);
+  EXPECT_FALSE(caught());
+  begin(other);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, DedupeCheckerCatchesASecondExecutionWithinTheWindow) {
+  judge(make_dedupe_checker(1'000));
+  CallSpec& first = submit(target());
+  CallSpec& second = submit(specs_.targets.front());
+  CallSpec& third = submit(specs_.targets.front());
+  KeyUse& use = specs_.use_of(first.target, "k");
+  for (CallSpec* spec : {&first, &second, &third}) {
+    spec->once = &use;
+    use.calls.push_back(spec);
+  }
+  end(first, begin(first));
+  now_ += 1'000'000;
+  end(second, begin(second));  // the window is over
+  EXPECT_FALSE(caught());
+  now_ += 500'000;
+  begin(third);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, DedupeCheckerCatchesAConflictWithNobody) {
+  judge(make_dedupe_checker(1'000));
+  CallSpec& first = submit(target());
+  CallSpec& second = submit(specs_.targets.front());
+  KeyUse& use = specs_.use_of(first.target, "k");
+  for (CallSpec* spec : {&first, &second}) {
+    spec->once = &use;
+    spec->token = std::to_string(spec->index);
+    use.calls.push_back(spec);
+  }
+  see(What::arrived, first);
+  see(What::refused, second, Errc::idempotency_conflict);
+  EXPECT_FALSE(caught());
+  see(What::refused, first, Errc::idempotency_conflict);  // it is refused itself: nobody has it
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, StabilityCheckerCatchesAResultThatChanges) {
+  judge(make_stability_checker());
+  const CallSpec& call = submit(target());
+  see(What::told_result, call, Errc::ok, 1);
+  see(What::told_result, call, Errc::ok, 1);
+  see(What::told_result, call, Errc::maybe_executed, 2);
+  EXPECT_FALSE(caught());
+  see(What::told_result, call, Errc::ok, 3);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, StabilityCheckerCatchesADependentThatGotAnotherResult) {
+  judge(make_stability_checker());
+  const CallSpec& call = submit(target());
+  const std::uint64_t first = run_and_splice(call);
+  EXPECT_FALSE(caught());
+  see(What::resolved, call, Errc::ok, first + 1);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, StabilityCheckerAllowsAnUnknownOutcomeWhenTheMemoryThatHeldItIsGone) {
+  judge(make_stability_checker());
+  CallSpec& memory = submit(target());
+  memory.durable = false;
+  run_and_splice(memory);
+  note(What::broker_died);
+  see(What::resolved, memory, Errc::maybe_executed);
+  EXPECT_FALSE(caught());
+  CallSpec& durable = submit(specs_.targets[0]);
+  durable.durable = true;
+  run_and_splice(durable);
+  see(What::resolved, durable, Errc::maybe_executed);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, StabilityCheckerCatchesAnUnknownOutcomeWhileItsBrokerLives) {
+  judge(make_stability_checker());
+  CallSpec& memory = submit(target());
+  memory.durable = false;
+  run_and_splice(memory);
+  see(What::resolved, memory, Errc::maybe_executed);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, DeadlineCheckerCatchesALateStart) {
+  judge(make_deadline_checker());
+  CallSpec& call = submit(target());
+  call.deadline_us = 100;
+  Record run = record(What::run_arrived, call);
+  run.attempt = 1;
+  run.value = static_cast<std::uint64_t>(now_ + 3);
+  add(run);
+  now_ += 5;
+  begin(call);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, DependencyCheckerCatchesAStartBeforeTheDependencyEnded) {
+  judge(make_dependency_checker());
+  const TargetSpec& actor = target();
+  CallSpec& first = submit(actor);
+  CallSpec& second = submit(actor);
+  second.takes.push_back(&first);
+  begin(first);
+  begin(second);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, IncarnationCheckerCatchesAnOlderOneThatGoesOn) {
+  judge(make_incarnation_checker());
+  TargetSpec& actor = target();
+  actor.options.max_restarts = 1;
+  construct(actor, 1);
+  construct(actor, 2);
+  begin(submit(actor), 1, 2);
+  EXPECT_FALSE(caught());
+  begin(submit(actor), 1, 1);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, IncarnationCheckerCatchesNumbersThatFall) {
+  judge(make_incarnation_checker());
+  const TargetSpec& actor = target();
+  construct(actor, 2);
+  construct(actor, 1);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, RefusalCheckerCatchesAHoleThatTheClientCouldNotSee) {
+  judge(make_refusal_checker());
+  const TargetSpec& actor = target();
+  const CallSpec& first = submit(actor);
+  const CallSpec& second = submit(actor);
+  begin(second);
+  see(What::refused, first, Errc::queue_full);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, RefusalCheckerAllowsWhatWasSubmittedAfterResume) {
+  judge(make_refusal_checker());
+  const TargetSpec& actor = target();
+  const CallSpec& first = submit(actor);
+  see(What::refused, first, Errc::queue_full);
+  note(What::resumed, std::uint64_t{actor.index} << 32 | specs_.calls.size());
+  begin(submit(actor));
+  EXPECT_FALSE(caught());
+}
+
+TEST_F(Judged, PendingCheckerCatchesAQueueBeyondItsBound) {
+  judge(make_pending_checker());
+  TargetSpec& actor = target();
+  actor.options.max_pending = 3;
+  note(What::queue_length, 3, actor.queue_name());
+  EXPECT_FALSE(caught());
+  note(What::queue_length, 4, actor.queue_name());
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, PendingCheckerCatchesARefusalWhereThereWasRoom) {
+  judge(make_pending_checker());
+  TargetSpec& actor = target();
+  actor.options.max_pending = 3;
+  const CallSpec& call = submit(actor);
+  see(What::arrived, call);
+  see(What::refused, call, Errc::queue_full);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, LivenessCheckerCatchesACallWithoutAnAnswer) {
+  judge(make_liveness_checker());
+  submit(target());
+  finish();
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, BaselineCheckerCatchesWhatIsLeftInTheStore) {
+  judge(make_baseline_checker());
+  finish();
+  EXPECT_FALSE(caught());
+  broker::StoreBatch batch;
+  batch.set(batch.key(broker::KeyKind::hash, "q:actor0:calls"), "1", "x");
+  store_.set_token(1);
+  store_.commit(0, 1, 1, batch);
+  finish();
+  EXPECT_TRUE(caught());
+}
+
+}  // namespace
+}  // namespace callboard::sim
