@@ -1,5 +1,5 @@
-// The worker session: starts, calls, results and the end. What becomes of them when the broker comes
-// and goes is in test_worker_session_resume.cpp.
+// The worker session: starts, calls, results and the end. What becomes of them when the broker
+// comes and goes is in test_worker_session_resume.cpp.
 
 #include "worker_session_fixture.hpp"
 
