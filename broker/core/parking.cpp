@@ -130,8 +130,9 @@ void Core::refuse(Session& session, std::uint64_t seq, std::uint32_t number, Err
 void Core::on_resume(Session& session, const wire::Resume& message) {
   Handle* handle = session.handle(message.handle);
   if (handle == nullptr) return;
-  // One that gives back room, or was sent before the refusal arrived, knows nothing of it.
-  if (message.seen >= handle->refused_first) {
+  // One that gives back room, or was sent before the refusal arrived, knows nothing of it. What a
+  // queue that is gone refused is not waited for: the client may still not have seen it.
+  if (handle->refusing && message.seen >= handle->refused_first) {
     handle->refusing = false;
     std::erase_if(session.refused, [&](const auto& entry) {
       return entry.second.handle == message.handle && !entry.second.parked;

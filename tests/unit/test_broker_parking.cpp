@@ -155,6 +155,16 @@ TEST_F(Parking, RefusalOfADelayedCallAsksForThoseThatAreParkedBehindIt) {
   EXPECT_EQ(world.last(10, Type::refused).seq, 6u);
 }
 
+TEST_F(Parking, WordThatRoomIsNotNeededForgetsNoRefusalThatIsStillOnItsWay) {
+  world.say(10, wire::Kill{1, 1, false});
+  ASSERT_EQ(world.count(10, Type::room), 1u);
+  world.submit(10, 3, 1);
+  EXPECT_EQ(world.last(10, Type::refused).seq, 3u);
+  world.say(10, wire::Resume{1, 0});  // there was more room than it had calls
+  world.client(12, 10, true);         // the refusal went with the connection
+  EXPECT_EQ(world.last(12, Type::welcome).welcome.refused, (std::vector<std::uint64_t>{3}));
+}
+
 TEST_F(Parking, AReconnectOffersParkedCallsAgainInOrder) {
   world.submit(10, 4, 1);
   world.client(12, 10, true);
