@@ -7,6 +7,32 @@ namespace callboard::broker {
 
 bool Core::ready(const Call& call) const { return call.state == CallState::ready; }
 
+namespace {
+
+/// Puts the call into the line of its key, by its number. True: it is the first now, and its turn
+/// has come.
+bool line_up_for(KeyState& key, Call& call) {
+  auto& line = key.waiting;
+  if (std::find(line.begin(), line.end(), &call) != line.end()) return false;
+  auto at = std::lower_bound(line.begin(), line.end(), &call,
+                             [](const Call* a, const Call* b) { return a->number < b->number; });
+  if (at != line.begin() || !key.busy) {
+    line.insert(at, &call);
+    return line.front() == &call;
+  }
+  // A lower number came late: it followed another call of its idempotency key, which never began.
+  // One that has left before keeps its place.
+  Call& first = *line.front();
+  const bool left = first.attempts > 0 || first.state == CallState::leased ||
+                    first.state == CallState::ended;
+  line.insert(left ? at + 1 : at, &call);
+  if (left) return false;
+  if (first.in_list) first.queue->lane(first.group, first.priority).remove(first);
+  return true;
+}
+
+}  // namespace
+
 void Core::enter(Call& call) {
   if (call.delayed || call.follows) return;
   Queue& queue = *call.queue;
@@ -22,13 +48,7 @@ void Core::enter(Call& call) {
     KeyState& key = queue.keys[call.extra->options.key];
     const bool mine = key.busy && !key.waiting.empty() && key.waiting.front() == &call;
     if (!mine) {
-      const auto at =
-          std::lower_bound(key.waiting.begin(), key.waiting.end(), &call,
-                           [](const Call* a, const Call* b) { return a->number < b->number; });
-      if (std::find(key.waiting.begin(), key.waiting.end(), &call) == key.waiting.end()) {
-        key.waiting.insert(at, &call);
-      }
-      if (key.waiting.front() != &call || key.busy) return;
+      if (!line_up_for(key, call)) return;
       key.busy = true;
     }
     if (!may_go) return;

@@ -194,6 +194,51 @@ TEST(BrokerIdempotency, KeyOfACallThatNeverBeganGoesToOneThatIsDue) {
   EXPECT_EQ(world.result(10, 4).text, "\x09");
 }
 
+// An actor whose calls of one ordering key run one after the other; call 2 has key "a" and runs.
+struct WithOrderingKeys : OneActor {
+  WithOrderingKeys() : OneActor(by_key(), 10) { submit(10, 2, 1, in_line("a")); }
+  static wire::ActorOptions by_key() {
+    wire::ActorOptions options;
+    options.ordering = wire::Ordering::key;
+    options.max_concurrency = 10;
+    return options;
+  }
+  static wire::CallOptions in_line(std::string key, std::string once = {}) {
+    wire::CallOptions options = keyed(std::move(once));
+    options.key = std::move(key);
+    return options;
+  }
+  void cancel(std::uint64_t seq) { say(10, wire::Cancel{CallId{SessionId{10}, seq}, false}); }
+};
+
+TEST(BrokerIdempotency, HeirOfAKeyComesBehindACallOfItsOrderingKeyThatHasLeft) {
+  WithOrderingKeys world;
+  world.submit(10, 3, 1, world.in_line("a", "k"));
+  world.submit(10, 4, 1, world.in_line("b", "k"));  // follows 3
+  world.submit(10, 5, 1, world.in_line("b"));
+  world.submit(10, 6, 1, world.in_line("b"));
+  ASSERT_EQ(world.runs(20), (Seqs{2, 5}));
+  world.cancel(3);
+  EXPECT_EQ(world.runs(20), (Seqs{2, 5})) << "one of a key at a time";
+  world.done(20, world.last(20, Type::run).lease);
+  EXPECT_EQ(world.runs(20), (Seqs{2, 5, 4}));
+  world.done(20, world.last(20, Type::run).lease);
+  EXPECT_EQ(world.runs(20), (Seqs{2, 5, 4, 6}));
+}
+
+TEST(BrokerIdempotency, HeirOfAKeyGoesBeforeACallOfItsOrderingKeyThatWaitsForIt) {
+  WithOrderingKeys world;
+  world.submit(10, 3, 1, world.in_line("a", "k"));
+  world.submit(10, 4, 1, world.in_line("b", "k"));  // follows 3
+  wire::CallOptions behind = world.in_line("b");
+  behind.after = {CallId{SessionId{10}, 4}};
+  world.submit(10, 5, 1, behind);
+  world.cancel(3);
+  ASSERT_EQ(world.runs(20), (Seqs{2, 4}));
+  world.done(20, world.last(20, Type::run).lease);
+  EXPECT_EQ(world.runs(20), (Seqs{2, 4, 5}));
+}
+
 TEST(BrokerIdempotency, KeyOfACallThatExpiredAtItsWorkerGoesToTheNext) {
   TwoClients world;
   wire::CallOptions options = keyed("k");
