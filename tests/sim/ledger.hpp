@@ -82,7 +82,8 @@ class Ledger {
   bool healed() const { return healed_; }
   /// The client died, or left before the end of the run: nobody waits for its answers.
   bool gone(std::uint32_t client) const { return gone_clients_.contains(client); }
-  /// The broker once did not know its session any more.
+  /// The broker once did not know the session of a client any more.
+  bool any_session_refused() const { return !refused_clients_.empty(); }
   bool session_refused(std::uint32_t client) const { return refused_clients_.contains(client); }
 
  private:

@@ -46,6 +46,10 @@ class Simulation(unittest.TestCase):
     def test_a_thousand_worlds_with_all_faults_keep_every_promise_and_all_of_them_fire(self):
         self.check_many(1000, "all")
 
+    def test_large_worlds_that_once_broke_a_promise_keep_it(self):
+        for seed in (8058, 9976, 10757, 18303, 20355, 20362):
+            self.check("--seed", str(seed), "--faults", "all", "--scale", "10")
+
     def digest_of(self, seed):
         output = simulate("--seed", str(seed), "-v").stdout
         return re.search(r"digest ([0-9a-f]{16})", output).group(1)

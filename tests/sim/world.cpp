@@ -220,7 +220,7 @@ bool World::run_until(std::int64_t until_us, const std::function<bool()>& done) 
 }
 
 bool World::quiet() const {
-  if (clients_.empty()) return false;
+  if (clients_.empty() || clients_due_ > 0) return false;
   return std::all_of(clients_.begin(), clients_.end(),
                      [](const auto& client) { return client->left() || client->quiet(); }) &&
          std::all_of(seats_.begin(), seats_.end(), [](const Seat& seat) {
@@ -239,10 +239,11 @@ void World::clean_up() {
   settle(8 * kSecond);
   for (const auto& client : clients_) client->leave();
   settle(4 * kSecond);
-  // Sessions of processes that died say no goodbye; a call may take its worker down without any
-  // class of faults.
+  // Sessions of processes that died say no goodbye, nor do those that were away for too long; a
+  // call may take its worker down without any class of faults.
   const bool workers_died = scenario_.faults.any() || !dead_workers_.empty();
-  if (scenario_.faults.client || (scenario_.features.inner && workers_died)) {
+  if (scenario_.faults.client || context_.ledger.any_session_refused() ||
+      (scenario_.features.inner && workers_died)) {
     settle((scenario_.session_grace_ms + scenario_.result_ttl_ms + 15'000) * 1000);
   }
   if (!scenario_.features.inner) return;

@@ -90,6 +90,7 @@ class World {
   std::unique_ptr<SupervisorProcess> supervisor_;
   std::vector<Seat> seats_;
   std::vector<std::unique_ptr<ClientProcess>> clients_;
+  int clients_due_ = 0;  ///< successors of those that left, not started yet
   std::vector<std::unique_ptr<BrokerProcess>> dead_brokers_;  ///< timers may still name them
   std::vector<std::unique_ptr<WorkerProcess>> dead_workers_;
   std::uint64_t next_epoch_ = 1;

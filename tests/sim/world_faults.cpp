@@ -163,8 +163,11 @@ void World::client_fault() {
     context_.fault("client leaves", name);
     client.leave();
   }
-  context_.schedule.after(random_.between(1 * kMilli, 500 * kMilli),
-                          [this, successor] { start_client(successor); });
+  ++clients_due_;
+  context_.schedule.after(random_.between(1 * kMilli, 500 * kMilli), [this, successor] {
+    --clients_due_;
+    start_client(successor);
+  });
 }
 
 void World::heal() {
