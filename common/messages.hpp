@@ -93,7 +93,7 @@ struct HeldCall {
   std::uint32_t attempt = 0;
   ActorId actor;
   std::uint64_t incarnation = 0;
-  bool ended = false;  ///< its result follows the welcome as a `done` with the same lease
+  bool ended = false;  ///< a `done` or `returned` with the same lease follows the welcome
 };
 
 /// First message of every connection, and again whenever the broker asks (`who`).
@@ -313,6 +313,7 @@ struct Forget {
 struct Revoke {
   std::uint64_t lease = 0;
   bool running_too = false;
+  Errc why = Errc::cancelled;  ///< what the call ends as when it has not begun
 };
 /// After an error that is retried in a serial lane: may the slot begin what was sent ahead?
 struct GoOn {
@@ -340,6 +341,7 @@ struct Window {
 };
 struct Returned {
   std::uint64_t lease = 0;
+  Errc why = Errc::ok;  ///< of a REVOKE: as it said, and the worker keeps it until FORGET
 };  ///< not begun, and never will be at this attempt
 struct RevokeAnswer {
   std::uint64_t lease = 0;

@@ -94,14 +94,15 @@ bool read(FrameReader& in, std::uint32_t fields, Forget& m) {
 }
 
 void write(FrameWriter& out, const Revoke& m) {
-  begin(out, Type::revoke, 2);
+  begin(out, Type::revoke, 3);
   out.uint(m.lease);
   out.boolean(m.running_too);
+  out.uint(static_cast<std::uint64_t>(m.why));
 }
 
 bool read(FrameReader& in, std::uint32_t fields, Revoke& m) {
   return has_fields(in, fields, 2) && in.uint(m.lease) && in.boolean(m.running_too) &&
-         in.skip_fields(fields - 2);
+         (fields == 2 || (read_code(in, m.why) && in.skip_fields(fields - 3)));
 }
 
 void write(FrameWriter& out, const GoOn& m) {
@@ -161,12 +162,14 @@ bool read(FrameReader& in, std::uint32_t fields, Window& m) {
 }
 
 void write(FrameWriter& out, const Returned& m) {
-  begin(out, Type::returned, 1);
+  begin(out, Type::returned, 2);
   out.uint(m.lease);
+  out.uint(static_cast<std::uint64_t>(m.why));
 }
 
 bool read(FrameReader& in, std::uint32_t fields, Returned& m) {
-  return has_fields(in, fields, 1) && in.uint(m.lease) && in.skip_fields(fields - 1);
+  return has_fields(in, fields, 1) && in.uint(m.lease) &&
+         (fields == 1 || (read_code(in, m.why) && in.skip_fields(fields - 2)));
 }
 
 void write(FrameWriter& out, const RevokeAnswer& m) {

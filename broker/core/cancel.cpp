@@ -27,13 +27,21 @@ void Core::answer_cancels(Call& call) {
   call.extra->cancels.clear();
 }
 
+/// What a call that is asked back ends as when it has not begun.
+Errc Core::unbegun_end(const Call& call) {
+  if (!call.extra || !call.extra->cancels.empty()) return Errc::cancelled;
+  if (call.extra->deadlock) return Errc::deadlock;
+  if (call.extra->expire) return Errc::expired;
+  return call.extra->killed ? call.queue->reason : Errc::cancelled;
+}
+
 void Core::revoke(Call& call, bool running_too) {
   Instance* instance = call.instance;
   if (instance == nullptr || instance->worker == nullptr || instance->worker->peer == nullptr)
     return;
   // At once, even ahead of a RUN that still waits for its commit: that one will then not begin.
   wire::FrameWriter out = to(*instance->worker->peer, 0);
-  wire::write(out, wire::Revoke{call.lease, running_too});
+  wire::write(out, wire::Revoke{call.lease, running_too, unbegun_end(call)});
 }
 
 void Core::on_cancel(Session& session, const wire::Cancel& message) {

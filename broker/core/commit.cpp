@@ -157,6 +157,12 @@ void Core::store_queue(const Queue& queue) {
   open_->set(key, "paused", queue.paused ? "1" : "0");
 }
 
+/// Calls that outlive the record of their actor: what a later broker run must know to end them.
+void Core::store_last_will(const Queue& queue) {
+  open_->set(open_->key(KeyKind::hash, queue_key(queue.name, "")), "max_retries",
+             std::to_string(queue.options.max_retries));
+}
+
 void Core::erase_queue(const Queue& queue) {
   open_->erase(open_->key(KeyKind::set, "queues"), queue.name);
   drop_dead(queue.name);

@@ -201,6 +201,7 @@ class Core {
 
   // --- dependencies.cpp ------------------------------------------------------------------------
   static std::vector<CallId> dependencies(const CallExtra& extra);
+  void note_missed(CallId id);
   bool bind_dependencies(Call& call);
   void end_dependents(Call& call);
   void release_holds(Call& call);
@@ -264,6 +265,7 @@ class Core {
   // --- returns.cpp -----------------------------------------------------------------------------
   void on_done(Worker& worker, const wire::Done& message);
   void on_returned(Worker& worker, const wire::Returned& message);
+  void end_unbegun(Call& call, Errc asked);
   void on_window(Worker& worker, const wire::Window& message);
   void close_lease(Worker& worker, std::uint64_t lease_no, const Lease& lease);
   static bool wants_retry(const Call& call, Errc status, std::string_view error_type);
@@ -320,6 +322,7 @@ class Core {
   void answer_cancels(Call& call);
   void tell_cancel(SessionId session, CallId call, wire::CancelAnswer answer);
   void on_revoke_answer(Worker& worker, const wire::RevokeAnswer& message);
+  static Errc unbegun_end(const Call& call);
   void revoke(Call& call, bool running_too);
   void deadline_passed(Call& call);
   void on_waiting(Session& session, const wire::Waiting& message);
@@ -340,6 +343,7 @@ class Core {
   void store_result(const Call& call);
   void store_actor(const Queue& queue);
   void store_queue(const Queue& queue);
+  void store_last_will(const Queue& queue);
   void erase_queue(const Queue& queue);
   void mark(Queue& queue);
   void mark(Session& session);

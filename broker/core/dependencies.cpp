@@ -16,6 +16,14 @@ std::vector<CallId> Core::dependencies(const CallExtra& extra) {
   return needed;
 }
 
+/// A refusal that was lost with its connection lets the client offer the call again.
+void Core::note_missed(CallId id) {
+  const auto session = sessions_.find(id.session);
+  if (session == sessions_.end()) return;
+  const auto refused = session->second->refused.find(id.seq);
+  if (refused != session->second->refused.end()) refused->second.missed = true;
+}
+
 bool Core::bind_dependencies(Call& call) {
   CallExtra& extra = *call.extra;
   for (const CallId id : dependencies(extra)) {
@@ -26,7 +34,11 @@ bool Core::bind_dependencies(Call& call) {
       if (call.orphan) continue;
     }
     if (other == nullptr) {
-      end_with(call, Errc::dependency_failed, "the result of call " + to_string(id) + " is gone",
+      note_missed(id);
+      const bool begun = call.attempts > 0;
+      end_with(call, begun ? Errc::maybe_executed : Errc::dependency_failed,
+               (begun ? "it has begun, and the result of call " : "the result of call ") +
+                   to_string(id) + " is gone",
                "result_expired: call " + to_string(id));
       return false;
     }

@@ -47,7 +47,7 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
            queue.retry_after_ms(now_.mono_us));
     return true;
   }
-  session.refused[message.seq] = {message.handle, true};
+  session.refused[message.seq] = {message.handle, true, false};
   std::erase(session.accepted_again, message.seq);
   handle.waiting.insert(message.seq);
   if (out_of_turn) return true;  // the client was told from which number on
@@ -109,7 +109,9 @@ void Core::grant_room(Queue& queue) {
 void Core::refuse(Session& session, std::uint64_t seq, std::uint32_t number, Errc code,
                   std::string_view text, std::uint64_t retry_after_ms) {
   ++counters_.refused;
-  session.refused[seq] = {number, false};
+  Session::Refusal& refusal = session.refused[seq];
+  refusal.handle = number;
+  refusal.parked = false;
   std::erase(session.accepted_again, seq);
   // A refusal that time may cure holds back what follows, so that order never has a hole. A queue
   // that is gone refuses every call for its own reason.

@@ -30,6 +30,7 @@ void Core::kill_queue(Queue& queue, Errc code, std::string text) {
     owner->second->owned.erase(queue.id);
   }
   end_unfinished(queue);
+  if (queue.open_calls > 0) store_last_will(queue);
   wake_parked(queue);
   for (Instance* instance : queue.instances) {
     if (instance->state == InstanceState::stopping || instance->state == InstanceState::dead) {

@@ -80,6 +80,7 @@ void Core::settle_actors(Worker& worker, const wire::Hello& hello) {
 /// Calls: what it lists stays leased to it; what it does not list was never begun.
 void Core::settle_calls(Worker& worker, const wire::Hello& hello) {
   worker.strangers.clear();
+  worker.kept.clear();
   std::map<std::uint64_t, const wire::HeldCall*> listed;
   for (const auto& call : hello.held_calls) {
     listed[call.lease] = &call;
@@ -136,6 +137,7 @@ void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCal
   if (call != nullptr && !options_.went_back.empty()) believe_worker(*call, held);
   if (call != nullptr && call->state == CallState::ended && call->lease == no &&
       call->holder == worker.serial) {
+    worker.kept.insert(no);
     return;  // its result was told early and is not recorded: the worker keeps it
   }
   if (call != nullptr && call->orphan && held.attempt < call->attempts) {

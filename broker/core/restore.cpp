@@ -143,6 +143,9 @@ std::string Core::restore_queue(const std::string& name,
       queue->state = QueueState::dead;
       queue->reason = Errc::actor_died;
       queue->reason_text = name + " was killed";
+      std::from_chars(fields["max_retries"].data(),
+                      fields["max_retries"].data() + fields["max_retries"].size(),
+                      queue->options.max_retries);
     } else {
       if (!restore_actor(queue, record->second)) {
         return "the record of actor " + name + " cannot be read";
@@ -269,7 +272,7 @@ std::string Core::restore_session(const std::string& name, const std::string& re
     std::uint64_t seq = 0;
     bool parked = false;
     if (!in.array(width) || width != 2 || !in.uint(seq) || !in.boolean(parked)) break;
-    session->refused[seq] = {UINT32_MAX, parked};
+    session->refused[seq] = {UINT32_MAX, parked, false};
   }
   session->has_record = session->stored = true;
   session->away_since_us = listened_us_;

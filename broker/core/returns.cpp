@@ -24,9 +24,11 @@ void Core::close_lease(Worker& worker, std::uint64_t lease_no, const Lease& leas
 void Core::on_done(Worker& worker, const wire::Done& message) {
   const Lease* found = worker.leases.find(message.lease);
   if (found == nullptr) {
-    // Not ours any more: an older epoch's, or confirmed already. The worker need not keep it.
+    // Not ours any more: an older epoch's, or heard before. The worker need not keep it once what
+    // was made of it is on record.
     ++counters_.fenced_results;
-    return forget(worker, message.lease, false);
+    if (worker.kept.contains(message.lease)) return;
+    return forget(worker, message.lease, last_batch() != 0);
   }
   const Lease lease = *found;
   Call& call = *lease.call;
@@ -45,7 +47,7 @@ void Core::on_done(Worker& worker, const wire::Done& message) {
     }
     const bool wanted = wants_retry(call, message.status, error.type);
     if (wanted) ++call.more().errors;
-    if (wanted && has_attempts(call)) {
+    if (wanted && has_attempts(call) && !lacks_results(call)) {
       CallExtra& extra = *call.extra;
       ++counters_.retried;
       hand_back = message.held;
@@ -88,32 +90,42 @@ void Core::on_done(Worker& worker, const wire::Done& message) {
 
 void Core::on_returned(Worker& worker, const wire::Returned& message) {
   const Lease* found = worker.leases.find(message.lease);
-  if (found == nullptr) return;
-  const Lease lease = *found;
-  Call& call = *lease.call;
-  close_lease(worker, message.lease, lease);
-  ++counters_.returned;
-  call.lease = 0;  // never begun: the worker keeps nothing of it
+  if (found != nullptr) {
+    const Lease lease = *found;
+    close_lease(worker, message.lease, lease);
+    ++counters_.returned;
+    lease.call->lease = 0;  // never begun
+    end_unbegun(*lease.call, message.why);
+    wake_instance(*lease.instance);
+    if (lease.instance->queue && lease.instance->queue->state != QueueState::open) {
+      finish_closing(*lease.instance->queue);
+    }
+  }
+  // The worker keeps what it was asked for until the end that this makes is on record.
+  if (message.why != Errc::ok) forget(worker, message.lease, last_batch() != 0);
+}
+
+/// A call came back that was not begun. `asked`: why it was asked back, perhaps by an earlier
+/// broker run, of whose reason nothing else is known; ok when it was not.
+void Core::end_unbegun(Call& call, Errc asked) {
   if (call.state == CallState::ended) {
     key_done(call);
-    drop_if_done(call);
-  } else if (call.extra && !call.extra->cancels.empty()) {
-    if (call.attempts > 0) --call.attempts;
-    end_with(call, Errc::cancelled, "cancelled before it began");
-  } else if (call.extra && call.extra->deadlock) {
-    end_with(call, Errc::deadlock, "it would wait behind the call that waits for it");
-  } else if (call.extra && call.extra->expire) {
-    if (call.attempts > 1) {
-      end_with(call, Errc::deadline_exceeded, "its deadline passed between two attempts");
-    } else {
-      end_with(call, Errc::expired, "its deadline passed before it began");
-    }
-  } else {
-    put_back(call);
+    return drop_if_done(call);
   }
-  wake_instance(*lease.instance);
-  if (lease.instance->queue && lease.instance->queue->state != QueueState::open) {
-    finish_closing(*lease.instance->queue);
+  const Errc why = call.extra && (!call.extra->cancels.empty() || call.extra->deadlock ||
+                                  call.extra->expire)
+                       ? unbegun_end(call)
+                       : asked;
+  switch (why) {
+    case Errc::cancelled:
+      if (call.attempts > 0) --call.attempts;
+      return end_with(call, why, "cancelled before it began");
+    case Errc::deadlock:
+      return end_with(call, why, "it would wait behind the call that waits for it");
+    case Errc::expired:
+      if (call.attempts <= 1) return end_with(call, why, "its deadline passed before it began");
+      return end_with(call, Errc::deadline_exceeded, "its deadline passed between two attempts");
+    default: return put_back(call);
   }
 }
 
@@ -170,7 +182,10 @@ void Core::retry(Call& call, std::int64_t backoff) {
     return end_with(call, Errc::deadline_exceeded, "its deadline passed between two attempts");
   }
   if (lacks_results(call)) {
-    return end_with(call, Errc::dependency_failed, "a result that it takes is gone",
+    const bool begun = call.attempts > 0;
+    return end_with(call, begun ? Errc::maybe_executed : Errc::dependency_failed,
+                    begun ? "it may have run, and a result that it takes is gone"
+                          : "a result that it takes is gone",
                     "result_expired: it was released before a restart of the broker");
   }
   call.lease = 0;

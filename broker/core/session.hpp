@@ -53,6 +53,7 @@ struct Session {
   struct Refusal {
     std::uint32_t handle = 0;
     bool parked = false;
+    bool missed = false;  ///< a call that takes its result has failed: it must not run after all
   };
   std::map<std::uint64_t, Refusal> refused;  ///< numbers below accepted_through not accepted
   std::int64_t gone_wall_ms = 0;             ///< 0 while it lives

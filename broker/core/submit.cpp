@@ -35,7 +35,13 @@ bool Core::number_is_new(Session& session, std::uint64_t seq) {
 
 void Core::on_submit(Session& session, const wire::Submit& message) {
   ++counters_.submitted;
-  if (message.seq == 0 || !number_is_new(session, message.seq)) return;
+  if (message.seq == 0) return;
+  if (const auto at = session.refused.find(message.seq);
+      at != session.refused.end() && at->second.missed) {
+    return refuse(session, message.seq, message.handle, Errc::refused_before,
+                  "a call that takes its result has failed, because it was refused");
+  }
+  if (!number_is_new(session, message.seq)) return;
   Handle* handle = session.handle(message.handle);
   if (handle == nullptr) {
     return refuse(session, message.seq, message.handle, Errc::unknown_actor, "no such handle");

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -87,6 +88,9 @@ struct Worker {
   /// What its last hello listed as begun and nobody here knows: calls of level memory, of a broker
   /// run that is gone. Their actors are still busy with them.
   std::map<CallId, ActorId> strangers;
+  /// Leases that its last hello listed and that are heard of, but not on record: told again, they
+  /// change nothing, and the worker keeps them.
+  std::set<std::uint64_t> kept;
   std::vector<std::uint64_t> forget_now;       ///< leases to confirm with the next frame
   std::int64_t forget_due_us = 0;              ///< ... or by then
   std::vector<std::uint64_t> forget_deferred;  ///< ... with the open batch

@@ -221,8 +221,7 @@ void Session::on_session_unknown(Instant, bool lost) {
   }
   for (auto& to : handles_) {
     to->parked_calls.clear();
-    to->resent_calls.clear();
-    to->doomed.clear();
+    to->resent_calls.clear();  // what is refused until its user has seen why stays refused
   }
   resends_.clear();
   limbo_.clear();

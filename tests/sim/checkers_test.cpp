@@ -351,6 +351,52 @@ TEST_F(Judged, StabilityCheckerCatchesAResultThatChanges) {
   EXPECT_TRUE(caught());
 }
 
+// Its worker was lost with the result: that may still become an outcome that fails the dependent.
+TEST_F(Judged, OutcomeCheckerCatchesAFailureForADependencyThatEndsWellAfterAll) {
+  judge(make_outcome_checker());
+  CallSpec& argument = submit(target());
+  CallSpec& call = submit(specs_.targets[0]);
+  call.takes = {&argument};
+  note(What::fault);
+  const std::uint64_t execution = begin(argument);
+  end(argument, execution);
+  see(What::resolved, call, Errc::dependency_failed);
+  EXPECT_FALSE(caught());
+  see(What::resolved, argument, Errc::ok, execution);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerAllowsAFailureForADependencyThatIsUncertainInTheEnd) {
+  judge(make_outcome_checker());
+  CallSpec& argument = submit(target());
+  CallSpec& call = submit(specs_.targets[0]);
+  call.takes = {&argument};
+  note(What::fault);
+  end(argument, begin(argument));
+  see(What::resolved, call, Errc::dependency_failed);
+  see(What::resolved, argument, Errc::maybe_executed);
+  EXPECT_FALSE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerAllowsUncertaintyOnlyWhereArgumentsMayBeGone) {
+  judge(make_outcome_checker());
+  CallSpec& argument = submit(target());
+  CallSpec& call = submit(specs_.targets[0]);
+  call.max_retries = 2;
+  call.takes = {&argument};
+  note(What::fault);
+  note(What::broker_died);
+  begin(call);
+  see(What::resolved, call, Errc::maybe_executed);
+  EXPECT_FALSE(caught());
+  CallSpec& other = submit(specs_.targets[0]);
+  other.max_retries = 2;
+  begin(other);
+  see(What::accepted, other);
+  see(What::resolved, other, Errc::maybe_executed);
+  EXPECT_TRUE(caught());
+}
+
 TEST_F(Judged, StabilityCheckerCatchesADependentThatGotAnotherResult) {
   judge(make_stability_checker());
   const CallSpec& call = submit(target());
@@ -436,6 +482,21 @@ TEST_F(Judged, RefusalCheckerCatchesAHoleThatTheClientCouldNotSee) {
   begin(second);
   see(What::refused, first, Errc::queue_full);
   EXPECT_TRUE(caught());
+}
+
+// Nothing orders the two: it began while the durable one waited for a commit that never came.
+TEST_F(Judged, RefusalCheckerAllowsMemoryToOvertakeADurableTaskThatTheNextBrokerRefuses) {
+  judge(make_refusal_checker());
+  for (const auto kind : {TargetSpec::Kind::task, TargetSpec::Kind::actor}) {
+    const TargetSpec& to = target(kind);
+    const CallSpec& durable = submit(to);
+    CallSpec& memory = submit(to);
+    memory.durable = false;
+    begin(memory);
+    note(What::broker_died);
+    see(What::refused, durable, Errc::store_full);
+    EXPECT_EQ(caught(), kind == TargetSpec::Kind::actor) << "one lane has an order";
+  }
 }
 
 TEST_F(Judged, RefusalCheckerAllowsWhatWasSubmittedAfterResume) {

@@ -184,5 +184,36 @@ TEST_F(Parking, AReconnectOffersParkedCallsAgainInOrder) {
   EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 3}));
 }
 
+// Its refusal was lost with the connection, so that the client offers it again.
+TEST(BrokerParking, RefusedCallWhoseResultWasMissedIsNotAcceptedAfterAll) {
+  wire::ActorOptions options;
+  options.max_pending = 1;
+  options.when_full = wire::WhenFull::reject;
+  OneActor world(options);
+  world.open_task(10, 2);
+  world.submit(10, 2, 1);
+  world.submit(10, 3, 1);
+  ASSERT_EQ(world.last(10, Type::refused).seq, 3u);
+  wire::CallOptions takes;
+  takes.refs = {{0, CallId{SessionId{10}, 3}}};
+  world.submit(10, 4, 2, takes, "\x91\xc0");
+  ASSERT_EQ(world.result(10, 4).code, Errc::dependency_failed);
+  world.done(20, world.last(20, Type::run).lease);
+  world.client(11, 10, true);
+  ASSERT_EQ(world.last(11, Type::welcome).welcome.refused, (std::vector<std::uint64_t>{3}));
+  wire::Open open;
+  open.handle = 1;
+  open.kind = wire::TargetKind::actor;
+  open.actor = ActorId{SessionId{10}, 1};
+  open.methods = {"add"};
+  world.say(11, open);
+  for (int i = 0; i < 2; ++i) {
+    world.submit(11, 3, 1);
+    ASSERT_EQ(world.count(11, Type::refused), static_cast<std::size_t>(i + 1));
+    EXPECT_EQ(world.last(11, Type::refused).code, Errc::refused_before);
+  }
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2}));
+}
+
 }  // namespace
 }  // namespace callboard::broker

@@ -192,5 +192,116 @@ TEST(BrokerRecovery, StoreIsEmptyAgainWhenEverythingWasTaken) {
   }
 }
 
+/// Its worker comes back on another connection and tells again what it has not been told to forget.
+void come_back(OneActor& world, std::uint64_t peer, const std::vector<Told>& calls) {
+  wire::Hello hello = held(world, peer, calls, true);
+  hello.instance = 20;
+  world.send(peer, [&](auto& out) { wire::write(out, hello); }, true);
+  for (const Told& run : calls) world.done(peer, run.lease, "\x07");
+}
+
+TEST(BrokerRecovery, ResultToldEarlyIsKeptByAWorkerThatComesBackUntilItIsOnRecord) {
+  OneActor world;
+  world.submit(10, 2, 1);
+  const Told run = world.last(20, Type::run);
+  world.auto_commit = false;
+  world.done(20, run.lease, "\x07");
+  ASSERT_TRUE(world.has_result(10, 2)) << "told early";
+  come_back(world, 21, {run});
+  world.pass(100);
+  EXPECT_EQ(world.count(21, Type::forget), 0u) << "the next broker would let it begin again";
+  world.auto_commit = true;
+  world.pass_with(1'000, {10, 21});
+  EXPECT_EQ(world.last(21, Type::forget).ranges, (wire::Ranges{{run.lease, 1}}));
+}
+
+TEST(BrokerRecovery, ResultThatItsOwnerHasTakenIsKeptByAWorkerThatComesBackUntilThatIsOnRecord) {
+  OneActor world;
+  world.submit(10, 2, 1);
+  const Told run = world.last(20, Type::run);
+  world.auto_commit = false;
+  world.done(20, run.lease, "\x07");
+  world.taken(10, 2);
+  come_back(world, 21, {run});
+  world.pass(100);
+  EXPECT_EQ(world.count(21, Type::forget), 0u);
+  world.auto_commit = true;
+  world.pass_with(1'000, {10, 21});
+  EXPECT_EQ(world.last(21, Type::forget).ranges, (wire::Ranges{{run.lease, 1}}));
+}
+
+// The broker that asked the call back is gone, and so is its reason; what stands behind it may have
+// begun.
+TEST(BrokerRecovery, CallThatAnEarlierRunAskedBackEndsAsThatRunMeantIt) {
+  for (const Errc why : {Errc::cancelled, Errc::deadlock, Errc::expired}) {
+    OneActor world({}, 2);
+    world.submit(10, 2, 1);
+    const Told run = world.last(20, Type::run);
+    const wire::Hello hello = held(world, 21, {run}, true);
+    world.restart();
+    world.client(11, 10, true);
+    world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+    world.auto_commit = false;
+    world.say(21, wire::Returned{run.lease, why});
+    EXPECT_EQ(world.count(21, Type::forget), 0u) << "not on record";
+    world.auto_commit = true;
+    world.pass(20);
+    EXPECT_EQ(world.result(11, 2).code, why);
+    EXPECT_EQ(world.runs(21), (Seqs{}));
+    EXPECT_EQ(world.last(21, Type::forget).ranges, (wire::Ranges{{run.lease, 1}}));
+  }
+}
+
+TEST(BrokerRecovery, CallOfAKilledActorThatMayBeRetriedIsNotUncertainAfterARestart) {
+  OneActor world;
+  wire::CallOptions options;
+  options.max_retries = 3;
+  world.submit(10, 2, 1);
+  world.submit(10, 3, 1, options);
+  world.say(20, wire::Window{world.slot, 0, 2});
+  ASSERT_EQ(world.runs(20), (Seqs{2, 3}));
+  wire::Kill kill;
+  kill.handle = 1;
+  world.say(10, kill);  // its worker has not said what has begun
+  world.restart();
+  world.client(11, 10, true);
+  world.pass_with(4'000, {11});
+  EXPECT_EQ(world.result(11, 2).code, Errc::maybe_executed);
+  EXPECT_EQ(world.result(11, 3).code, Errc::actor_died);
+}
+
+TEST(BrokerRecovery, RetriesThatAreTheActorsDefaultOutliveItsEnd) {
+  wire::ActorOptions options;
+  options.max_retries = 3;
+  OneActor world(options);
+  world.submit(10, 2, 1);
+  wire::Kill kill;
+  kill.handle = 1;
+  world.say(10, kill);
+  world.restart();
+  world.client(11, 10, true);
+  world.pass_with(4'000, {11});
+  EXPECT_EQ(world.result(11, 2).code, Errc::actor_died);
+}
+
+TEST(BrokerRecovery, CallThatHasBegunAndWhoseArgumentIsGoneIsUncertain) {
+  wire::ActorOptions actor;
+  actor.max_restarts = -1;
+  OneActor world(actor);
+  world.submit(10, 2, 1);
+  world.done(20, world.last(20, Type::run).lease, "\x07");
+  wire::CallOptions options;
+  options.max_retries = 3;
+  options.refs = {{0, CallId{SessionId{10}, 2}}};
+  world.submit(10, 3, 1, options, "\x91\xc0");
+  ASSERT_EQ(world.runs(20), (Seqs{2, 3}));
+  // It ended, which its dead worker knows, and its argument was released.
+  world.store.keys.erase("results:000000000000000a");
+  world.restart();
+  world.client(11, 10, true);
+  world.pass_with(4'000, {11});
+  EXPECT_EQ(world.result(11, 3).code, Errc::maybe_executed);
+}
+
 }  // namespace
 }  // namespace callboard::broker

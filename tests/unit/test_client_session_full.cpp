@@ -112,6 +112,22 @@ TEST_F(ClientFull, CallWhoseRefusalWasLostBehindAResumeIsNotTakenForAccepted) {
   EXPECT_THAT(submitted(), IsEmpty());
 }
 
+TEST_F(ClientFull, RefusalThatItsUserHasNotSeenOutlivesTheSession) {
+  call(handle_, 1);
+  tick();
+  refused(1, Errc::queue_full);
+  receive([](wire::FrameWriter& out) { wire::write_who(out); });
+  goodbye(Errc::unknown_session);
+  call(handle_, 2);  // its user has not seen the refusal of 1
+  session_->resume(handle_);
+  call(handle_, 3);
+  sent_.clear();
+  welcome();
+  EXPECT_EQ(told_.status_of(2), Errc::refused_before);
+  ASSERT_THAT(sent_of(Type::submit), SizeIs(1));
+  EXPECT_EQ(sent_of(Type::submit)[0].seq, told_.ids[3].seq);
+}
+
 TEST_F(ClientFull, CallsOfAQueueThatIsGoneAreRefusedEachForThatReason) {
   call(handle_, 1);
   call(handle_, 2);

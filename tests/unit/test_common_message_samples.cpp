@@ -194,7 +194,7 @@ void add_worker(std::vector<Sample>& all) {
   all.push_back(plain("done with a big value", Type::done,
                       Done{31, Errc::ok, big_body('b'), false}));
   all.push_back(plain("window", Type::window, Window{2, 1, 64}));
-  all.push_back(plain("returned", Type::returned, Returned{31}));
+  all.push_back(plain("returned", Type::returned, Returned{31, Errc::cancelled}));
   all.push_back(plain("revoke_answer", Type::revoke_answer,
                       RevokeAnswer{31, CancelAnswer::cancelled_before_start}));
   all.push_back(plain("status", Type::status, Status{kInfo}));

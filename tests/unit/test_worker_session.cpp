@@ -378,6 +378,8 @@ TEST_F(WorkerSessionTest, ACallThatIsRevokedBeforeItsRunArrivesNeverBegins) {
   EXPECT_EQ(told.returned, (std::vector<std::uint64_t>{1}));
   ASSERT_TRUE(run(1, 4));
   turn();
+  EXPECT_THAT(executors_.lines[4].queued, IsEmpty());
+  ASSERT_TRUE(forget(1));
   EXPECT_EQ(session().calls(), 0u);
 }
 

@@ -166,5 +166,43 @@ TEST_F(WorkerSessionTest, AnActorWhoseConstructorStillRunsIsListed) {
   EXPECT_EQ(hello().held_actors.size(), 1u);
 }
 
+TEST_F(WorkerSessionTest, ACallThatWasRevokedIsKeptUntilABrokerKnowsOfItsEnd) {
+  connect();
+  start_actor(4, 2);
+  for (const std::uint64_t lease : {1u, 2u}) ASSERT_TRUE(run(lease, 4));
+  turn();
+  ASSERT_TRUE(receive(wire::Revoke{1, true, Errc::deadlock}));
+  EXPECT_THAT(turn().returned, ElementsAre(1u));
+  executors_.begin(4);  // what stood behind it
+  for (int connection = 0; connection < 2; ++connection) {
+    const wire::Hello said = hello();
+    ASSERT_EQ(said.held_calls.size(), 2u);
+    EXPECT_EQ(said.held_calls[0].lease, 1u);
+    EXPECT_TRUE(said.held_calls[0].ended) << "else it would be sent again, behind the other";
+    const Told told = welcome(true);
+    EXPECT_THAT(told.returned, ElementsAre(1u));
+    EXPECT_THAT(told.whys, ElementsAre(Errc::deadlock));
+    EXPECT_THAT(told.dones, IsEmpty());
+  }
+  ASSERT_TRUE(forget(1));
+  EXPECT_EQ(hello().held_calls.size(), 1u);
+}
+
+TEST_F(WorkerSessionTest, ARevokeThatOvertookItsRunIsKeptToo) {
+  connect();
+  start_actor(4, 2);
+  ASSERT_TRUE(receive(wire::Revoke{1, true, Errc::expired}));
+  const Told told = turn();
+  EXPECT_THAT(told.returned, ElementsAre(1u));
+  EXPECT_THAT(told.whys, ElementsAre(Errc::expired));
+  ASSERT_TRUE(run(1, 4));
+  turn();
+  const wire::Hello said = hello();
+  ASSERT_EQ(said.held_calls.size(), 1u);
+  EXPECT_EQ(said.held_calls[0].call, (CallId{SessionId{9}, 101}));
+  EXPECT_THAT(welcome(true).whys, ElementsAre(Errc::expired));
+  EXPECT_THAT(executors_.lines[4].queued, IsEmpty());
+}
+
 }  // namespace
 }  // namespace callboard::worker::testing

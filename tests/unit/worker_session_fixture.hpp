@@ -99,6 +99,7 @@ struct Told {
   std::vector<wire::Done> dones;
   std::vector<std::string> values;  ///< of the dones
   std::vector<std::uint64_t> returned;
+  std::vector<Errc> whys;  ///< of the returned
   std::vector<wire::Window> windows;
   std::vector<std::pair<std::uint32_t, Errc>> started;
   std::vector<std::uint32_t> stopped;
@@ -267,6 +268,7 @@ class WorkerSessionTest : public ::testing::Test {
         wire::Returned returned;
         if (!wire::read(in, fields, returned)) return false;
         told.returned.push_back(returned.lease);
+        told.whys.push_back(returned.why);
         return true;
       }
       case wire::Type::window: return wire::read(in, fields, told.windows.emplace_back());

@@ -68,6 +68,7 @@ bool WorkerSession::on_run(Instant now, std::uint32_t fields, wire::FrameReader&
   if (!wire::read(in, fields, run)) return false;
   if (!leases_seen_.insert(run.lease)) {
     ++counters_.repeated;
+    keep_revoked(run);
     return true;
   }
   ++counters_.runs;
@@ -88,6 +89,17 @@ bool WorkerSession::on_run(Instant now, std::uint32_t fields, wire::FrameReader&
   activate(run.slot, *slot);
   queue_job(now, run, method.index);
   return true;
+}
+
+/// A RUN whose REVOKE has overtaken it.
+void WorkerSession::keep_revoked(const wire::Run& run) {
+  const auto revoked = revoked_ahead_.find(run.lease);
+  if (revoked == revoked_ahead_.end()) return;
+  const Slot* slot = find_slot(run.slot);
+  Held& held = add_call(run, slot != nullptr ? *slot : Slot());
+  held.taken_back = held.ended = true;
+  held.status = revoked->second;
+  revoked_ahead_.erase(revoked);
 }
 
 std::uint8_t WorkerSession::group_of(const Slot& slot, const Slot::Method& method,
@@ -140,7 +152,8 @@ void WorkerSession::outcomes(std::span<Outcome> outcomes) {
     if (outcome.fate == Outcome::Fate::returned) {
       ++counters_.returned;
       returned_leases_.push_back(outcome.lease);
-      forget(outcome.lease, held);
+      if (held.taken_back) held.ended = true;
+      else forget(outcome.lease, held);
       continue;
     }
     ++counters_.ended;
@@ -162,6 +175,7 @@ bool WorkerSession::on_forget(std::uint32_t fields, wire::FrameReader& in) {
   if (!wire::read(in, fields, message)) return false;
   bool unanswered = false;
   const auto confirmed = [&](std::uint64_t lease) {
+    revoked_ahead_.erase(lease);
     Held* const held = calls_.find(lease);
     if (held == nullptr || !held->ended) return;
     if (held->held) {
@@ -171,7 +185,9 @@ bool WorkerSession::on_forget(std::uint32_t fields, wire::FrameReader& in) {
     forget(lease, *held);
   };
   for (const auto& [first, count] : message.leases) {
-    if (count > calls_.size()) {  // cheaper by what is here than by number
+    if (count > calls_.size() + revoked_ahead_.size()) {  // cheaper by what is here
+      std::erase_if(revoked_ahead_,
+                    [&](const auto& entry) { return entry.first - first < count; });
       for (const std::uint64_t lease : calls_.numbers()) {
         if (lease >= first && lease - first < count) confirmed(lease);
       }
@@ -197,6 +213,7 @@ bool WorkerSession::on_revoke(std::uint32_t fields, wire::FrameReader& in, wire:
         case Revoked::returned:
           answer = wire::CancelAnswer::cancelled_before_start;
           found->taken_back = true;
+          found->status = message.why;
           break;
         case Revoked::stopping: answer = wire::CancelAnswer::stopping; break;
         case Revoked::running:
@@ -207,6 +224,7 @@ bool WorkerSession::on_revoke(std::uint32_t fields, wire::FrameReader& in, wire:
     // It has overtaken its RUN, which will be taken for a repetition.
     answer = wire::CancelAnswer::cancelled_before_start;
     ++counters_.returned;
+    revoked_ahead_.emplace(message.lease, message.why);
     returned_leases_.push_back(message.lease);
   }
   wire::FrameWriter writer = out.message();
@@ -222,7 +240,7 @@ void WorkerSession::take_back(bool tell, const Where* where) {
     if (where != nullptr && where->group >= 0 && call.group != where->group) return;
     // An outcome without a ticket is of a call that never began: nobody need know of it.
     const bool unbegun =
-        call.ended ? call.ticket == 0 && !tell
+        call.ended ? call.ticket == 0 && !tell && !call.taken_back
                    : executors_.revoke(call.slot, lease, false) == Revoked::returned;
     if (unbegun) taken.push_back(lease);
   });

@@ -54,11 +54,13 @@ void WorkerSession::on_welcome(Instant, const wire::Welcome& welcome, bool new_e
   ended_leases_.clear();
   returned_leases_.clear();
   if (new_epoch) leases_seen_.clear();
+  revoked_ahead_.clear();  // their RUNs were given up with the hello
   calls_.each([&](std::uint64_t lease, const Held& call) {
     leases_seen_.insert(lease);
-    if (call.ended) ended_leases_.push_back(lease);
+    if (call.ended) (call.taken_back ? returned_leases_ : ended_leases_).push_back(lease);
   });
   std::sort(ended_leases_.begin(), ended_leases_.end());
+  std::sort(returned_leases_.begin(), returned_leases_.end());
   for (auto& [number, slot] : slots_) {
     if (number != 0) slot.methods.clear();  // the broker tells its table anew
     for (Group& group : slot.groups) {

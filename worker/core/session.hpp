@@ -126,8 +126,10 @@ class WorkerSession final : public wire::LinkMember {
     std::uint8_t group = 0;
     bool ended = false;
     bool held = false;          ///< its lane awaits go_on
-    bool taken_back = false;    ///< a REVOKE found it unbegun; its outcome is on the way
-    Errc status = Errc::ok;
+    /// A REVOKE found it unbegun. What came behind it may begin, so that no broker may send it
+    /// again: it is kept until one knows.
+    bool taken_back = false;
+    Errc status = Errc::ok;     ///< once it has ended; taken back: why
     std::uint32_t ticket = 0;
     Payload value;
 
@@ -136,6 +138,7 @@ class WorkerSession final : public wire::LinkMember {
   };
 
   bool on_start(std::uint32_t fields, wire::FrameReader& in);
+  void keep_revoked(const wire::Run& run);
   bool on_stop(std::uint32_t fields, wire::FrameReader& in);
   bool on_method_table(std::uint32_t fields, wire::FrameReader& in);
   bool on_go_on(std::uint32_t fields, wire::FrameReader& in);
@@ -205,6 +208,7 @@ class WorkerSession final : public wire::LinkMember {
   struct StartedReport { std::uint32_t slot = 0; Errc code = Errc::ok; std::string error; };
   std::vector<std::uint64_t> ended_leases_;
   std::vector<std::uint64_t> returned_leases_;
+  std::map<std::uint64_t, Errc> revoked_ahead_;  ///< whose RUN has not come: why
   std::vector<StartedReport> started_slots_;
   std::vector<std::uint32_t> stopped_slots_;
   std::string status_;

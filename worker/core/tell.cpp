@@ -9,8 +9,13 @@ void WorkerSession::tell(wire::LinkOut& out) {
   tell_started(out);
   tell_windows(out);
   for (const std::uint64_t lease : returned_leases_) {
+    wire::Returned returned{lease};
+    if (const Held* held = calls_.find(lease)) returned.why = held->status;
+    if (const auto at = revoked_ahead_.find(lease); at != revoked_ahead_.end()) {
+      returned.why = at->second;
+    }
     wire::FrameWriter writer = out.message();
-    wire::write(writer, wire::Returned{lease});
+    wire::write(writer, returned);
   }
   returned_leases_.clear();
   for (const std::uint64_t lease : ended_leases_) {

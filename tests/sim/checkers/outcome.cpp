@@ -3,6 +3,10 @@
 
 #include "common/limits.hpp"
 
+#include <iterator>
+#include <map>
+#include <set>
+
 namespace callboard::sim {
 
 namespace {
@@ -26,9 +30,37 @@ class OutcomeChecker final : public Checker {
       fail(verdict, "resolved as " + std::string(callboard::name_of(facts->code)) + ", but " +
                         problem + ": " + describe(*facts->spec));
     }
+    settle_suspects(*facts, verdict);
+    if (facts->code == Errc::dependency_failed) suspect(*facts->spec, ledger);
   }
 
  private:
+  /// Of a call that failed for one that it takes: those whose outcome is not known yet. One of them
+  /// must not end well.
+  void suspect(const CallSpec& spec, Ledger& ledger) {
+    std::set<const CallSpec*> open;
+    for (const CallSpec* other : spec.takes) {
+      const CallFacts& facts = ledger.facts(*other);
+      if (other->durable && facts.refused_us < 0 && facts.resolved_us < 0) open.insert(other);
+      if (facts.refused_us >= 0 || (facts.resolved_us >= 0 && facts.code != Errc::ok)) return;
+      if (!other->durable && ledger.broker_deaths() > 0) return;
+    }
+    if (!open.empty()) suspects_.emplace(&spec, std::move(open));
+  }
+
+  void settle_suspects(const CallFacts& facts, Verdict& verdict) {
+    for (auto at = suspects_.begin(); at != suspects_.end();) {
+      auto& [dependent, open] = *at;
+      const bool open_here = open.erase(facts.spec) > 0;
+      if (open_here && facts.code == Errc::ok && open.empty()) {
+        fail(verdict, "all that it takes has ended well, but it failed for one of them: " +
+                          describe(*dependent));
+      }
+      const bool settled = open_here && (facts.code != Errc::ok || open.empty());
+      at = settled ? suspects_.erase(at) : std::next(at);
+    }
+  }
+
   /// Of calls with one idempotency key one runs, and the others end as it did.
   static std::string problem_with(const CallFacts& facts, const Ledger& ledger) {
     const CallSpec& spec = *facts.spec;
@@ -60,7 +92,8 @@ class OutcomeChecker final : public Checker {
         const Execution& execution = *ledger.execution(facts.execution);
         // What a cancel asked for is not run again.
         if (spec.errors_retried && !facts.cancel_asked && spec.max_retries > 0 &&
-            execution.attempt <= static_cast<std::uint32_t>(spec.max_retries)) {
+            execution.attempt <= static_cast<std::uint32_t>(spec.max_retries) &&
+            !lost_arguments(spec, ledger)) {
           return "attempts were left";
         }
         return {};
@@ -84,7 +117,9 @@ class OutcomeChecker final : public Checker {
         if (begun) return "it has begun";
         return target.constructor_throws ? std::string() : "the constructor does not throw";
       case Errc::maybe_executed:
-        if (spec.max_retries != 0 && !spent(facts, ledger)) return "it may be run again";
+        if (spec.max_retries != 0 && !spent(facts, ledger) && !lost_arguments(spec, ledger)) {
+          return "it may be run again";
+        }
         return trouble ? std::string() : "nothing was lost";
       case Errc::lost:
         if (spec.durable && facts.accepted_us >= 0) return "it is durable";
@@ -125,6 +160,11 @@ class OutcomeChecker final : public Checker {
                static_cast<std::uint64_t>(facts.spec->max_retries);
   }
 
+  /// It cannot be run again without what it takes, which its owner may have released meanwhile.
+  static bool lost_arguments(const CallSpec& spec, const Ledger& ledger) {
+    return !spec.takes.empty() && ledger.broker_deaths() > 0;
+  }
+
   static std::string problem_with_execution(const CallFacts& facts, const Ledger& ledger,
                                             Errc code) {
     const Execution* execution = ledger.execution(facts.execution);
@@ -145,16 +185,19 @@ class OutcomeChecker final : public Checker {
       if (other->deadline_us != kNever && facts.resolved_us < 0) return {};  // it may be over
       if (facts.resolved_us >= 0 && facts.code != Errc::ok) return {};
       if (facts.resolved_us >= 0) continue;
-      // Its failure may not have reached its own client yet; it must not have succeeded.
+      // Its failure may not have reached its own client yet; it must not have succeeded, but for a
+      // result that was lost with its worker.
       const Execution* last =
           facts.begins.empty() ? nullptr : ledger.execution(facts.begins.back());
       if (last == nullptr || last->ended_us < 0 || last->code != Errc::ok) return {};
+      if (facts.told_us < 0 && ledger.faults() > 0) return {};
       if (facts.told_us >= 0 && facts.told_code != Errc::ok) return {};
     }
     return "none of its dependencies failed";
   }
 
   std::map<CallId, int> answers_;
+  std::map<const CallSpec*, std::set<const CallSpec*>> suspects_;
 };
 
 }  // namespace

@@ -27,31 +27,45 @@ class RefusalChecker final : public Checker {
     if (record.what == What::refused) {
       if (!leaves_a_hole(record.code)) return;
       lane.refused.push_back(&spec);
-      if (lane.last_begun != nullptr) check(lane, *lane.last_begun, spec, verdict);
+      for (auto at = lane.begun.upper_bound(spec.index); at != lane.begun.end(); ++at) {
+        check(lane, *at->second, spec, ledger, verdict);
+      }
       return;
     }
-    if (lane.last_begun == nullptr || lane.last_begun->index < spec.index) lane.last_begun = &spec;
-    for (const CallSpec* other : lane.refused) check(lane, spec, *other, verdict);
+    lane.begun.emplace(spec.index, &spec);
+    for (const CallSpec* other : lane.refused) check(lane, spec, *other, ledger, verdict);
   }
 
  private:
   struct Lane {
     std::vector<const CallSpec*> refused;
-    const CallSpec* last_begun = nullptr;  ///< the one that was submitted last
+    std::map<std::uint32_t, const CallSpec*> begun;  ///< by CallSpec::index
     /// How many calls had been submitted whenever the application said that it has seen a refusal.
     std::vector<std::uint32_t> resumes;
   };
 
   /// Between a refused call and a later one that runs, the application must have resumed.
   void check(const Lane& lane, const CallSpec& begun, const CallSpec& refused,
-             Verdict& verdict) const {
+             const Ledger& ledger, Verdict& verdict) const {
     if (begun.index < refused.index) return;
+    if (overtakes(begun, refused, ledger)) return;
     for (const std::uint32_t submitted : lane.resumes) {
       if (refused.index < submitted && submitted <= begun.index) return;
     }
     fail(verdict, describe(begun) + " began, although it was submitted before the refusal of " +
                       describe(refused) + " was known");
   }
+  /// Where no order is kept between the two, a call of level memory begins while an earlier durable
+  /// one waits for its commit. Should that broker die, the next one may refuse the durable one.
+  static bool overtakes(const CallSpec& begun, const CallSpec& refused, const Ledger& ledger) {
+    if (begun.durable || !refused.durable || ledger.broker_deaths() == 0) return false;
+    const TargetSpec& target = ledger.specs().targets[begun.target];
+    if (target.kind == TargetSpec::Kind::task) return true;
+    if (target.options.ordering == wire::Ordering::none) return true;
+    return begun.group != refused.group || begun.options.key != refused.options.key ||
+           begun.options.priority.value_or(0) != refused.options.priority.value_or(0);
+  }
+
   /// Refusals of one call for its own sake (a bad option, say) say nothing about the lane.
   static bool leaves_a_hole(Errc code) {
     return code == Errc::queue_full || code == Errc::refused_before ||

@@ -44,6 +44,8 @@ class StabilityChecker final : public Checker {
     // Level memory: with its broker, what is known of it is gone, and the owner is told just that.
     const bool unknown = facts->code == Errc::lost || facts->code == Errc::maybe_executed;
     if (unknown && !facts->spec->durable && ledger.broker_deaths() > 0) return;
+    // A session that has expired knows nothing of its calls any more (recovery rule 1).
+    if (unknown && ledger.session_refused(facts->spec->client)) return;
     fail(verdict, "a dependent got another result than the owner: " + describe(*facts->spec));
   }
 
