@@ -330,9 +330,10 @@ void BrokerServer::Loop::finish() {
     now_ = clock_now();
     quiet = take_frames() == 0 ? quiet + 1 : 0;
   }
+  broker_->settle_journal();
   while (failure_.empty() && clock_now().mono_us < until_us) {
     write_batch();
-    if (store_->idle()) break;
+    if (store_->idle() && !broker_->has_batch()) break;
     wait(10);
     now_ = clock_now();
     if (store_ready_) store_->on_ready(now_);

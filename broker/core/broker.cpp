@@ -21,5 +21,6 @@ bool Broker::has_batch() const { return core_->has_batch(); }
 const StoreBatch& Broker::take_batch(std::uint64_t& commit_no) {
   return core_->take_batch(commit_no);
 }
+void Broker::settle_journal() { core_->settle_journal(); }
 
 }  // namespace callboard::broker

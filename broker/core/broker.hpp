@@ -43,6 +43,8 @@ struct BrokerOptions {
   std::int64_t settle_ms = limits::kSettleMs;
   /// How long a confirmation that nobody waits for may wait for a frame to ride on; 0: not at all.
   std::int64_t confirm_delay_us = 0;
+  /// How long a change of a queue may stay in the journal; 0: there is none.
+  std::int64_t journal_ms = limits::kSettleMs;
   std::uint64_t max_pending = limits::kMaxPendingDefault;  ///< default of a queue
   std::uint64_t max_pending_bytes = limits::kMaxPendingBytesDefault;
   std::uint64_t max_unreleased_bytes = limits::kUnreleasedBytesMax;
@@ -87,6 +89,8 @@ class Broker {
   /// The batch to commit, with its number. It stays valid and unchanged until Committed.
   /// REQUIRES: has_batch()
   const StoreBatch& take_batch(std::uint64_t& commit_no);
+  /// This run ends: the batches from now on bring what waits in the journal to where others see it.
+  void settle_journal();
 
  private:
   std::unique_ptr<Core> core_;

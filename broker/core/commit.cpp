@@ -58,7 +58,9 @@ bool Core::congested() const {
 }
 
 bool Core::has_batch() const {
-  return !in_flight_ && (!open_->empty() || !dirty_queues_.empty() || !dirty_sessions_.empty());
+  if (in_flight_) return false;
+  return !open_->empty() || !dirty_queues_.empty() || !dirty_sessions_.empty() ||
+         journal_.due_us() <= now_.mono_us;
 }
 
 const StoreBatch& Core::take_batch(std::uint64_t& commit_no) {
@@ -100,7 +102,7 @@ const StoreBatch& Core::take_batch(std::uint64_t& commit_no) {
   std::swap(open_, flight_);
   std::swap(open_effects_, flight_effects_);
   commit_no = flight_no_;
-  return *flight_;
+  return journal_.write(now_, *flight_, flight_no_);
 }
 
 void Core::mark(Queue& queue) {

@@ -31,6 +31,7 @@ Core::Core(const BrokerOptions& options, std::uint64_t random_seed, ZoneReader r
     : options_(options),
       random_(random_seed),
       read_zone_(std::move(read_zone)),
+      journal_(options.journal_ms),
       committed_(options.commit_no),
       // Runs on copies of one store may have the same epoch; their incarnations must differ still.
       incarnations_(random_seed % kIncarnationsBegin) {}
@@ -341,6 +342,7 @@ std::int64_t Core::next_deadline_us() const {
     const std::int64_t left_ms = schedules_due_.begin()->first * 1000 - now_.wall_ms;
     due = std::min(due, now_.mono_us + std::max<std::int64_t>(left_ms, 0) * kMicrosPerMilli);
   }
+  if (!in_flight_ && store_up_) due = std::min(due, journal_.due_us());
   return due;
 }
 

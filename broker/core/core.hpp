@@ -21,6 +21,7 @@
 #include "broker/core/schedule.hpp"
 #include "broker/core/session.hpp"
 #include "broker/core/worker.hpp"
+#include "broker/store/journal.hpp"
 #include "common/messages.hpp"
 
 #include <cstdint>
@@ -95,6 +96,7 @@ class Core {
   bool congested() const;
   bool has_batch() const;
   const StoreBatch& take_batch(std::uint64_t& commit_no);
+  void settle_journal() { journal_.put_off_nothing(); }
 
   // --- core.cpp: events ------------------------------------------------------------------------
   void on_frame(PeerId id, const wire::FrameView& frame);
@@ -352,6 +354,7 @@ class Core {
   // --- restore.cpp -----------------------------------------------------------------------------
   /// Records of calls that were sent, by queue and number.
   using SentRecords = std::map<std::pair<std::string, std::uint64_t>, std::string>;
+  void apply_journal();
   void restore_all();
   std::string restore_session(const std::string& name, const std::string& record);
   std::string restore_queue(const std::string& name, std::map<std::string, std::string>& fields);
@@ -431,6 +434,7 @@ class Core {
   StoreBatch batch_a_, batch_b_;
   StoreBatch* open_ = &batch_a_;
   StoreBatch* flight_ = &batch_b_;
+  Journal journal_;
   std::string record_;  ///< of the call that is being stored
   Effects open_effects_;    ///< waits for the open batch
   Effects flight_effects_;  ///< waits for the batch in flight

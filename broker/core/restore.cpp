@@ -54,6 +54,7 @@ std::string Core::load(const StoreEntry& entry) {
     restored_.keyed.push_back({{}, std::string(entry.field), std::string(entry.value)});
     return {};
   }
+  if (entry.key == Journal::kKey) return journal_.load(entry.field, entry.value);
   if (!entry.key.starts_with("q:")) return "unknown key " + std::string(entry.key);
   std::string_view name = entry.key.substr(2);
   if (name.ends_with(":calls")) {
@@ -382,6 +383,32 @@ void Core::sort_restored(std::vector<Call*>& calls) {
                    [&](const Call* a, const Call* b) { return rank(a) < rank(b); });
 }
 
+/// What the journal says of a field counts more than what its hash says.
+void Core::apply_journal() {
+  std::string problem = journal_.recover();
+  if (!problem.empty()) effects_->fatal = std::move(problem);
+  if (journal_.empty()) return;
+  for (auto& [name, calls] : restored_.calls) {
+    const std::string key = queue_key(name, ":calls");
+    if (!journal_.changes(key)) continue;
+    std::erase_if(calls, [&](const auto& each) {
+      return journal_.says(key, std::to_string(each.first));
+    });
+  }
+  std::erase_if(restored_.sent, [&](const Restored::StoredCall& each) {
+    return journal_.says(queue_key(each.queue, ":sent"), each.number);
+  });
+  for (auto& [name, fields] : restored_.queues) {
+    const std::string key = queue_key(name, "");
+    std::erase_if(fields, [&](const auto& each) { return journal_.says(key, each.first); });
+  }
+  journal_.each([&](std::string_view key, std::string_view field, std::string_view value) {
+    // Only queues that exist are read, as from the hashes.
+    const std::string_view name = key.substr(2, key.find(':', 2) - 2);
+    if (restored_.queues.contains(std::string(name))) load(StoreEntry{key, field, value});
+  });
+}
+
 void Core::restore_all() {
   const auto fail = [&](const std::string& problem) {
     if (!problem.empty() && effects_->fatal.empty()) effects_->fatal = problem;
@@ -419,6 +446,7 @@ void Core::loaded(Instant now, Effects& effects) {
   say_went_back();
   recovering_ = true;
   recovery_ends_us_ = options_.lease_ms * kMicrosPerMilli;
+  apply_journal();
   restore_all();
   SentRecords sent;
   for (auto& record : restored_.sent) {

@@ -21,7 +21,7 @@ struct SingleKey {
   KeyKind kind;
 };
 
-constexpr std::array<SingleKey, 8> kSingleKeys = {{
+constexpr std::array<SingleKey, 9> kSingleKeys = {{
     {"classes", KeyKind::hash},
     {"sessions", KeyKind::hash},
     {"actors", KeyKind::hash},
@@ -30,6 +30,7 @@ constexpr std::array<SingleKey, 8> kSingleKeys = {{
     {"workers", KeyKind::sorted_set},
     {"queues", KeyKind::set},
     {"dedupe", KeyKind::set},
+    {"journal", KeyKind::hash},
 }};
 
 std::string_view scan_verb(KeyKind kind) {

@@ -59,7 +59,7 @@ class Compose(unittest.TestCase):
         loop = f"for i in $(seq {calls}); do callboard submit {queue} grind {GRIND_MS} " \
                "--no-wait >/dev/null || exit 1; done"
         self.project.inside("broker", "sh", "-c", loop)
-        self.assertEqual(self.depth(queue), calls)
+        self.assertTrue(eventually(lambda: self.depth(queue) == calls), self.depth(queue))
 
     def create_mill(self, name, replicas):
         self.callboard("actor", "create", "demos.Mill", "--name", name, "--replicas",

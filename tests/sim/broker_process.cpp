@@ -68,6 +68,9 @@ void BrokerProcess::load() {
   options.session_grace_ms = setup_.session_grace_ms;
   options.result_ttl_ms = setup_.result_ttl_ms;
   options.dedupe_ttl_ms = setup_.dedupe_ttl_ms;
+  // Also none, on what a run with one has left, and the other way round.
+  Random dice = random_;  // a copy: the rest of the history is what it would be without
+  options.journal_ms = dice.chance(0.2) ? 0 : dice.between(1, 100);
   broker_ = std::make_unique<broker::Broker>(options, random_.next());
   context_.store.expire(context_.schedule.now());
   std::uint64_t entries = 0;

@@ -68,8 +68,12 @@ struct StoreModel {
 
 class BrokerWorld {
  public:
-  BrokerWorld() { start(); }
-  explicit BrokerWorld(BrokerOptions options) : options_(std::move(options)) { start(); }
+  BrokerWorld() : BrokerWorld(BrokerOptions()) {}
+  explicit BrokerWorld(BrokerOptions options, bool journal = false)
+      : options_(std::move(options)) {
+    if (!journal) options_.journal_ms = 0;  // a test sees at once what is stored
+    start();
+  }
 
   /// A broker run on what the store holds.
   void start() {
@@ -405,7 +409,9 @@ class BrokerWorld {
 /// A world with client 10, worker 20 and a serial actor under handle 1 (created as seq 1).
 class OneActor : public BrokerWorld {
  public:
-  explicit OneActor(wire::ActorOptions options = {}, std::uint32_t window = 1) {
+  explicit OneActor(wire::ActorOptions options = {}, std::uint32_t window = 1,
+                    bool journal = false)
+      : BrokerWorld(BrokerOptions(), journal) {
     worker(20, "w0");
     client(10);
     options.max_concurrency = std::max(options.max_concurrency, 1u);

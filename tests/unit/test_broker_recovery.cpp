@@ -61,6 +61,33 @@ TEST(BrokerRecovery, WaitInsideACallThatNobodyKnowsForItsOwnActorIsADeadlock) {
   EXPECT_EQ(world.result(21, 1).code, Errc::deadlock);
 }
 
+TEST(BrokerRecovery, CallsThatOnlyTheJournalHoldsAreFoundAndThoseThatEndedAreNot) {
+  OneActor world({}, 2, true);
+  for (std::uint64_t seq = 2; seq <= 5; ++seq) world.submit(10, seq, 1);
+  const auto sent = world.all(20, Type::run);
+  ASSERT_EQ(sent.size(), 2u);
+  world.done(20, sent[0].lease);
+  world.taken(10, 2);
+  for (const auto& [key, fields] : world.store.keys) EXPECT_FALSE(key.ends_with(":calls")) << key;
+  ASSERT_TRUE(world.store.keys.contains("journal"));
+  const wire::Hello hello = held(world, 21, {sent[1]}, false);
+  world.restart();
+  world.client(11, 10, true);
+  EXPECT_EQ(world.last(11, Type::welcome).welcome.accepted_through, 5u);
+  world.send(
+      21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.say(21, wire::Window{world.slot, 0, 10});
+  EXPECT_EQ(world.runs(21), (Seqs{4, 5}));
+  EXPECT_FALSE(world.has_result(11, 2));
+  world.pass(100);
+  std::size_t unfinished = 0;
+  for (const auto& [key, fields] : world.store.keys) {
+    if (key.ends_with(":calls")) unfinished += fields.size();
+  }
+  EXPECT_EQ(unfinished, 3u);
+  EXPECT_FALSE(world.store.keys.contains("journal"));
+}
+
 TEST(BrokerRecovery, SentCallWhoseWorkerNeverComesBackIsUncertain) {
   wire::ActorOptions options;
   options.max_restarts = -1;

@@ -78,8 +78,8 @@ TEST_F(Dialogue, RefusesAServerThatEvictsWithOneClearLine) {
 
 TEST_F(Dialogue, RefusesAStoreOfAnotherSchemaWithOneClearLine) {
   connect_and_greet();
-  say(bulks({"SCHEMA", "2"}));
-  EXPECT_THAT(fatal(), HasSubstr("schema version 2"));
+  say(bulks({"SCHEMA", "3"}));
+  EXPECT_THAT(fatal(), HasSubstr("schema version 3"));
 }
 
 TEST_F(Dialogue, GoesOnWithoutConfigAndSaysSo) {

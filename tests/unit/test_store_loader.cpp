@@ -46,7 +46,8 @@ class Loader : public ::testing::Test {
 TEST_F(Loader, ReadsSingleKeysThenWhatTheyName) {
   EXPECT_THAT(ask(), ElementsAre("HSCAN cb:classes 0", "HSCAN cb:sessions 0", "HSCAN cb:actors 0",
                                  "HSCAN cb:names 0", "HSCAN cb:schedules 0",
-                                 "ZSCAN cb:workers 0", "SSCAN cb:queues 0", "SSCAN cb:dedupe 0"));
+                                 "ZSCAN cb:workers 0", "SSCAN cb:queues 0", "SSCAN cb:dedupe 0",
+                                 "HSCAN cb:journal 0"));
   EXPECT_EQ(give(page("0", {})), "");
   EXPECT_EQ(give(page("0", {"00aa", "s"})), "");
   EXPECT_EQ(give(page("0", {})), "");
@@ -56,6 +57,7 @@ TEST_F(Loader, ReadsSingleKeysThenWhatTheyName) {
   EXPECT_THAT(ask(), ElementsAre());  // the queues are not known yet
   EXPECT_EQ(give(page("0", {"a", "b"})), "");
   EXPECT_EQ(give(page("0", {"5"})), "");
+  EXPECT_EQ(give(page("0", {})), "");
   EXPECT_THAT(ask(), ElementsAre("HSCAN cb:q:a 0", "HSCAN cb:q:b 0"));
   give(page("0", {"next", "3"}));
   give(page("0", {}));

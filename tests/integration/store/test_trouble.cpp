@@ -126,6 +126,19 @@ TEST_F(Trouble, UnknownSchemaIsRefusedAndNotTouched) {
   EXPECT_EQ(redis_.answer({"HGET", kMeta, "epoch"}), "7");
 }
 
+TEST_F(Trouble, StoreFromBeforeTheJournalIsTakenOverWithItsCalls) {
+  redis_.start();
+  redis_.command({"HSET", kMeta, "schema", "1", "epoch", "7", "timeline", "1", "commit_no", "40"});
+  redis_.command({"SADD", "callboard:{0}:queues", "a"});
+  redis_.command({"HSET", "callboard:{0}:q:a:calls", "1", "call"});
+  StoreDriver driver(redis_.url());
+  batch_.set(batch_.key(KeyKind::hash, "q:a"), "next", "2");
+  EXPECT_TRUE(driver.commit(batch_));
+  EXPECT_EQ(redis_.answer({"HGET", kMeta, "schema"}), "2");
+  EXPECT_EQ(redis_.answer({"HGET", kMeta, "epoch"}), "8");
+  EXPECT_EQ(redis_.answer({"HLEN", "callboard:{0}:q:a:calls"}), "1");
+}
+
 TEST_F(Trouble, UserWithoutConfigAndAdminRightsIsEnough) {
   redis_.set({"appendonly yes"});
   redis_.start();

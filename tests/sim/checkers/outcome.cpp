@@ -24,13 +24,13 @@ class OutcomeChecker final : public Checker {
     if (++answers_[record.call] > 1) {
       return fail(verdict, "a second answer: " + describe(*facts->spec));
     }
-    settle_suspects(*facts, record.what == What::resolved && facts->code == Errc::ok, verdict);
     if (record.what == What::refused) return;  // that it never begins is the attempts checker's
     const std::string problem = problem_with(*facts, ledger);
     if (!problem.empty()) {
       fail(verdict, "resolved as " + std::string(callboard::name_of(facts->code)) + ", but " +
                         problem + ": " + describe(*facts->spec));
     }
+    settle_suspects(*facts, verdict);
     if (facts->code == Errc::dependency_failed) suspect(*facts->spec, ledger);
   }
 
@@ -41,22 +41,22 @@ class OutcomeChecker final : public Checker {
     std::set<const CallSpec*> open;
     for (const CallSpec* other : spec.takes) {
       const CallFacts& facts = ledger.facts(*other);
-      if (facts.refused_us < 0 && facts.resolved_us < 0) open.insert(other);
+      if (other->durable && facts.refused_us < 0 && facts.resolved_us < 0) open.insert(other);
       if (facts.refused_us >= 0 || (facts.resolved_us >= 0 && facts.code != Errc::ok)) return;
       if (!other->durable && ledger.broker_deaths() > 0) return;
     }
     if (!open.empty()) suspects_.emplace(&spec, std::move(open));
   }
 
-  void settle_suspects(const CallFacts& facts, bool well, Verdict& verdict) {
+  void settle_suspects(const CallFacts& facts, Verdict& verdict) {
     for (auto at = suspects_.begin(); at != suspects_.end();) {
       auto& [dependent, open] = *at;
       const bool open_here = open.erase(facts.spec) > 0;
-      if (open_here && well && open.empty()) {
+      if (open_here && facts.code == Errc::ok && open.empty()) {
         fail(verdict, "all that it takes has ended well, but it failed for one of them: " +
                           describe(*dependent));
       }
-      const bool settled = open_here && (!well || open.empty());
+      const bool settled = open_here && (facts.code != Errc::ok || open.empty());
       at = settled ? suspects_.erase(at) : std::next(at);
     }
   }

@@ -1,0 +1,98 @@
+// The journal: what a commit changes in the hashes of queues becomes one field of one hash; only
+// what is still true after the settle time moves on to the hashes themselves.
+//
+//   commit N ──> journal[N] = its changes ──settle time──> q:NAME:calls, ...; journal[N] goes
+//                      └── undone by a later commit meanwhile: never reaches the hashes
+//
+// Invariants: records are deleted oldest first. The hashes hold every change of the records that
+// are gone; of those that are there they may hold some. So the state is: the hashes, and over them
+// the records, in order. Records say what a field is to be, not how it differs, so it does no harm
+// to apply one that was applied already. A commit that fails midway keeps what it wrote: the
+// journal's own key comes last in it, so a record goes only after what it said is in the hashes.
+// Changes reach a hash in the order in which they were made, so it never holds more calls than the
+// queue did at some moment.
+// Keys that the journal does not carry (all but q:NAME and its calls and sent) are written at once.
+// No I/O, no clock. Thread safety: none.
+#pragma once
+
+#include "broker/store/batch.hpp"
+#include "broker/store/change_table.hpp"
+#include "common/time.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace callboard::wire {
+class Reader;
+}
+
+namespace callboard::broker {
+
+class Journal {
+ public:
+  static constexpr std::string_view kKey = "journal";
+
+  /// `settle_ms` = 0: nothing is put off but what an earlier run left and one commit cannot hold.
+  explicit Journal(std::int64_t settle_ms);
+
+  // --- at start-up -------------------------------------------------------------------------------
+  /// Takes a field of the key kKey. A non-empty answer says why it cannot be read.
+  std::string load(std::string_view commit_no, std::string_view record);
+  /// All were loaded: from now on changes(), says() and each() tell what the hashes may not know.
+  std::string recover();
+  /// Whether the records say anything of the key.
+  bool changes(std::string_view key) const;
+  /// Whether they say anything of the field: then what the hash says of it does not count.
+  bool says(std::string_view key, std::string_view field) const;
+  using Visit = std::function<void(std::string_view key, std::string_view field,
+                                   std::string_view value)>;
+  /// The fields that are set.
+  void each(const Visit& visit) const;
+  bool empty() const { return records_.empty(); }
+
+  // --- commits -----------------------------------------------------------------------------------
+  /// What commit `commit_no` has to write for `changes`. Valid and unchanged until the next call.
+  /// REQUIRES: the commits before have been applied or will be; `now` never goes back.
+  const StoreBatch& write(Instant now, const StoreBatch& changes, std::uint64_t commit_no);
+  /// When a commit is due even if nothing changes; kNever when all is settled.
+  std::int64_t due_us() const;
+  /// From now on nothing is put off: a broker that ends in good order leaves no journal.
+  void put_off_nothing() { settle_us_ = 0; }
+
+ private:
+  using Change = ChangeTable::Change;
+  struct Record {
+    std::uint64_t no = 0;
+    std::int64_t at_us = 0;
+    std::string bytes;
+  };
+
+  void copy(const StoreBatch::Key& key);
+  void record(const StoreBatch::Key& key, Record& into);
+  std::string replay(const Record& record);
+  bool replay_key(wire::Reader& in, const Record& record);
+  /// Without a value it erases.
+  static Change change_of(std::uint32_t key, std::string_view field, const Record& record,
+                          std::optional<std::string_view> value = std::nullopt);
+  std::uint32_t calls_beside(std::string_view key) const;
+  bool is_fresh(std::uint32_t key, std::string_view field) const;
+  void settle_change(const Change& change, std::uint32_t to);
+  void settle_key(std::uint32_t key);
+  void settle(std::int64_t now_us, std::uint64_t commit_no);
+
+  std::int64_t settle_us_;
+  std::map<std::uint64_t, std::string> loaded_;
+  std::deque<Record> records_;  ///< oldest first
+  std::vector<std::string> spare_;
+  ChangeTable changes_;
+  StoreBatch out_;
+};
+
+}  // namespace callboard::broker

@@ -1,0 +1,341 @@
+#include "broker/store/journal.hpp"
+
+#include "common/time.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+
+namespace callboard::broker {
+namespace {
+
+using Hashes = std::map<std::string, std::map<std::string, std::string>>;
+
+/// As the script does it: key by key, what is set before what is erased. Ends after `commands`
+/// changes, as a script that fails midway does.
+void write_to(Hashes& hashes, const StoreBatch& batch, std::size_t commands = SIZE_MAX) {
+  for (const auto& key : batch.keys()) {
+    if (commands == 0) return;
+    if (key.drop) hashes.erase(std::string(key.name));
+    auto& fields = hashes[std::string(key.name)];
+    for (const auto& [field, value] : key.sets) {
+      if (commands-- == 0) return;
+      fields[std::string(field)] = std::string(value);
+    }
+    for (const auto& field : key.erases) {
+      if (commands-- == 0) return;
+      fields.erase(std::string(field));
+    }
+    if (fields.empty()) hashes.erase(std::string(key.name));
+  }
+}
+
+std::size_t size_of(const StoreBatch& batch) {
+  std::size_t n = 0;
+  for (const auto& key : batch.keys()) n += key.sets.size() + key.erases.size();
+  return n;
+}
+
+class JournalTest : public ::testing::Test {
+ protected:
+  void set(const std::string& key, const std::string& field, const std::string& value) {
+    changes_.set(changes_.key(KeyKind::hash, key), field, value);
+  }
+  void erase(const std::string& key, const std::string& field) {
+    changes_.erase(changes_.key(KeyKind::hash, key), field);
+  }
+  void commit() {
+    ++commit_no_;
+    write_to(meant_, changes_);
+    write_to(store_, journal_->write(now_, changes_, commit_no_));
+    changes_.clear();
+  }
+  void pass(std::int64_t ms) { now_.mono_us += ms * kMicrosPerMilli; }
+  void settle() {
+    pass(50);
+    commit();
+  }
+
+  /// A new run of the broker on what is stored; what it takes the state to be.
+  Hashes restart(std::int64_t settle_ms = 50) {
+    journal_ = std::make_unique<Journal>(settle_ms);
+    Hashes found = store_;
+    found.erase("journal");
+    if (store_.contains("journal")) {
+      for (const auto& [no, record] : store_["journal"]) EXPECT_EQ(journal_->load(no, record), "");
+    }
+    EXPECT_EQ(journal_->recover(), "");
+    for (auto& [key, fields] : found) {
+      std::erase_if(fields, [&](const auto& each) {
+        return journal_->changes(key) && journal_->says(key, each.first);
+      });
+    }
+    journal_->each([&](std::string_view key, std::string_view field, std::string_view value) {
+      found[std::string(key)][std::string(field)] = std::string(value);
+    });
+    std::erase_if(found, [](const auto& each) { return each.second.empty(); });
+    return found;
+  }
+
+  std::unique_ptr<Journal> journal_ = std::make_unique<Journal>(50);
+  Instant now_{1'000'000, 1'000};
+  StoreBatch changes_;
+  std::uint64_t commit_no_ = 7;
+  Hashes store_;
+  Hashes meant_;
+};
+
+TEST_F(JournalTest, CallThatEndsSoonNeverReachesItsHash) {
+  set("q:a:calls", "1", "call");
+  commit();
+  EXPECT_EQ(store_["journal"].size(), 1u);
+  EXPECT_FALSE(store_.contains("q:a:calls"));
+  erase("q:a:calls", "1");
+  commit();
+  pass(50);
+  EXPECT_LE(journal_->due_us(), now_.mono_us);
+  // Not even as a field that is deleted.
+  StoreBatch none;
+  const StoreBatch& last = journal_->write(now_, none, ++commit_no_);
+  ASSERT_EQ(last.keys().size(), 1u);
+  EXPECT_EQ(last.keys()[0].name, "journal");
+  write_to(store_, last);
+  EXPECT_TRUE(store_.empty());
+  EXPECT_EQ(journal_->due_us(), kNever);
+}
+
+TEST_F(JournalTest, CallThatWasSentOutOfOrderAndEndsSoonReachesNoHashEither) {
+  set("q:a:sent", "1", "sent");
+  set("q:a:calls", "1", "call");
+  commit();
+  set("q:a:sent", "1", "sent again");
+  commit();
+  erase("q:a:sent", "1");
+  erase("q:a:calls", "1");
+  commit();
+  pass(50);
+  const StoreBatch& last = journal_->write(now_, changes_, ++commit_no_);
+  ASSERT_EQ(last.keys().size(), 1u);
+  EXPECT_EQ(last.keys()[0].name, "journal");
+}
+
+TEST_F(JournalTest, WhatWasSentOfASettledCallIsDeletedFromItsHash) {
+  set("q:a:calls", "1", "call");
+  commit();
+  settle();
+  set("q:a:sent", "1", "sent");
+  commit();
+  settle();
+  EXPECT_TRUE(store_.contains("q:a:sent"));
+  erase("q:a:sent", "1");
+  erase("q:a:calls", "1");
+  commit();
+  settle();
+  settle();
+  EXPECT_TRUE(store_.empty());
+}
+
+TEST_F(JournalTest, BacklogReachesItsHashOnceTheSettleTimeIsOver) {
+  set("q:a:calls", "1", "call");
+  set("q:a", "next", "2");
+  commit();
+  pass(49);
+  commit();
+  EXPECT_FALSE(store_.contains("q:a:calls"));
+  pass(1);
+  commit();
+  EXPECT_EQ(store_, (Hashes{{"q:a:calls", {{"1", "call"}}}, {"q:a", {{"next", "2"}}}}));
+  erase("q:a:calls", "1");
+  commit();
+  EXPECT_EQ(store_["q:a:calls"].size(), 1u);
+  settle();
+  EXPECT_EQ(store_, (Hashes{{"q:a", {{"next", "2"}}}}));
+}
+
+TEST_F(JournalTest, OtherKeysAreWrittenAtOnceWithTheirExpiry) {
+  const auto key = changes_.key(KeyKind::hash, "results:1");
+  changes_.set(key, "1", "r");
+  changes_.expire(key, 5);
+  const StoreBatch& batch = journal_->write(now_, changes_, ++commit_no_);
+  ASSERT_EQ(batch.keys().size(), 1u);
+  EXPECT_EQ(batch.keys()[0].name, "results:1");
+  EXPECT_EQ(batch.keys()[0].expire_ms, 5);
+  EXPECT_EQ(journal_->due_us(), kNever);
+}
+
+TEST_F(JournalTest, DroppedKeyIsGoneAtOnceAndNothingOlderComesBack) {
+  set("q:~a", "next", "2");
+  commit();
+  settle();
+  set("q:~a", "next", "3");
+  commit();
+  changes_.drop(changes_.key(KeyKind::hash, "q:~a"));
+  commit();
+  EXPECT_FALSE(store_.contains("q:~a"));
+  EXPECT_TRUE(restart().empty());
+  settle();
+  settle();
+  EXPECT_TRUE(store_.empty());
+}
+
+TEST_F(JournalTest, LargeCallIsWrittenOnceAndErasedLater) {
+  const std::string large(100'000, 'x');
+  set("q:a:calls", "1", large);
+  commit();
+  EXPECT_EQ(store_["q:a:calls"]["1"], large);
+  EXPECT_LT(store_["journal"].empty() ? 0 : store_["journal"].begin()->second.size(), 100u);
+  erase("q:a:calls", "1");
+  commit();
+  EXPECT_TRUE(restart().empty());
+  settle();
+  EXPECT_FALSE(store_.contains("q:a:calls"));
+}
+
+TEST_F(JournalTest, LargeCallTakesTheEndedOnesOfItsQueueOutOfTheHash) {
+  set("q:a:calls", "1", "call");
+  commit();
+  settle();
+  erase("q:a:calls", "1");
+  commit();
+  EXPECT_EQ(store_["q:a:calls"].size(), 1u);
+  set("q:a:calls", "2", std::string(100'000, 'x'));
+  commit();
+  EXPECT_EQ(store_["q:a:calls"].size(), 1u);  // else HLEN would say two, of which one is left
+  EXPECT_EQ(restart(), meant_);
+}
+
+TEST_F(JournalTest, LargeCallCountsEvenWhereAnEarlierRecordSaysThatItsNumberEnded) {
+  set("q:a:calls", "1", "call");
+  commit();
+  settle();
+  erase("q:a:calls", "1");
+  commit();
+  set("q:a:calls", "1", std::string(100'000, 'x'));
+  commit();
+  EXPECT_EQ(restart(), meant_);
+  settle();
+  settle();
+  EXPECT_EQ(store_, meant_);
+}
+
+TEST_F(JournalTest, RecordsGoOnlyAfterWhatTheySaidIsInTheHashes) {
+  set("sessions", "1", "s");
+  set("q:a:calls", "1", "call");
+  set("q:a", "next", "2");
+  commit();
+  pass(50);
+  set("q:a:calls", "2", "call");
+  const StoreBatch batch = journal_->write(now_, changes_, ++commit_no_);
+  const Hashes before = store_;
+  ASSERT_GE(size_of(batch), 4u);
+  for (std::size_t commands = 0; commands <= size_of(batch); ++commands) {
+    store_ = before;
+    write_to(store_, batch, commands);
+    const Hashes found = restart();
+    EXPECT_TRUE(found.at("q:a:calls").contains("1")) << commands;
+    EXPECT_EQ(found.at("q:a").at("next"), "2") << commands;
+  }
+}
+
+TEST_F(JournalTest, BrokerThatEndsInGoodOrderLeavesNoJournal) {
+  set("q:a:calls", "1", "call");
+  set("q:a", "next", "2");
+  commit();
+  ASSERT_TRUE(store_.contains("journal"));
+  journal_->put_off_nothing();
+  EXPECT_LE(journal_->due_us(), now_.mono_us);
+  set("q:a:calls", "2", "call");
+  erase("q:a:calls", "1");
+  commit();
+  EXPECT_EQ(store_, meant_);
+  EXPECT_EQ(journal_->due_us(), kNever);
+}
+
+TEST_F(JournalTest, WhatOneCommitCannotHoldIsSettledWithTheNext) {
+  const std::string value(10'000, 'c');
+  for (int i = 0; i < 1'000; ++i) set("q:a:calls", std::to_string(i), value);
+  commit();
+  settle();
+  const std::size_t first = store_["q:a:calls"].size();
+  EXPECT_GT(first, 0u);
+  EXPECT_LT(first, 1'000u);
+  EXPECT_EQ(restart(), meant_);
+  for (int i = 0; i < 4; ++i) settle();
+  EXPECT_EQ(store_, meant_);
+}
+
+TEST_F(JournalTest, HashNeverHoldsMoreCallsThanItsQueueMayHave) {
+  constexpr std::size_t kMaxPending = 10;
+  for (unsigned seed = 1; seed <= 20; ++seed) {
+    std::mt19937 random(seed);
+    journal_ = std::make_unique<Journal>(50);
+    store_.clear();
+    meant_.clear();
+    std::vector<int> open;
+    int number = 0;
+    for (int step = 0; step < 500; ++step) {
+      for (unsigned n = random() % 12; n > 0; --n) {
+        if (!open.empty() && (open.size() == kMaxPending || random() % 2 == 0)) {
+          const std::size_t which = random() % open.size();
+          erase("q:a:calls", std::to_string(open[which]));
+          open.erase(open.begin() + static_cast<std::ptrdiff_t>(which));
+        } else {
+          set("q:a:calls", std::to_string(++number),
+              std::string(random() % 100 == 0 ? 20'000 : 9, 'c'));
+          open.push_back(number);
+        }
+      }
+      commit();
+      ASSERT_LE(store_["q:a:calls"].size(), kMaxPending) << seed;
+      pass(random() % 20);
+      if (random() % 50 != 0) continue;
+      ASSERT_EQ(restart(), meant_) << seed;
+    }
+  }
+}
+
+TEST_F(JournalTest, RecordThatCannotBeReadIsNamed) {
+  EXPECT_NE(journal_->load("x7", "y"), "");
+  EXPECT_EQ(journal_->load("7", "\x01\xa3q:a"), "");
+  EXPECT_NE(journal_->recover().find("record 7"), std::string::npos);
+}
+
+TEST_F(JournalTest, AnyRunOfCommitsAndRestartsLeavesWhatWasMeant) {
+  for (unsigned seed = 1; seed <= 30; ++seed) {
+    std::mt19937 random(seed);
+    journal_ = std::make_unique<Journal>(50);
+    store_.clear();
+    meant_.clear();
+    std::map<int, std::uint64_t> next;
+    for (int step = 0; step < 400; ++step) {
+      for (unsigned n = random() % 6; n > 0; --n) {
+        const int queue = static_cast<int>(random() % 3);
+        const std::string key = "q:" + std::to_string(queue);
+        const std::string number = std::to_string(++next[queue]);
+        const std::string old = std::to_string(random() % (next[queue] + 1));
+        switch (random() % 8) {
+          case 0: set(key, "sent." + std::to_string(random() % 2), number); break;
+          case 1: set(key + ":sent", old, number); break;
+          case 2: erase(key + ":sent", old); break;
+          case 3: set("sessions", old, number); break;
+          case 4: if (random() % 8 == 0) changes_.drop(changes_.key(KeyKind::hash, key)); break;
+          case 5: set(key + ":calls", number, std::string(random() % 50 == 0 ? 20'000 : 9, 'c'));
+            break;
+          default: erase(key + ":calls", old); break;
+        }
+      }
+      commit();
+      pass(random() % 20);
+      if (random() % 40 != 0) continue;
+      ASSERT_EQ(restart(random() % 4 == 0 ? 0 : 50), meant_) << seed;
+    }
+    for (int i = 0; i < 3; ++i) settle();
+    ASSERT_EQ(store_, meant_) << seed;
+  }
+}
+
+}  // namespace
+}  // namespace callboard::broker
