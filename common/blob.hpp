@@ -25,6 +25,7 @@ class Blob {
       : owner_(std::move(owner)), view_(view) {}
 
   std::string_view view() const { return view_; }
+  const std::shared_ptr<const void>& owner() const { return owner_; }
   std::size_t size() const { return view_.size(); }
   explicit operator bool() const { return owner_ != nullptr; }
 

@@ -12,6 +12,9 @@ inline constexpr std::uint64_t kProtocolVersionMax = 1;
 
 /// Values of this size and more travel as a message part of their own and are never copied.
 inline constexpr std::size_t kPartBytesMin = 16 * 1024;
+/// Values of this size and more are worth a block of shared memory where sender and receiver have
+/// some in common. Parts below kPartBytesMin are then references to such blocks.
+inline constexpr std::size_t kSharedBytesMin = 32 * 1024;
 /// Part 0 of a frame. A sender closes a frame once it is beyond kFrameBytesTarget.
 inline constexpr std::size_t kFrameBytesMax = 8 * 1024 * 1024;
 inline constexpr std::size_t kFrameBytesTarget = 256 * 1024;
@@ -111,6 +114,7 @@ inline constexpr std::int64_t kLoopWarnMs = 100;
 inline constexpr std::size_t kUnackedCallsMax = 65'536;
 inline constexpr std::size_t kUnackedBytesMax = 256u << 20;
 
+static_assert(kPartBytesMin <= kSharedBytesMin, "a value in shared memory is always a part");
 static_assert(kPartBytesMin < kFrameBytesTarget && kFrameBytesTarget < kFrameBytesMax);
 static_assert(kStorePairsMax * 2 < 8000);
 
