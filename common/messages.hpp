@@ -28,6 +28,7 @@ enum class Type : std::uint8_t {
   who = 4,
   ping = 5,
   pong = 6,
+  memory = 7,
   open = 32,
   methods = 33,
   close = 34,
@@ -144,6 +145,12 @@ struct Welcome {
 struct Goodbye {
   Errc code = Errc::ok;
   std::string text;
+};
+
+/// Of the transports, in a frame of its own: see common/shared_peer.hpp.
+struct Memory {
+  std::string probe;        ///< a segment of the sender's shared memory
+  std::uint64_t found = 0;  ///< the number that it has read in the receiver's probe; 0: none
 };
 
 enum class TargetKind : std::uint8_t { actor = 0, name = 1, task = 2 };
@@ -371,6 +378,7 @@ void write(FrameWriter& out, const Goodbye& m);
 void write_who(FrameWriter& out);
 void write_ping(FrameWriter& out, std::uint64_t number);
 void write_pong(FrameWriter& out, std::uint64_t number, std::uint64_t commit_no = 0);
+void write(FrameWriter& out, const Memory& m);
 void write(FrameWriter& out, const Open& m);
 void write(FrameWriter& out, const Methods& m);
 void write(FrameWriter& out, const Close& m);
@@ -413,6 +421,7 @@ bool read(FrameReader& in, std::uint32_t fields, Goodbye& m);
 bool read_number(FrameReader& in, std::uint32_t fields, std::uint64_t& number);  ///< ping, pong
 bool read_pong(FrameReader& in, std::uint32_t fields, std::uint64_t& number,
                std::uint64_t& commit_no);
+bool read(FrameReader& in, std::uint32_t fields, Memory& m);
 bool read(FrameReader& in, std::uint32_t fields, Open& m);
 bool read(FrameReader& in, std::uint32_t fields, Methods& m);
 bool read(FrameReader& in, std::uint32_t fields, Close& m);

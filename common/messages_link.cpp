@@ -233,6 +233,17 @@ void write_pong(FrameWriter& out, std::uint64_t number, std::uint64_t commit_no)
   out.uint(commit_no);
 }
 
+void write(FrameWriter& out, const Memory& m) {
+  begin(out, Type::memory, 2);
+  out.str(m.probe);
+  out.uint(m.found);
+}
+
+bool read(FrameReader& in, std::uint32_t fields, Memory& m) {
+  return has_fields(in, fields, 2) && read_name(in, m.probe) && in.uint(m.found) &&
+         in.skip_fields(fields - 2);
+}
+
 bool read_pong(FrameReader& in, std::uint32_t fields, std::uint64_t& number,
                std::uint64_t& commit_no) {
   commit_no = 0;

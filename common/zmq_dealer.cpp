@@ -1,7 +1,9 @@
 #include "common/zmq_dealer.hpp"
 
 #include "common/check.hpp"
+#include "common/clock.hpp"
 #include "common/limits.hpp"
+#include "common/shared_peer.hpp"
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -87,6 +89,7 @@ struct ZmqDealer::Impl {
   std::map<std::string, Lookup> lookups;  ///< by endpoint
   Lookup* awaited = nullptr;              ///< of the endpoint that is wanted
   std::vector<Frame> early;               ///< to be sent when its answer is there
+  SharedPeer shared{SharedMemory::process()};
 
   void open() {
     socket = zmq_socket(context, ZMQ_DEALER);
@@ -134,10 +137,54 @@ struct ZmqDealer::Impl {
   void close(std::int64_t linger_ms) {
     awaited = nullptr;
     early.clear();
+    shared.forget();
     if (socket == nullptr) return;
     set_option(socket, ZMQ_LINGER, static_cast<int>(linger_ms));
     zmq_close(socket);
     socket = nullptr;
+  }
+  bool send_message(zmq_msg_t& message, bool more) const {
+    int rc = 0;
+    do {
+      rc = zmq_msg_send(&message, socket, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
+    } while (rc < 0 && errno == EINTR);
+    if (rc < 0) zmq_msg_close(&message);
+    return rc >= 0;
+  }
+  bool send_copy(std::string_view bytes, bool more) const {
+    zmq_msg_t message;
+    CALLBOARD_CHECK(zmq_msg_init_size(&message, bytes.size()) == 0);
+    std::memcpy(zmq_msg_data(&message), bytes.data(), bytes.size());
+    return send_message(message, more);
+  }
+  /// Takes the next message as it is.
+  bool receive(ArrivedFrame& frame) {
+    frame.parts.clear();
+    while (zmq_msg_recv(&head.raw, socket, ZMQ_DONTWAIT) < 0) {
+      if (errno != EINTR) return false;
+    }
+    frame.head = head.view();
+    // The parts of one message arrive together: none of these receives waits.
+    bool more = zmq_msg_more(&head.raw) != 0;
+    while (more) {
+      auto part = std::make_shared<Message>();
+      while (zmq_msg_recv(&part->raw, socket, 0) < 0) {
+        if (errno != EINTR) return false;
+      }
+      more = zmq_msg_more(&part->raw) != 0;
+      const std::string_view view = part->view();
+      frame.parts.emplace_back(std::move(part), view);
+    }
+    return true;
+  }
+  /// True when the frame was about shared memory, and is done with.
+  bool hear(std::string_view frame) {
+    // The broker may be another one than before: it will say so itself if it shares memory.
+    if (SharedPeer::begins_with(frame, Type::welcome)) shared.forget();
+    if (!SharedPeer::is_ours(frame)) return false;
+    Frame answer;
+    if (shared.on_frame(frame, answer)) send_copy(answer.head, false);
+    return true;
   }
 };
 
@@ -182,21 +229,14 @@ bool ZmqDealer::receive(ArrivedFrame& frame) {
     }
   }
   if (impl_->socket == nullptr) return false;
-  zmq_msg_t* head = &impl_->head.raw;
-  while (zmq_msg_recv(head, impl_->socket, ZMQ_DONTWAIT) < 0) {
-    if (errno != EINTR) return false;
-  }
-  frame.head = impl_->head.view();
-  // The parts of one message arrive together: none of these receives waits.
-  bool more = zmq_msg_more(head) != 0;
-  while (more) {
-    auto part = std::make_shared<Message>();
-    while (zmq_msg_recv(&part->raw, impl_->socket, 0) < 0) {
-      if (errno != EINTR) return false;
-    }
-    more = zmq_msg_more(&part->raw) != 0;
-    const std::string_view view = part->view();
-    frame.parts.emplace_back(std::move(part), view);
+  do {
+    if (!impl_->receive(frame)) return false;
+  } while (impl_->hear(frame.head));
+  if (!impl_->shared.resolve(frame.parts)) {
+    // Without its parts the frame cannot be read, which is what whoever reads it makes of it too:
+    // it connects anew, and what was lost is told again.
+    impl_->shared.failed();
+    frame.parts.clear();
   }
   return true;
 }
@@ -208,32 +248,26 @@ void ZmqDealer::send(Frame& frame) {
     frame.parts.clear();
   }
   if (impl_->socket == nullptr) return;
-  const auto send_all = [&](zmq_msg_t* message, bool more) {
-    int rc = 0;
-    do {
-      rc = zmq_msg_send(message, impl_->socket, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
-    } while (rc < 0 && errno == EINTR);
-    if (rc < 0) zmq_msg_close(message);
-    return rc >= 0;
-  };
-  zmq_msg_t head;
-  CALLBOARD_CHECK(zmq_msg_init_size(&head, frame.head.size()) == 0);
-  std::memcpy(zmq_msg_data(&head), frame.head.data(), frame.head.size());
-  bool sent = send_all(&head, !frame.parts.empty());
+  bool sent = impl_->send_copy(frame.head, !frame.parts.empty());
   for (std::size_t i = 0; sent && i < frame.parts.size(); ++i) {
+    if (const auto reference = impl_->shared.reference_to(frame.parts[i])) {
+      sent = impl_->send_copy(*reference, i + 1 < frame.parts.size());
+      continue;
+    }
     auto keep = std::make_unique<Blob>(std::move(frame.parts[i]));
     const std::string_view view = keep->view();
     zmq_msg_t part;
     // ZeroMQ never writes to what it sends.
     CALLBOARD_CHECK(zmq_msg_init_data(&part, const_cast<char*>(view.data()), view.size(),
                                       release_blob, keep.release()) == 0);
-    sent = send_all(&part, i + 1 < frame.parts.size());
+    sent = impl_->send_message(part, i + 1 < frame.parts.size());
   }
   frame.parts.clear();
 }
 
 void ZmqDealer::wait(std::int64_t timeout_ms) {
   // zmq_poll() would ask the kernel twice as often.
+  SharedMemory::process().tidy(clock_now());
   pollfd items[2] = {{impl_->wake_fd, POLLIN, 0}, {-1, POLLIN, 0}};
   if (impl_->awaited != nullptr) {
     items[1].fd = impl_->awaited->resolver.fd();

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "broker/core/event.hpp"
+#include "common/shared_peer.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -30,6 +31,7 @@ struct TransportPeer {
   int connection = -1;   ///< number of its socket, -1 when unknown
   bool ending = false;   ///< its connection is gone; frames of it may still wait
   std::shared_ptr<UnsentBytes> unsent;
+  std::unique_ptr<wire::SharedPeer> shared;  ///< from the welcome on
 };
 
 class PeerTable {

@@ -1,6 +1,7 @@
 #include "broker/transport/router.hpp"
 
 #include "common/check.hpp"
+#include "common/clock.hpp"
 #include "common/limits.hpp"
 
 #include <poll.h>
@@ -34,6 +35,9 @@ constexpr int kPortTries = 200;
 /// Below the ports that outgoing connections take, so that none of them is ever in the way.
 constexpr unsigned kPickedPortMin = 10'000;
 constexpr unsigned kPickedPorts = 22'000;
+/// What dead processes left in shared memory is looked for this often.
+constexpr std::int64_t kSweepUs = 1'000'000;
+constexpr long kSweepMs = 1000;
 constexpr char kMonitor[] = "inproc://callboard-monitor";
 
 /// A message that closes itself.
@@ -220,6 +224,9 @@ void Router::wait(std::span<WatchedFd> watched, long timeout_ms, bool for_frames
   CALLBOARD_CHECK(watched.size() + 2 <= items.size());
   const bool frames = for_frames && readable(sockets_->router);
   if (frames || monitor_ready_) timeout_ms = 0;
+  if (memory_.enabled() && (timeout_ms < 0 || timeout_ms > kSweepMs)) {
+    timeout_ms = kSweepMs;
+  }
   nfds_t count = 0;
   items[count++] = {fd_of(sockets_->monitor), POLLIN, 0};
   items[count++] = {for_frames ? fd_of(sockets_->router) : -1, POLLIN, 0};
@@ -269,6 +276,7 @@ std::size_t Router::receive(std::size_t frames_max, const OnFrame& on_frame,
                             const OnLost& on_lost) {
   // What a connection brought is there before its end is told: a goodbye is heard, not lost.
   if (monitor_ready_) drain_monitor();
+  sweep_memory();
   Message identity;
   Message head;
   std::size_t frames = 0;
@@ -285,6 +293,14 @@ std::size_t Router::receive(std::size_t frames_max, const OnFrame& on_frame,
     }
     TransportPeer& peer =
         sender(identity.view(), zmq_msg_get(&head.raw, ZMQ_SRCFD), on_lost);
+    if (peer.shared && wire::SharedPeer::is_ours(head.view())) {
+      hear(peer, head.view());
+      continue;
+    }
+    if (peer.shared && !peer.shared->resolve(parts_)) {
+      begin_again(peer, on_lost);
+      continue;
+    }
     on_frame(peer.id, {head.view(), parts_});
   }
   parts_.clear();
@@ -309,6 +325,7 @@ void Router::send(PeerId to, wire::Frame& frame, std::vector<PeerId>& lost) {
     return;
   }
   // Once the identity was taken the rest is taken too, or dropped with the connection.
+  const bool welcome = wire::SharedPeer::begins_with(frame.head, wire::Type::welcome);
   bool more = !frame.parts.empty();
   if (frame.head.size() <= kCopiedBytesMax) {
     send_copy(socket, frame.head, more);
@@ -317,8 +334,56 @@ void Router::send(PeerId to, wire::Frame& frame, std::vector<PeerId>& lost) {
   }
   for (std::size_t i = 0; i < frame.parts.size(); ++i) {
     more = i + 1 < frame.parts.size();
-    send_blob(socket, std::move(frame.parts[i]), *peer, more);
+    const auto reference = peer->shared ? peer->shared->reference_to(frame.parts[i]) : std::nullopt;
+    if (reference) {
+      send_copy(socket, *reference, more);
+    } else {
+      send_blob(socket, std::move(frame.parts[i]), *peer, more);
+    }
   }
+  if (welcome) offer_memory(*peer);
+}
+
+// --- shared memory ------------------------------------------------------------------------------
+
+void Router::offer_memory(TransportPeer& peer) {
+  if (!peer.shared) peer.shared = std::make_unique<wire::SharedPeer>(memory_, false);
+  peer.shared->forget();
+  wire::Frame offer;
+  if (!peer.shared->offer(offer)) return;
+  if (send_copy(sockets_->router, peer.identity, true)) {
+    send_copy(sockets_->router, offer.head, false);
+  }
+}
+
+void Router::hear(TransportPeer& peer, std::string_view head) {
+  wire::Frame answer;
+  if (!peer.shared->on_frame(head, answer)) return;
+  if (send_copy(sockets_->router, peer.identity, true)) {
+    send_copy(sockets_->router, answer.head, false);
+  }
+}
+
+/// What it sent cannot be read. To the core it is gone; when it speaks again it is a new peer that
+/// is asked who it is, and says everything again, in the end with the bytes themselves.
+void Router::begin_again(TransportPeer& peer, const OnLost& on_lost) {
+  const PeerId before = peer.id;
+  const std::string identity = peer.identity;
+  const int connection = peer.connection;
+  const bool ending = peer.ending;
+  std::unique_ptr<wire::SharedPeer> shared = std::move(peer.shared);
+  shared->failed();
+  peers_.remove(before);
+  on_lost(before);
+  if (ending) return;  // it will not speak again
+  peers_.add(identity, connection).shared = std::move(shared);
+}
+
+void Router::sweep_memory() {
+  const std::int64_t now_us = clock_now().mono_us;
+  if (!memory_.enabled() || now_us - swept_us_ < kSweepUs) return;
+  swept_us_ = now_us;
+  memory_.sweep();
 }
 
 void Router::publish(const Announcement& announcement) {

@@ -1,7 +1,9 @@
 // The broker's sockets: one ROUTER for clients and workers, one PUB for events.
 //
 // Bytes in, bytes out; what they mean is the core's business. Large parts are neither copied in nor
-// out. Nothing here waits but wait(). Thread safety: none; one thread owns it.
+// out; between processes that share memory only references to them travel, and here their bytes are
+// never touched (common/shared_peer.hpp). Nothing here waits but wait(). Thread safety: none; one
+// thread owns it.
 #pragma once
 
 #include "broker/core/event.hpp"
@@ -71,6 +73,10 @@ class Router {
 
   std::string bind(void* socket, const std::string& endpoint, std::string& bound);
   void drain_monitor();
+  void hear(TransportPeer& peer, std::string_view head);
+  void offer_memory(TransportPeer& peer);
+  void begin_again(TransportPeer& peer, const OnLost& on_lost);
+  void sweep_memory();
   TransportPeer& sender(std::string_view identity, int connection, const OnLost& on_lost);
 
   std::unique_ptr<Sockets> sockets_;
@@ -80,6 +86,8 @@ class Router {
   PeerTable peers_;
   bool monitor_ready_ = true;  ///< connections may have ended
   std::vector<Blob> parts_;  ///< of the frame being received
+  SharedMemory& memory_ = SharedMemory::process();
+  std::int64_t swept_us_ = 0;
 };
 
 }  // namespace callboard::broker

@@ -23,6 +23,8 @@ std::string_view name_of(std::uint64_t type) {
       return "ping";
     case Type::pong:
       return "pong";
+    case Type::memory:
+      return "memory";
     case Type::open:
       return "open";
     case Type::methods:

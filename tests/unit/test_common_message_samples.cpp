@@ -144,6 +144,7 @@ void add_connection(std::vector<Sample>& all) {
                    write_pong(out, number, commit_no);
                    return true;
                  }});
+  all.push_back(plain("memory", Type::memory, Memory{"callboard-shm-77-5-1", 300}));
 }
 
 void add_client(std::vector<Sample>& all) {

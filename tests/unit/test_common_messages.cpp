@@ -60,6 +60,7 @@ const std::map<std::string, std::string> kLayouts = {
     {"who", "[4]"},
     {"ping", "[5,11]"},
     {"pong", "[6,11,51]"},
+    {"memory", R"([7,"callboard-shm-77-5-1",300])"},
     {"open", R"([32,3,1,5,1,"hits",["add","get"]])"},
     {"methods", R"([33,3,["reset"]])"},
     {"close", "[34,3]"},
