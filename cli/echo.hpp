@@ -20,8 +20,16 @@ class Echo {
     return value;
   }
 
+  /// The same without a copy.
+  Buffer pass(Buffer value) { return value; }
+  void take(const Buffer& /*value*/) {}
+
   friend consteval auto describe(Class<Echo> c) {
-    return c.name("callboard.Echo").method<&Echo::echo>("echo").method<&Echo::work>("work");
+    return c.name("callboard.Echo")
+        .method<&Echo::echo>("echo")
+        .method<&Echo::work>("work")
+        .method<&Echo::pass>("pass")
+        .method<&Echo::take>("take");
   }
 };
 

@@ -56,6 +56,18 @@ void send(const QueuePtr& queue, std::uint32_t method, const OptionsPtr& options
   to.core().submit(to, method, options.get(), std::move(args), false);
 }
 
+StatePtr submit(const QueuePtr& queue, std::uint32_t method, const OptionsPtr& options,
+                const LentList& args) {
+  client::Queue& to = checked(queue);
+  return to.core().submit(to, method, options.get(), args, true);
+}
+
+void send(const QueuePtr& queue, std::uint32_t method, const OptionsPtr& options,
+          const LentList& args) {
+  client::Queue& to = checked(queue);
+  to.core().submit(to, method, options.get(), args, false);
+}
+
 Future<void> opened(const QueuePtr& queue) { return Future<void>(checked(queue).opened()); }
 
 Future<void> kill(const QueuePtr& queue, bool restart) {

@@ -51,6 +51,8 @@ class Core final : public wire::LinkMember,
                   std::string& args, bool result);
   StatePtr submit(Queue& queue, std::uint32_t method, const PreparedOptions* options,
                   std::vector<callboard::detail::Piece> args, bool result);
+  StatePtr submit(Queue& queue, std::uint32_t method, const PreparedOptions* options,
+                  const callboard::detail::LentList& args, bool result);
 
   // --- queues and requests (requests.cpp) -------------------------------------------------------
   QueuePtr create(std::string_view class_name, const ActorOptions& options, std::string args,
@@ -149,6 +151,7 @@ class Core final : public wire::LinkMember,
   void add_running_call(Outgoing& call, const PreparedOptions* options, bool result) const;
   StatePtr enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::string& args,
                    bool result);
+  StatePtr too_large();
   std::shared_ptr<Core> reference();
   Errc wait_for_room(std::unique_lock<std::mutex>& lock, const Queue& queue, const Outgoing& call,
                      std::uint64_t bytes);

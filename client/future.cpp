@@ -106,6 +106,8 @@ std::string_view value_of(const FutureState* state) {
 
 client::Core* core_of(const FutureState* state) { return state->core().get(); }
 
+std::shared_ptr<const void> owner_of(const FutureState* state) { return state->owner(); }
+
 Errc status_of(const FutureState* state) { return state->status(); }
 
 void throw_timeout() { client::raise(Errc::timeout, "the result did not come in time"); }

@@ -65,6 +65,8 @@ class FutureState {
   /// REQUIRES: ready(). The encoded value or the encoded ErrorInfo.
   Errc status() const { return status_; }
   std::string_view bytes() const { return part_ ? part_.view() : bytes_.view(); }
+  /// What keeps the value, if it has an owner of its own.
+  const std::shared_ptr<const void>& owner() const { return part_.owner(); }
   ErrorInfo error() const;
 
   /// The call's id if it has one already.

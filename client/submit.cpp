@@ -2,6 +2,7 @@
 #include "client/block_cache.hpp"
 #include "client/client_core.hpp"
 #include "client/futex.hpp"
+#include "common/shared_memory.hpp"
 
 #include <callboard/context.hpp>
 
@@ -14,6 +15,25 @@ namespace callboard::client {
 namespace {
 
 constexpr std::uint32_t kReferencesShared = 256;
+
+/// The whole list, in shared memory where the broker can read it: copied once either way.
+Blob place(const callboard::detail::LentList& args) {
+  std::vector<std::string_view> pieces;
+  std::size_t at = 0;
+  for (const auto& lent : args.lent) {
+    pieces.push_back(std::string_view(args.bytes).substr(at, lent.at - at));
+    pieces.push_back(lent.view);
+    at = lent.at;
+  }
+  pieces.push_back(std::string_view(args.bytes).substr(at));
+  if (Blob shared = SharedMemory::process().share(pieces)) return shared;
+  std::size_t bytes = 0;
+  for (const std::string_view piece : pieces) bytes += piece.size();
+  std::string list;
+  list.reserve(bytes);
+  for (const std::string_view piece : pieces) list.append(piece);
+  return Blob(std::move(list));
+}
 
 const std::string kNoResultOptions = [] {
   wire::CallOptions options;
@@ -150,6 +170,28 @@ StatePtr Core::submit(Queue& queue, std::uint32_t method, const PreparedOptions*
   return enqueue(queue, method, std::move(call), list, result);
 }
 
+StatePtr Core::submit(Queue& queue, std::uint32_t method, const PreparedOptions* options,
+                      const callboard::detail::LentList& args, bool result) {
+  std::size_t bytes = args.bytes.size();
+  for (const auto& lent : args.lent) bytes += lent.view.size();
+  if (bytes > limits::kPayloadBytesMax) return too_large();
+  Outgoing call = outgoing(options, result);
+  if (options != nullptr && !options->after.empty()) {
+    std::vector<callboard::detail::Piece> none;
+    if (StatePtr failed = add_dependencies(call, options, none)) return failed;
+  }
+  if (!call.extra) call.extra = std::make_unique<CallExtra>();
+  call.extra->part = place(args);
+  std::string none;
+  return enqueue(queue, method, std::move(call), none, result);
+}
+
+StatePtr Core::too_large() {
+  return make_failed(shared_from_this(), Errc::too_large,
+                     "the arguments take more than " + std::to_string(limits::kPayloadBytesMax) +
+                         " bytes");
+}
+
 StatePtr Core::add_dependencies(Outgoing& call, const PreparedOptions* options,
                                 std::vector<callboard::detail::Piece>& args) {
   const auto self = [this] { return std::const_pointer_cast<Core>(shared_from_this()); };
@@ -196,13 +238,10 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
                        bool result) {
   std::uint64_t bytes = args.size() + call.options.size();
   if (call.extra) {
+    bytes += call.extra->part.size();
     for (const Argument& argument : call.extra->arguments) bytes += argument.bytes.size();
   }
-  if (bytes > limits::kPayloadBytesMax) {
-    return make_failed(shared_from_this(), Errc::too_large,
-                       "the arguments take more than " +
-                           std::to_string(limits::kPayloadBytesMax) + " bytes");
-  }
+  if (bytes > limits::kPayloadBytesMax) return too_large();
   StatePtr state;
   if (result) {
     state = std::allocate_shared<FutureState>(BlockAllocator<FutureState>(), nullptr, true);
@@ -210,7 +249,7 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
   }
   if (args.size() >= limits::kPartBytesMin) {
     if (!call.extra) call.extra = std::make_unique<CallExtra>();
-    call.extra->part = Blob(std::move(args));
+    call.extra->part = SharedMemory::process().share_or_keep(std::move(args));
     args.clear();
   }
   Errc problem = Errc::ok;

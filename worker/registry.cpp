@@ -1,6 +1,7 @@
 #include <callboard/registry.hpp>
 
 #include "common/limits.hpp"
+#include "common/shared_memory.hpp"
 
 namespace callboard {
 
@@ -53,6 +54,23 @@ void refuse_results(std::span<Invocation*> calls, std::size_t results) {
                               std::to_string(results) + " results"));
     call->error->type = "callboard::WrongResultCount";
   }
+}
+
+bool place_result(Invocation& call, const callboard::detail::PlainBytes& result,
+                  const std::shared_ptr<const void>& owner, std::string_view encoded) {
+  if (owner && !encoded.empty()) {
+    call.placed_owner = owner;
+    call.placed = encoded;
+    return true;
+  }
+  std::string header;
+  wire::Writer out(header);
+  result.text ? out.str_header(result.view.size()) : out.bin_header(result.view.size());
+  const std::string_view pieces[] = {header, result.view};
+  const Blob shared = SharedMemory::process().share(pieces);
+  call.placed_owner = shared.owner();
+  call.placed = shared.view();
+  return call.placed_owner != nullptr;
 }
 
 }  // namespace worker

@@ -17,6 +17,7 @@
 #include <callboard/options.hpp>
 #include <callboard/value.hpp>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -57,6 +58,10 @@ void send(const QueuePtr& queue, std::uint32_t method, const OptionsPtr& options
           std::string& args);
 void send(const QueuePtr& queue, std::uint32_t method, const OptionsPtr& options,
           std::vector<Piece> args);
+StatePtr submit(const QueuePtr& queue, std::uint32_t method, const OptionsPtr& options,
+                const LentList& args);
+void send(const QueuePtr& queue, std::uint32_t method, const OptionsPtr& options,
+          const LentList& args);
 /// Makes a schedule whose calls go to the queue (a method of it, or a task).
 void make_schedule(const QueuePtr& queue, std::string_view method, const ScheduleOptions& options,
                    const std::string& args);
@@ -100,6 +105,19 @@ decltype(auto) with_arguments(Deliver&& deliver, std::index_sequence<I...>, cons
     (pieces.push_back(piece_of<std::tuple_element_t<I, Params>>(arguments)), ...);
     return deliver(std::move(pieces));
   } else {
+    constexpr bool kMayLend =
+        (kLendable<std::tuple_element_t<I, Params>, A> || ...) &&
+        std::is_invocable_v<Deliver&, const LentList&>;
+    if constexpr (kMayLend) {
+      const std::size_t most =
+          std::max({std::size_t{0}, lendable_bytes<std::tuple_element_t<I, Params>>(arguments)...});
+      if (most >= kLentBytesMin) {
+        LentList list;
+        wire::Writer(list.bytes).array(sizeof...(A));
+        (append_argument<std::tuple_element_t<I, Params>>(list, arguments), ...);
+        return deliver(std::as_const(list));
+      }
+    }
     std::string& bytes = scratch();
     wire::Writer out(bytes);
     out.array(sizeof...(A));

@@ -6,15 +6,18 @@
 // result in its place without decoding the rest.
 #pragma once
 
+#include <callboard/buffer.hpp>
 #include <callboard/description.hpp>
 #include <callboard/value.hpp>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace callboard {
 
@@ -110,6 +113,42 @@ void encode_argument(wire::Writer& out, const A& argument) {
   }
 }
 
+/// Whether an argument of type A, taken as a P, is bytes or text that lie in it as they travel.
+template <class P, class A>
+inline constexpr bool kLendable =
+    (std::is_same_v<P, A> && kPlainBytes<P>) ||
+    (std::is_same_v<P, std::string> && std::is_convertible_v<const A&, std::string_view>);
+
+/// An encoded list whose big arguments are still where the caller has them.
+struct LentList {
+  struct Lent {
+    std::size_t at = 0;  ///< they stand before this byte of `bytes`
+    std::string_view view;
+  };
+  std::string bytes;
+  std::vector<Lent> lent;
+};
+
+template <class P, class A>
+std::size_t lendable_bytes(const A& argument) {
+  if constexpr (kLendable<P, A>) return plain_bytes(argument).view.size();
+  return 0;
+}
+
+template <class P, class A>
+void append_argument(LentList& list, const A& argument) {
+  wire::Writer out(list.bytes);
+  if constexpr (kLendable<P, A>) {
+    const PlainBytes plain = plain_bytes(argument);
+    if (plain.view.size() >= kLentBytesMin) {
+      plain.text ? out.str_header(plain.view.size()) : out.bin_header(plain.view.size());
+      list.lent.push_back({list.bytes.size(), plain.view});
+      return;
+    }
+  }
+  encode_argument<P>(out, argument);
+}
+
 template <class Params, std::size_t... I>
 bool decode_elements(Decoder& in, bool separate, std::uint32_t given, Params& params,
                      std::index_sequence<I...>);
@@ -121,7 +160,7 @@ bool decode_argument(Decoder& in, bool separate, std::size_t index, P& value) {
   std::string_view bytes;
   if (!in.reader().bin(bytes)) return in.wrong("bytes") || in.within("argument ", index + 1);
   std::string problem;
-  if (callboard::decode(bytes, value, problem, in.core())) return true;
+  if (callboard::decode(bytes, value, problem, in.core(), in.owner())) return true;
   in.fail(std::move(problem));
   return in.within("argument ", index + 1);
 }
@@ -140,13 +179,13 @@ std::string count_problem(std::size_t required, std::size_t most, std::size_t gi
 
 /// Reads an argument list into `params`, a tuple of the method's parameters. `separate`: the call
 /// has references to other calls (see above). On failure `problem` says which argument does not fit
-/// and why: "argument 2: expected int, got str".
+/// and why: "argument 2: expected int, got str". `owner`: what keeps the bytes of the list.
 template <class Params>
 bool decode_arguments(std::string_view list, bool separate, client::Core* core, Params& params,
-                      std::string& problem) {
+                      std::string& problem, std::shared_ptr<const void> owner = nullptr) {
   constexpr std::size_t kMost = std::tuple_size_v<Params>;
   constexpr std::size_t kRequired = detail::required_count<Params>();
-  Decoder in(list, core);
+  Decoder in(list, core, std::move(owner));
   std::uint32_t given = 0;
   if (!in.reader().array(given)) {
     problem = "the arguments are not a list";

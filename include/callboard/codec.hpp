@@ -66,12 +66,14 @@ class Writer {
   void f64(double value) { tagged<std::uint64_t>(0xcb, std::bit_cast<std::uint64_t>(value)); }
 
   void str(std::string_view text) {
-    const std::size_t n = text.size();
+    str_header(text.size());
+    out_.append(text);
+  }
+  void str_header(std::size_t n) {
     if (n < 32) byte(static_cast<std::uint8_t>(0xa0 | n));
     else if (n <= 0xff) tagged<std::uint8_t>(0xd9, n);
     else if (n <= 0xffff) tagged<std::uint16_t>(0xda, n);
     else tagged<std::uint32_t>(0xdb, n);
-    out_.append(text);
   }
   void bin(std::string_view bytes) {
     bin_header(bytes.size());

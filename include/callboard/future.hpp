@@ -87,6 +87,8 @@ namespace detail {
 std::string_view value_of(const client::FutureState* state);
 /// What decoded actor handles belong to.
 client::Core* core_of(const client::FutureState* state);
+/// What keeps the encoded value; null when it must be copied.
+std::shared_ptr<const void> owner_of(const client::FutureState* state);
 /// REQUIRES: ready.
 Errc status_of(const client::FutureState* state);
 [[noreturn]] void throw_timeout();
@@ -100,10 +102,11 @@ void notify_when_ready(const std::shared_ptr<client::FutureState>& state,
                        std::function<void()> function);
 
 template <class T>
-T decode_result(std::string_view bytes, client::Core* core) {
+T decode_result(std::string_view bytes, client::Core* core,
+                std::shared_ptr<const void> owner = nullptr) {
   T value{};
   std::string problem;
-  if (!decode(bytes, value, problem, core)) throw_bad_result(problem);
+  if (!decode(bytes, value, problem, core, std::move(owner))) throw_bad_result(problem);
   return value;
 }
 
@@ -124,7 +127,8 @@ class Future : public FutureBase {
   T get() const {
     const std::string_view bytes = detail::value_of(state_.get());
     if constexpr (!std::is_void_v<T>) {
-      return detail::decode_result<T>(bytes, detail::core_of(state_.get()));
+      return detail::decode_result<T>(bytes, detail::core_of(state_.get()),
+                                      detail::owner_of(state_.get()));
     }
   }
   /// Throws Timeout when the time is over first; the call goes on.

@@ -39,7 +39,10 @@ struct Invocation {
   std::string_view args;              ///< encoded list; outlives the call
   bool separate = false;              ///< each argument stands in a byte string of its own
   client::Core* core = nullptr;       ///< what decoded actor handles belong to
+  std::shared_ptr<const void> owner;  ///< keeps `args`, for parameters that refer to them; or null
   std::string result;                 ///< the encoded result is appended
+  std::shared_ptr<const void> placed_owner;  ///< set when the encoded result is not there ...
+  std::string_view placed;                   ///< ... but here
   std::unique_ptr<ErrorInfo> error;   ///< set when there is no result
 };
 
@@ -78,8 +81,30 @@ struct ClassEntry {
 
 /// Notes that the arguments do not fit.
 void refuse_arguments(Invocation& call, std::string problem);
+/// Puts a big result where it can leave without another copy. False when it is to be appended.
+/// `encoded`: the result as a value, if `owner` has it already.
+bool place_result(Invocation& call, const callboard::detail::PlainBytes& result,
+                  const std::shared_ptr<const void>& owner, std::string_view encoded);
 /// Notes that a batch of `calls` gave `results`.
 void refuse_results(std::span<Invocation*> calls, std::size_t results);
+
+template <class R>
+void encode_result(Invocation& call, const R& result) {
+  if constexpr (callboard::detail::kPlainBytes<R>) {
+    const auto plain = callboard::detail::plain_bytes(result);
+    if (plain.view.size() >= callboard::detail::kLentBytesMin) {
+      bool placed = false;
+      if constexpr (std::is_same_v<R, Buffer>) {
+        placed = place_result(call, plain, result.owner(), result.encoded());
+      } else {
+        placed = place_result(call, plain, nullptr, {});
+      }
+      if (placed) return;
+    }
+  }
+  wire::Writer out(call.result);
+  Codec<R>::encode(out, result);
+}
 
 /// The code of function F for self of class C; for a task function C is void.
 template <class C, auto F>
@@ -91,7 +116,9 @@ struct MethodCode {
   template <class P>
   static bool decode(Invocation& call, P& params) {
     std::string problem;
-    if (decode_arguments(call.args, call.separate, call.core, params, problem)) return true;
+    if (decode_arguments(call.args, call.separate, call.core, params, problem, call.owner)) {
+      return true;
+    }
     refuse_arguments(call, std::move(problem));
     return false;
   }
@@ -112,12 +139,11 @@ struct MethodCode {
   static void plain(void* self, Invocation& call) {
     Params params{};
     if (!decode(call, params)) return;
-    wire::Writer out(call.result);
     if constexpr (std::is_void_v<Result>) {
       run_list(self, params);
-      out.nil();
+      wire::Writer(call.result).nil();
     } else {
-      Codec<Result>::encode(out, run_list(self, params));
+      encode_result<std::remove_cvref_t<Result>>(call, run_list(self, params));
     }
   }
 
@@ -126,12 +152,11 @@ struct MethodCode {
   static Async<Void> coroutine(void* self, Invocation& call) {
     Params params{};  // lives as long as the method, which may take it by reference
     if (!decode(call, params)) co_return;
-    wire::Writer out(call.result);
     if constexpr (std::is_void_v<Result>) {
       co_await run_list(self, params);
-      out.nil();
+      wire::Writer(call.result).nil();
     } else {
-      Codec<Result>::encode(out, co_await run_list(self, params));
+      encode_result<std::remove_cvref_t<Result>>(call, co_await run_list(self, params));
     }
   }
 
@@ -161,8 +186,7 @@ struct MethodCode {
       const Result results = run(self, items);
       if (results.size() != takers.size()) return refuse_results(takers, results.size());
       for (std::size_t i = 0; i < takers.size(); ++i) {
-        wire::Writer out(takers[i]->result);
-        Codec<typename One::Result>::encode(out, results[i]);
+        encode_result<std::remove_cvref_t<typename One::Result>>(*takers[i], results[i]);
       }
     }
   }
@@ -225,7 +249,7 @@ void* construct(Invocation& call) {
   using Params = typename std::remove_const_t<decltype(description<C>)>::Constructor;
   Params params{};
   std::string problem;
-  if (!decode_arguments(call.args, call.separate, call.core, params, problem)) {
+  if (!decode_arguments(call.args, call.separate, call.core, params, problem, call.owner)) {
     refuse_arguments(call, std::move(problem));
     return nullptr;
   }

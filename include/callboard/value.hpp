@@ -6,6 +6,7 @@
 //   float, double                              float 32, 64          float
 //   std::string; string_view, const char*      str                   str     (views: sending only)
 //   Bytes, vector<byte>, vector<uint8_t>       bin                   bytes
+//   Buffer (not copied: <callboard/buffer.hpp>) bin                  bytes
 //   vector, list, deque, array, span           array                 list<T>
 //   set, unordered_set                         array                 set<T>
 //   map, unordered_map                         map                   map<K, V>
@@ -29,6 +30,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -62,8 +64,9 @@ struct Encoded {
 /// Reads values, and remembers in words what was wrong.
 class Decoder {
  public:
-  explicit Decoder(std::string_view bytes, client::Core* core = nullptr)
-      : reader_(bytes), core_(core) {}
+  explicit Decoder(std::string_view bytes, client::Core* core = nullptr,
+                   std::shared_ptr<const void> owner = nullptr)
+      : reader_(bytes), core_(core), owner_(std::move(owner)) {}
 
   /// For reading by hand. After a failed read say what was expected with wrong().
   wire::Reader& reader() { return reader_; }
@@ -81,6 +84,8 @@ class Decoder {
   const std::string& problem() const { return problem_; }
   /// What decoded actor handles belong to; may be null.
   client::Core* core() const { return core_; }
+  /// What keeps the bytes that are read, for values that refer to them; null when they must copy.
+  const std::shared_ptr<const void>& owner() const { return owner_; }
 
   /// One integer between the bounds; on failure the message names them.
   bool integer(std::int64_t& value, std::int64_t min, std::int64_t max);
@@ -91,6 +96,7 @@ class Decoder {
  private:
   wire::Reader reader_;
   client::Core* core_;
+  std::shared_ptr<const void> owner_;
   std::string problem_;
 };
 
@@ -311,8 +317,9 @@ std::string encode(const T& value) {
 
 /// Reads exactly one value. On failure `problem` says what did not fit: "expected int, got str".
 template <Decodable T>
-bool decode(std::string_view bytes, T& value, std::string& problem, client::Core* core = nullptr) {
-  Decoder in(bytes, core);
+bool decode(std::string_view bytes, T& value, std::string& problem, client::Core* core = nullptr,
+            std::shared_ptr<const void> owner = nullptr) {
+  Decoder in(bytes, core, std::move(owner));
   const bool fits = Codec<T>::decode(in, value);
   if (!fits && in.ok()) in.wrong(Codec<T>::name());
   if (fits && !in.reader().at_end()) in.fail("more follows after the value");
@@ -322,4 +329,5 @@ bool decode(std::string_view bytes, T& value, std::string& problem, client::Core
 
 }  // namespace callboard
 
+#include <callboard/buffer.hpp>      // IWYU pragma: export
 #include <callboard/containers.hpp>  // IWYU pragma: export

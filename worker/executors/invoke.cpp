@@ -2,10 +2,12 @@
 
 #include "common/limits.hpp"
 #include "common/messages.hpp"
+#include "common/shared_memory.hpp"
 #include "worker/context.hpp"
 
 #include <cxxabi.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <memory>
@@ -73,6 +75,7 @@ bool says_cancelled() {
 Invocation prepare(const ActiveCall& call) {
   Invocation invocation;
   invocation.args = call.job.args.view();
+  invocation.owner = call.job.args.part.owner();
   invocation.core = call.incarnation->environment.core;
   return invocation;
 }
@@ -134,11 +137,12 @@ void fail(const ActiveCall& call, Invocation& invocation) {
 }
 
 void complete(const ActiveCall& call, Invocation& invocation, Outcome& outcome) {
-  if (!invocation.error && invocation.result.size() > limits::kPayloadBytesMax) {
+  invocation.owner.reset();
+  const std::size_t bytes = std::max(invocation.result.size(), invocation.placed.size());
+  if (!invocation.error && bytes > limits::kPayloadBytesMax) {
     invocation.error = std::make_unique<ErrorInfo>();
     invocation.error->code = Errc::too_large;
-    invocation.error->message =
-        "its result has " + std::to_string(invocation.result.size()) + " bytes";
+    invocation.error->message = "its result has " + std::to_string(bytes) + " bytes";
   }
   if (invocation.error) {
     ErrorInfo& error = *invocation.error;
@@ -149,8 +153,11 @@ void complete(const ActiveCall& call, Invocation& invocation, Outcome& outcome) 
     error.place = call.incarnation->place(method.place);
     outcome.status = error.code;
     outcome.value = Payload(wire::encode(error));
+  } else if (invocation.placed_owner) {
+    outcome.value = Payload(Blob(std::move(invocation.placed_owner), invocation.placed));
   } else if (invocation.result.size() >= limits::kPartBytesMin) {
-    outcome.value = Payload(Blob(std::move(invocation.result)));
+    outcome.value =
+        Payload(SharedMemory::process().share_or_keep(std::move(invocation.result)));
   } else {
     outcome.value = Payload(std::move(invocation.result));
   }

@@ -3,6 +3,8 @@
 #include <callboard/asio.hpp>
 #include <callboard/registry.hpp>
 
+#include <unistd.h>
+
 #include <chrono>
 #include <stdexcept>
 #include <thread>
@@ -49,6 +51,28 @@ int Counter::wait_for_myself(callboard::Actor<Counter> me) {
   return me.call<&Counter::add>(1).get();
 }
 
+std::vector<std::uint8_t> Store::reversed(std::vector<std::uint8_t> bytes) {
+  return {bytes.rbegin(), bytes.rend()};
+}
+std::string Store::joined(std::string one, int number, std::string other) {
+  return one + std::to_string(number) + other;
+}
+std::size_t Store::keep(callboard::Buffer value) {
+  kept_ = std::move(value);
+  return kept_.size();
+}
+callboard::Bytes Store::made(std::size_t bytes, int letter) {
+  return {std::string(bytes, static_cast<char>(letter))};
+}
+callboard::Buffer Store::pass_slowly(callboard::Buffer value, int ms) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+  return value;
+}
+int Store::pid() const { return ::getpid(); }
+callboard::Async<callboard::Buffer> Store::pass_later(callboard::Buffer value) {
+  co_return value;
+}
+
 Caller::Caller(callboard::Actor<Counter> counter) : counter_(std::move(counter)) {}
 
 callboard::Async<int> Caller::add_through(int n) {
@@ -83,6 +107,7 @@ int fail_task_function(int n) { throw std::invalid_argument("not " + std::to_str
 
 CALLBOARD_LIBRARY(registry) {
   registry.add<client_app::Counter>()
+      .add<client_app::Store>()
       .add<client_app::Caller>()
       .add<client_app::Broken>()
       .add<client_app::twice_task>()

@@ -48,6 +48,36 @@ class Counter {
   int value_;
 };
 
+/// Takes big values, keeps them, gives them back.
+class Store {
+ public:
+  callboard::Buffer pass(callboard::Buffer value) { return value; }
+  std::vector<std::uint8_t> reversed(std::vector<std::uint8_t> bytes);
+  std::string joined(std::string one, int number, std::string other);
+  std::size_t keep(callboard::Buffer value);
+  callboard::Buffer kept() const { return kept_; }
+  callboard::Bytes made(std::size_t bytes, int letter);
+  callboard::Buffer pass_slowly(callboard::Buffer value, int ms);
+  int pid() const;
+  callboard::Async<callboard::Buffer> pass_later(callboard::Buffer value);
+
+  friend consteval auto describe(callboard::Class<Store> c) {
+    return c.name("client_app.Store")
+        .method<&Store::pass>("pass")
+        .method<&Store::reversed>("reversed")
+        .method<&Store::joined>("joined")
+        .method<&Store::keep>("keep")
+        .method<&Store::kept>("kept")
+        .method<&Store::made>("made")
+        .method<&Store::pass_slowly>("pass_slowly")
+        .method<&Store::pid>("pid")
+        .method<&Store::pass_later>("pass_later");
+  }
+
+ private:
+  callboard::Buffer kept_;
+};
+
 /// Calls others from its coroutines.
 class Caller {
  public:
