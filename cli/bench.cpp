@@ -1,6 +1,7 @@
-// callboard bench roundtrip|submit|overload|relay
+// callboard bench roundtrip|submit|overload|payload|relay
 #include "cli/bench.hpp"
 
+#include "cli/bench_payload.hpp"
 #include "cli/bench_run.hpp"
 #include "cli/command.hpp"
 #include "cli/commands.hpp"
@@ -47,8 +48,21 @@ Json row(const std::string& name, const Json& figures) {
           {"cpu", cpu_text(figures.at("cpu_us_per_call"))}};
 }
 
+void show_payloads(const Json& figures) {
+  print(table({{"bytes", "BYTES"},
+               {"in_gb_per_s", "IN GB/S"},
+               {"echo_gb_per_s", "ECHO GB/S"},
+               {"memcpy_gb_per_s", "MEMCPY GB/S"},
+               {"relay_gb_per_s", "RELAY GB/S"},
+               {"in_of_memcpy", "IN/MEMCPY"},
+               {"echo_of_memcpy", "ECHO/MEMCPY"},
+               {"echo_of_relay", "ECHO/RELAY"}},
+              figures.at("rows")));
+}
+
 void show_figures(const Context& context, const Json& figures) {
   if (context.format() == Format::json) return print_line(print_json(figures));
+  if (figures.value("bench", "") == "payload") return show_payloads(figures);
   if (figures.value("bench", "") == "overload") return context.show(figures);
   Json rows = Json::array();
   if (figures.contains("bench")) {
@@ -140,6 +154,19 @@ void add_overload(const Command& bench) {
       .number("--times", options->times, "How many times the peak is asked for [3]", 1, 100);
 }
 
+void add_payload(const Command& bench) {
+  const auto options = std::make_shared<BenchOptions>();
+  options->with_relay = false;
+  options->durability = "memory";
+  Command command = bench.sub("payload", "Big arguments and results, beside a memcpy and a relay");
+  command.number("--bytes", options->bytes, "Of arguments in each measurement [1073741824]", 1)
+      .number("--rounds", options->rounds, "Of which the medians are shown [5]", 1, 100)
+      .choice("--durability", options->durability, {"durable", "memory"}, "Of the calls [memory]")
+      .flag("--embedded", options->embedded, "Against a private system, started for this");
+  const Context& context = command.context();
+  command.run([&context, options] { return run_measure(context, *options, measure_payload); });
+}
+
 }  // namespace
 
 void add_bench(const Command& program) {
@@ -155,6 +182,7 @@ void add_bench(const Command& program) {
                                  submit, measure_submit);
   add_calls_option(accepted, *submit);
   add_overload(bench);
+  add_payload(bench);
   const auto options = std::make_shared<BenchOptions>();
   Command relay = bench.sub("relay", "A raw ROUTER/DEALER relay, without any of our code");
   add_load_options(relay, *options);

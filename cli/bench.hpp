@@ -21,6 +21,7 @@ struct BenchOptions {
   bool embedded = false;   ///< against a private system, started for this
   bool with_relay = true;  ///< measure the raw relay beside it
   int workers = 1;         ///< of the private system
+  std::uint64_t bytes = 1u << 30;  ///< payload only: of arguments in each measurement
   // overload only
   std::uint64_t clients = 2;
   std::int64_t work_us = 0;  ///< time that each call takes in its actor

@@ -36,6 +36,13 @@ class Bench(unittest.TestCase):
         # One after the other, no more can be done than the time of one allows.
         self.assertLess(found["calls_per_s"] * found["p50_us"], 2.5e6)
 
+    def test_payload_measures_big_values_beside_a_memcpy(self):
+        found = self.figures("payload", "--embedded", "--bytes", "10000000", "--rounds", "1")
+        self.assertEqual([row["bytes"] for row in found["rows"]], [65536, 1048576, 67108864])
+        for row in found["rows"]:
+            for key in ("in_gb_per_s", "echo_gb_per_s", "memcpy_gb_per_s", "in_of_memcpy"):
+                self.assertGreater(row[key], 0, key)
+
     def test_submit_measures_how_fast_calls_are_accepted(self):
         found = self.figures("submit", "--embedded", "--calls", "5000")
         self.assert_makes_sense(found)
