@@ -24,39 +24,45 @@ class OutcomeChecker final : public Checker {
     if (++answers_[record.call] > 1) {
       return fail(verdict, "a second answer: " + describe(*facts->spec));
     }
+    settle_suspects(*facts, record.what == What::resolved && facts->code == Errc::ok, verdict);
     if (record.what == What::refused) return;  // that it never begins is the attempts checker's
     const std::string problem = problem_with(*facts, ledger);
     if (!problem.empty()) {
       fail(verdict, "resolved as " + std::string(callboard::name_of(facts->code)) + ", but " +
                         problem + ": " + describe(*facts->spec));
     }
-    settle_suspects(*facts, verdict);
     if (facts->code == Errc::dependency_failed) suspect(*facts->spec, ledger);
   }
 
  private:
-  /// Of a call that failed for one that it takes: those whose outcome is not known yet. One of them
-  /// must not end well.
+  /// Of a call that failed for one that it takes, where all of those have ended well or did so on a
+  /// worker that may be lost with the result: one of the latter must not end well.
   void suspect(const CallSpec& spec, Ledger& ledger) {
     std::set<const CallSpec*> open;
     for (const CallSpec* other : spec.takes) {
       const CallFacts& facts = ledger.facts(*other);
-      if (other->durable && facts.refused_us < 0 && facts.resolved_us < 0) open.insert(other);
-      if (facts.refused_us >= 0 || (facts.resolved_us >= 0 && facts.code != Errc::ok)) return;
+      if (facts.resolved_us >= 0 && facts.code == Errc::ok) continue;
+      if (facts.refused_us >= 0 || facts.resolved_us >= 0 || !ran_well(facts, ledger)) return;
       if (!other->durable && ledger.broker_deaths() > 0) return;
+      open.insert(other);
     }
     if (!open.empty()) suspects_.emplace(&spec, std::move(open));
   }
 
-  void settle_suspects(const CallFacts& facts, Verdict& verdict) {
+  static bool ran_well(const CallFacts& facts, const Ledger& ledger) {
+    const Execution* last = facts.begins.empty() ? nullptr : ledger.execution(facts.begins.back());
+    return last != nullptr && last->ended_us >= 0 && last->code == Errc::ok;
+  }
+
+  void settle_suspects(const CallFacts& facts, bool well, Verdict& verdict) {
     for (auto at = suspects_.begin(); at != suspects_.end();) {
       auto& [dependent, open] = *at;
       const bool open_here = open.erase(facts.spec) > 0;
-      if (open_here && facts.code == Errc::ok && open.empty()) {
+      if (open_here && well && open.empty()) {
         fail(verdict, "all that it takes has ended well, but it failed for one of them: " +
                           describe(*dependent));
       }
-      const bool settled = open_here && (facts.code != Errc::ok || open.empty());
+      const bool settled = open_here && (!well || open.empty());
       at = settled ? suspects_.erase(at) : std::next(at);
     }
   }
@@ -187,9 +193,7 @@ class OutcomeChecker final : public Checker {
       if (facts.resolved_us >= 0) continue;
       // Its failure may not have reached its own client yet; it must not have succeeded, but for a
       // result that was lost with its worker.
-      const Execution* last =
-          facts.begins.empty() ? nullptr : ledger.execution(facts.begins.back());
-      if (last == nullptr || last->ended_us < 0 || last->code != Errc::ok) return {};
+      if (!ran_well(facts, ledger)) return {};
       if (facts.told_us < 0 && ledger.faults() > 0) return {};
       if (facts.told_us >= 0 && facts.told_code != Errc::ok) return {};
     }
