@@ -51,6 +51,27 @@ bool FutureState::wait_until(std::int64_t until_us) {
   }
 }
 
+namespace {
+
+/// Tells the executor of the running call that its thread waits.
+class Blocking {
+ public:
+  explicit Blocking(const callboard::detail::RunningCall* running)
+      : tell_(running == nullptr ? nullptr : running->on_block) {
+    if (tell_ != nullptr) tell_(true);
+  }
+  ~Blocking() {
+    if (tell_ != nullptr) tell_(false);
+  }
+  Blocking(const Blocking&) = delete;
+  Blocking& operator=(const Blocking&) = delete;
+
+ private:
+  void (*const tell_)(bool begins);
+};
+
+}  // namespace
+
 bool FutureState::wait_as_call(std::int64_t until_us) {
   if (ready()) return true;
   if (core_ && core_->in_own_thread()) {
@@ -58,6 +79,7 @@ bool FutureState::wait_as_call(std::int64_t until_us) {
   }
   if (core_) core_->hurry();
   const callboard::detail::RunningCall* running = callboard::detail::current_call();
+  const Blocking blocking(running);
   if (running == nullptr || !running->id || !call_ || !core_) return wait_until(until_us);
   if (wait_until(std::min(until_us, steady_us_after(kAnnounceAfterUs)))) return true;
   const CallId other = id();

@@ -3,6 +3,7 @@
 #include "worker/crash_handler.hpp"
 #include "worker/executors/active_call.hpp"
 #include "worker/executors/incarnation.hpp"
+#include "worker/executors/lane_threads.hpp"
 
 #include <utility>
 
@@ -17,6 +18,10 @@ void assign(std::string& text, std::string_view value) {
 
 }  // namespace
 
+void tell_threads(bool begins) {
+  if (LaneThreads* threads = LaneThreads::here()) threads->blocks(begins);
+}
+
 void prepare_context(ActiveCall& call) {
   const Incarnation& incarnation = *call.incarnation;
   callboard::detail::RunningCall& running = call.running;
@@ -27,6 +32,7 @@ void prepare_context(ActiveCall& call) {
   running.deadline_us = call.job.deadline_us;
   running.client = incarnation.environment.client;
   running.blocking_allowed = true;
+  running.on_block = &tell_threads;
   if (call.described != call.method) {
     call.described = call.method;
     const std::string& name = incarnation.spec.name;

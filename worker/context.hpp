@@ -19,6 +19,9 @@ struct ActiveCall;
 /// Completes ActiveCall::running for a call that begins now.
 void prepare_context(ActiveCall& call);
 
+/// RunningCall::on_block: another thread takes over what else this one would have run.
+void tell_threads(bool begins);
+
 class RunningScope {
  public:
   explicit RunningScope(ActiveCall& call);

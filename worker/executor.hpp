@@ -42,6 +42,7 @@ class Core;
 namespace callboard::worker {
 
 struct ClassEntry;
+class LaneThreads;
 
 /// The longest that ExecutorHost::ended() may leave an outcome lying when more are announced.
 inline constexpr std::int64_t kOutcomeDelayUs = 1000;
@@ -199,6 +200,7 @@ struct Environment {
   std::string worker;           ///< its name, for people
   std::uint64_t pid = 0;
   std::int64_t loop_warn_ms = limits::kLoopWarnMs;
+  std::shared_ptr<LaneThreads> threads;  ///< of serial actors
 };
 
 /// Which incarnation of which actor an executor is for.

@@ -39,6 +39,8 @@ struct RunningCall {
   std::string method;
   std::atomic<bool> cancel_requested{false};
   Client* client = nullptr;        ///< over the worker's own connection
+  /// Told when this thread begins and ends a wait for a future; may be null.
+  void (*on_block)(bool begins) = nullptr;
   bool blocking_allowed = true;    ///< false on an event loop: a blocking wait is still possible,
                                    ///< and stalls the loop
 };

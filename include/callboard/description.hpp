@@ -172,7 +172,16 @@ class Description {
   /// Which arguments make one.
   template <class... A>
   consteval auto constructor() const {
-    return Description<C, std::tuple<std::remove_cvref_t<A>...>, F...>(name_, methods_);
+    return Description<C, std::tuple<std::remove_cvref_t<A>...>, F...>(name_, methods_,
+                                                                       own_thread_);
+  }
+  /// A serial actor of this class is made, called and destroyed by one thread, which no other actor
+  /// uses: for libraries that keep things by thread. Other actors share threads, a call may run on
+  /// another one than the call before.
+  consteval auto own_thread() const {
+    Description copy = *this;
+    copy.own_thread_ = true;
+    return copy;
   }
   /// A method that may be called. A method of a base class counts, a private one does too when
   /// describe() may see it.
@@ -192,6 +201,7 @@ class Description {
   }
 
   constexpr std::string_view name() const { return name_; }
+  constexpr bool has_own_thread() const { return own_thread_; }
   /// The methods in the order in which they were described: the numbers that calls carry.
   constexpr const std::array<MethodEntry, kMethods>& methods() const { return methods_; }
 
@@ -211,8 +221,9 @@ class Description {
   }
 
   consteval Description() = default;
-  consteval Description(std::string_view name, std::array<MethodEntry, kMethods> methods)
-      : name_(name), methods_(methods) {}
+  consteval Description(std::string_view name, std::array<MethodEntry, kMethods> methods,
+                        bool own_thread)
+      : name_(name), methods_(methods), own_thread_(own_thread) {}
 
  private:
   template <auto G>
@@ -230,11 +241,12 @@ class Description {
       methods[i] = methods_[i];
     }
     methods[kMethods] = entry;
-    return Description<C, Ctor, F..., G>(name_, methods);
+    return Description<C, Ctor, F..., G>(name_, methods, own_thread_);
   }
 
   std::string_view name_{};
   std::array<MethodEntry, kMethods> methods_{};
+  bool own_thread_ = false;
 };
 
 /// What describe() takes: a description that says nothing yet.

@@ -70,6 +70,7 @@ struct Method {
 struct ClassEntry {
   std::string name;
   std::string constructor_signature;  ///< "nil(int)"
+  bool own_thread = false;            ///< as Description::own_thread() says
   std::vector<Method> methods;
   /// A new object, or null and Invocation::error. Null when these are task functions.
   void* (*construct)(Invocation& call) = nullptr;
@@ -263,6 +264,7 @@ ClassEntry entry_of() {
   check_codecs<Params, void>();
   ClassEntry entry;
   entry.name = description<C>.name();
+  entry.own_thread = description<C>.has_own_thread();
   entry.constructor_signature = signature_of<void, Params>();
   entry.methods.reserve(Description::kMethods);
   Description::for_each([&entry]<auto F, std::size_t I>() {

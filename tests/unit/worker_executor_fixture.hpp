@@ -5,6 +5,7 @@
 #include "common/messages.hpp"
 #include "worker/executor.hpp"
 #include "worker/executors/lane_thread.hpp"
+#include "worker/executors/lane_threads.hpp"
 
 #include <callboard/registry.hpp>
 
@@ -182,6 +183,7 @@ class ExecutorTest : public ::testing::Test {
     environment_.host = &host_;
     environment_.worker = "worker-7";
     environment_.pid = 4711;
+    environment_.threads = std::make_shared<LaneThreads>([] {});
   }
   ~ExecutorTest() override {
     scene_.gate.open();

@@ -35,8 +35,9 @@ void CallPool::refresh() {
 ActiveCall& CallPool::acquire() {
   if (spare_.empty()) refresh();
   if (spare_.empty()) {
-    chunks_.push_back(std::make_unique<ActiveCall[]>(kChunkCalls));
-    for (std::size_t i = 0; i < kChunkCalls; ++i) {
+    const std::size_t calls = chunk_calls(chunks_.size());
+    chunks_.push_back(std::make_unique<ActiveCall[]>(calls));
+    for (std::size_t i = 0; i < calls; ++i) {
       chunks_.back()[i].pool = this;
       spare_.push_back(chunks_.back()[i]);
     }

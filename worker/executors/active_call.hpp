@@ -166,16 +166,20 @@ class CallPool {
   /// I/O. Calls `visit(ActiveCall&)` for every call, used or not, until it returns true.
   template <class Visit>
   void for_each(Visit visit) {
-    for (const auto& chunk : chunks_) {
-      for (std::size_t i = 0; i < kChunkCalls; ++i) {
-        if (visit(chunk[i])) return;
+    for (std::size_t n = 0; n < chunks_.size(); ++n) {
+      for (std::size_t i = 0; i < chunk_calls(n); ++i) {
+        if (visit(chunks_[n][i])) return;
       }
     }
   }
 
  private:
   friend class CallReference;
-  static constexpr std::size_t kChunkCalls = 32;
+  static constexpr std::size_t kChunkCallsMax = 32;
+  /// The first are small: an actor that is called now and then needs one call.
+  static std::size_t chunk_calls(std::size_t n) {
+    return n < 5 ? std::size_t{1} << n : kChunkCallsMax;
+  }
   /// A longer buffer is not kept for the next call.
   static constexpr std::size_t kSpareBytesMax = 1024;
 

@@ -11,6 +11,7 @@ ErrorInfo Incarnation::construct(std::string_view args, std::uint32_t ticket) {
   running.incarnation = spec.incarnation;
   running.queue = spec.name;
   running.client = environment.client;
+  running.on_block = &tell_threads;
   const RunningScope scope(running, ticket);
   Invocation invocation;
   invocation.args = args;

@@ -1,5 +1,5 @@
-// The serial lane: one thread, which takes everything that is queued with one lock and then runs it
-// call by call without any.
+// The serial lane: a thread comes when there is something to do, takes everything that is queued
+// with one lock, and then runs it call by call without any.
 //
 // A lane that is held, or told to wait, keeps what it has taken: whatever I/O wants back it takes
 // from the calls themselves (active_call.hpp), not from a queue.
@@ -7,49 +7,60 @@
 #include "worker/executors/invoke.hpp"
 #include "worker/executors/lane.hpp"
 #include "worker/executors/lane_thread.hpp"
+#include "worker/executors/lane_threads.hpp"
 
 #include <condition_variable>
+#include <functional>
+#include <memory>
 #include <mutex>
-#include <thread>
+#include <utility>
 
 namespace callboard::worker {
 
 namespace {
 
-class SerialLane final : public Lane {
+class SerialLane final : public Lane, private LaneThreads::Work {
  public:
   explicit SerialLane(const LaneSettings& settings) : Lane(settings) {}
-  ~SerialLane() override { join(); }
+  ~SerialLane() override { SerialLane::join(); }
 
   void start(std::function<void()> first) override {
-    thread_ = std::thread([this, first = std::move(first)] { run(first); });
+    if (incarnation().entry.own_thread) {
+      own_ = std::make_unique<LaneThreads>([this] { prepare_lane_thread(incarnation().entry.name); },
+                                           1);
+    }
+    const std::lock_guard lock(mutex_);
+    first_ = std::move(first);
+    has_first_ = first_ != nullptr;
+    starting_ = true;
+    try {
+      call_thread();
+    } catch (...) {
+      starting_ = false;
+      throw;
+    }
   }
   void try_again() override {
-    {
-      const std::lock_guard lock(mutex_);
-      ++tries_;
-    }
-    wake_.notify_one();
+    const std::lock_guard lock(mutex_);
+    ++tries_;
+    call_thread();
   }
   void retire() override { set(retired_); }
   void join() override {
-    if (thread_.joinable()) thread_.join();
+    std::unique_lock lock(mutex_);
+    over_.wait(lock, [this] { return done_ || !starting_; });
   }
 
  protected:
   void push(CallQueue& calls) override {
-    bool asleep = false;
-    {
-      const std::lock_guard lock(mutex_);
-      inbox_.append(calls);
-      asleep = asleep_;
-    }
-    if (asleep) wake_.notify_one();
+    const std::lock_guard lock(mutex_);
+    inbox_.append(calls);
+    call_thread();
   }
   void opened() override { set(open_); }
   void resume() override {
-    { const std::lock_guard lock(mutex_); }  // or the thread could miss it on its way to sleep
-    wake_.notify_one();
+    const std::lock_guard lock(mutex_);
+    call_thread();
   }
   void cancel(std::span<ActiveCall*>) override {}
   void finish_when_empty() override { set(finishing_); }
@@ -59,45 +70,84 @@ class SerialLane final : public Lane {
   static constexpr std::uint64_t kNotWaiting = UINT64_MAX;
   /// Outcomes of short calls are told together, but not later than this after the first.
   static constexpr std::int64_t kGatherUs = 200;
+  /// A lane gives way to others after this long.
+  static constexpr std::int64_t kTurnUs = 500;
+
+  LaneThreads& threads() const { return own_ ? *own_ : *incarnation().environment.threads; }
 
   void set(bool& flag) {
-    {
-      const std::lock_guard lock(mutex_);
-      flag = true;
-    }
-    wake_.notify_one();
+    const std::lock_guard lock(mutex_);
+    flag = true;
+    call_thread();
   }
 
-  void run(const std::function<void()>& first) {
-    prepare_lane_thread(incarnation().entry.name);
-    if (first) first();
-    while (more()) run_taken();
-    settings().owner->drained();
-    if (!first) return;
+  /// REQUIRES: the lock. Sees to it that a thread comes if there is something to do.
+  void call_thread() {
+    if (active_ || !starting_ || !has_work()) return;
+    threads().ready(*this);
+    active_ = true;
+  }
+  bool has_work() const {
+    if (first_) return true;
+    if (drained_) return has_first_ && retired_ && !done_;
+    if (!open_) return false;
+    const bool empty = taken_.empty() && inbox_.empty();
+    return empty ? finishing_ : halted() || (!held() && waits_since_ != tries_);
+  }
+
+  /// One turn on a thread: until there is nothing to do, or others want the thread.
+  void run() override {
+    const std::int64_t began_us = steady_now_us();
+    if (first_) std::exchange(first_, nullptr)();
+    while (take()) {
+      if (run_taken(began_us)) continue;
+      pool().release(finished_);
+      tell_announced();
+      threads().ready(*this);
+      return;
+    }
+  }
+
+  /// What the lane's thread does beside calls is done; takes the calls that wait. False when the
+  /// thread is to leave: nothing of the lane may be touched any more.
+  bool take() {
+    pool().release(finished_);
+    tell_announced();
     std::unique_lock lock(mutex_);
-    wake_.wait(lock, [this] { return retired_; });
+    waits_since_ = has_work() ? kNotWaiting : waits_since_;
+    for (;;) {
+      if (!has_work()) {
+        active_ = false;
+        return false;
+      }
+      if (drained_) return end(lock);
+      taken_.append(inbox_);
+      if (!taken_.empty() || !finishing_) return true;
+      drained_ = true;
+      lock.unlock();
+      settings().owner->drained();
+      lock.lock();
+      if (!has_first_) return leave();
+    }
+  }
+  bool end(std::unique_lock<std::mutex>& lock) {
     lock.unlock();
     settings().owner->last_rites();
+    lock.lock();
+    return leave();
+  }
+  bool leave() {
+    done_ = true;
+    over_.notify_all();
+    return false;
   }
 
-  /// Waits for calls. False when there will be none.
-  bool more() {
-    pool().release(finished_);
+  void tell_announced() {
     if (std::exchange(announced_, false)) host().ended({}, false);
-    std::unique_lock lock(mutex_);
-    asleep_ = true;
-    wake_.wait(lock, [this] { return open_ && (halted() || may_run() || may_end()); });
-    asleep_ = false;
-    waits_since_ = kNotWaiting;
-    taken_.append(inbox_);
-    return !taken_.empty() || !finishing_;
   }
-  bool may_run() const {
-    return !held() && waits_since_ != tries_ && !(taken_.empty() && inbox_.empty());
-  }
-  bool may_end() const { return finishing_ && taken_.empty() && inbox_.empty(); }
 
-  void run_taken() {
+  /// False when the lane should give way.
+  bool run_taken(std::int64_t began_us) {
     std::int64_t now = steady_now_us();
     std::int64_t told_us = now;
     Outcome outcome;  // what it is swapped for has a buffer for the next value
@@ -107,7 +157,7 @@ class SerialLane final : public Lane {
       if (admission == Admission::wait) {
         taken_.push_front(*call);
         waits_since_ = tries;
-        return;
+        return true;
       }
       if (admission == Admission::taken) continue;
       finished_.push_back(*call);
@@ -117,8 +167,10 @@ class SerialLane final : public Lane {
       if (!announced_) told_us = now;
       const bool stop_here = outcome.held;
       report(outcome, announced_);
-      if (stop_here) return;
+      if (stop_here) return true;
+      if (now - began_us > kTurnUs && threads().crowded()) return false;
     }
+    return true;
   }
 
   /// Returns the time afterwards.
@@ -133,6 +185,8 @@ class SerialLane final : public Lane {
     return now;
   }
 
+  std::unique_ptr<LaneThreads> own_;  ///< where the class asks for a thread of its own
+
   // The thread's own.
   CallQueue taken_;
   CallQueue finished_;
@@ -140,14 +194,18 @@ class SerialLane final : public Lane {
   std::uint64_t waits_since_ = kNotWaiting; ///< what tries_ was when the host said wait
 
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable over_;
+  std::function<void()> first_;
   CallQueue inbox_;
   std::atomic<std::uint64_t> tries_{0};
-  bool asleep_ = false;
+  bool has_first_ = false;
+  bool starting_ = false;  ///< start() was called
+  bool active_ = false;    ///< a thread runs the lane, or will
   bool open_ = false;
   bool finishing_ = false;
+  bool drained_ = false;   ///< and the owner knows
   bool retired_ = false;
-  std::thread thread_;
+  bool done_ = false;      ///< no thread will come any more
 };
 
 }  // namespace

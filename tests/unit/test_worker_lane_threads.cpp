@@ -1,0 +1,159 @@
+// The threads that serial actors share.
+#include "worker_executor_fixture.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <functional>
+#include <latch>
+#include <thread>
+#include <vector>
+
+namespace callboard::worker {
+namespace {
+
+using ::testing::Lt;
+using ::testing::SizeIs;
+
+/// Work that does what a test says.
+class Act final : public LaneThreads::Work {
+ public:
+  explicit Act(std::function<void()> act) : act_(std::move(act)) {}
+  void run() override { act_(); }
+
+ private:
+  std::function<void()> act_;
+};
+
+TEST(LaneThreadsTest, EverythingThatIsMadeReadyRunsOnce) {
+  constexpr std::size_t kProducers = 4;
+  constexpr int kTurns = 5'000;
+  std::atomic<int> runs{0};
+  std::array<std::atomic<int>, kProducers> turns{};
+  std::vector<Act> acts;
+  for (auto& turn : turns) {
+    acts.emplace_back([&runs, &turn] {
+      ++runs;
+      ++turn;
+      turn.notify_one();
+    });
+  }
+  LaneThreads threads([] {});
+  std::vector<std::thread> producers;
+  for (std::size_t i = 0; i < kProducers; ++i) {
+    producers.emplace_back([&, i] {
+      for (int n = 0; n < kTurns; ++n) {  // each waits for its own: a lost word would stop it
+        threads.ready(acts[i]);
+        turns[i].wait(n);
+      }
+    });
+  }
+  for (std::thread& producer : producers) producer.join();
+  EXPECT_EQ(runs, static_cast<int>(kProducers) * kTurns);
+}
+
+TEST(LaneThreadsTest, WorkThatBlocksKeepsNobodyFromRunning) {
+  constexpr int kWorks = 40;  // more than there are processors on most machines
+  std::latch all(kWorks);
+  std::vector<Act> works;
+  works.reserve(kWorks);
+  for (int i = 0; i < kWorks; ++i) works.emplace_back([&all] { all.arrive_and_wait(); });
+  LaneThreads threads([] {});
+  for (Act& work : works) threads.ready(work);
+  all.wait();  // each waits until all have begun
+  EXPECT_EQ(threads.threads(), static_cast<std::size_t>(kWorks));
+}
+
+TEST(LaneThreadsTest, WorkThatSaysThatItBlocksIsReplaced) {
+  std::latch second(1);
+  Act wakes([&] { second.count_down(); });
+  Act waits([&] {
+    LaneThreads::here()->ready(wakes);
+    LaneThreads::here()->blocks(true);
+    second.wait();
+    LaneThreads::here()->blocks(false);
+  });
+  LaneThreads threads([] {});
+  threads.ready(waits);
+  second.wait();
+  EXPECT_EQ(LaneThreads::here(), nullptr) << "this thread is none of them";
+}
+
+class Clerk {
+ public:
+  Clerk() : thread_(std::this_thread::get_id()) {}
+  ~Clerk() {
+    if (std::this_thread::get_id() != thread_) scene->note("destroyed elsewhere");
+  }
+  bool here() { return std::this_thread::get_id() == thread_; }
+  int work(int n) { return n + 1; }
+
+ private:
+  std::thread::id thread_;
+
+  friend consteval auto describe(Class<Clerk> c) {
+    return c.name("Clerk").own_thread().method<&Clerk::here>("here").method<&Clerk::work>("work");
+  }
+};
+
+class Helper {
+ public:
+  int work(int n) { return n + 1; }
+  void wait() { scene->gate.pass(); }
+
+ private:
+  friend consteval auto describe(Class<Helper> c) {
+    return c.name("Helper").method<&Helper::work>("work").method<&Helper::wait>("wait");
+  }
+};
+
+class LaneThreadsOfActors : public ExecutorTest {};
+
+TEST_F(LaneThreadsOfActors, IdleActorsHaveNoThreads) {
+  constexpr std::size_t kActors = 300;
+  std::vector<Executor*> actors;
+  for (std::size_t i = 0; i < kActors; ++i) actors.push_back(&actor<Helper>({}));
+  for (Executor* each : actors) call(*each, "work", 1);
+  ASSERT_TRUE(host_.wait_for_outcomes(kActors));
+  EXPECT_THAT(environment_.threads->threads(), Lt(kActors / 2));
+}
+
+TEST_F(LaneThreadsOfActors, ActorsThatAllBlockAllRun) {
+  constexpr int kActors = 30;
+  for (int i = 0; i < kActors; ++i) call(actor<Helper>({}), "wait");
+  EXPECT_TRUE(scene_.gate.wait_inside(kActors));
+  scene_.gate.open();
+  ASSERT_TRUE(host_.wait_for_outcomes(kActors));
+}
+
+TEST_F(LaneThreadsOfActors, BusyActorGivesWayWhereThreadsAreFew) {
+  environment_.threads = std::make_shared<LaneThreads>([] {}, 1);
+  Executor& busy = actor<Helper>({});
+  Executor& other = actor<Helper>({});
+  call(busy, "wait");
+  EXPECT_TRUE(scene_.gate.wait_inside(1));
+  constexpr int kCalls = 50'000;
+  std::uint64_t last = 0;
+  for (int i = 0; i < kCalls; ++i) last = call(busy, "work", i);
+  const std::uint64_t one = call(other, "work", 1);
+  scene_.gate.open();
+  ASSERT_TRUE(host_.wait_for_outcomes(kCalls + 2));
+  const auto at = [&](std::uint64_t lease) {
+    return std::find(host_.order.begin(), host_.order.end(), lease);
+  };
+  EXPECT_LT(at(one), at(last));
+  EXPECT_EQ(environment_.threads->threads(), 1u);
+}
+
+TEST_F(LaneThreadsOfActors, ActorWhoseClassAsksForItKeepsOneThread) {
+  Executor& clerk = actor<Clerk>({});
+  for (int round = 0; round < 20; ++round) {  // idle in between, while others use the threads
+    for (int i = 0; i < 3; ++i) call(actor<Helper>({}), "work", i);
+    EXPECT_TRUE(result<bool>(call(clerk, "here")));
+  }
+  stop(clerk);
+  EXPECT_THAT(log(), SizeIs(0)) << log().front();
+}
+
+}  // namespace
+}  // namespace callboard::worker

@@ -1,0 +1,92 @@
+// Threads that serial lanes share: a lane has one while it has something to do and none while it is
+// idle, so that a process holds as many actors as fit in its memory.
+//
+//   ready(work) ──> queue ──> a thread runs it until it has nothing to do, or gives way
+//
+// Lanes never block one another. As many threads as there are processors take what is ready; where
+// that is not enough because work blocks, more are made: one for each thread that says that it is
+// about to block, and where none says so and nothing moves, one, then two, then four with each look
+// of a watcher. Threads that nobody has needed for a while end.
+//
+// Thread safety: all of it. Destroy it after everything that may call ready().
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace callboard::worker {
+
+class LaneThreads {
+ public:
+  /// Something to do. Whoever makes it ready sees to it that it is in the queue once at most.
+  class Work {
+   public:
+    /// On one of the threads. It may make itself ready again, and may be gone when it returns.
+    virtual void run() = 0;
+
+   protected:
+    ~Work() = default;
+  };
+
+  /// `prepare` is the first act of each thread.
+  explicit LaneThreads(std::function<void()> prepare, std::size_t threads_max = SIZE_MAX);
+  /// Waits for the threads. REQUIRES: nothing is ready, and nothing runs for ever.
+  ~LaneThreads();
+  LaneThreads(const LaneThreads&) = delete;
+  LaneThreads& operator=(const LaneThreads&) = delete;
+
+  /// Throws std::system_error when there is no thread yet and none can be had.
+  void ready(Work& work);
+  /// Others wait: work that has run for a while should give way.
+  bool crowded() const { return waiting_.load(std::memory_order_relaxed) > 0; }
+  /// The calling thread, which is one of these, begins or ends a wait inside its work.
+  void blocks(bool begins);
+  std::size_t threads() const;
+
+  /// Those that the calling thread is one of, or null.
+  static LaneThreads* here();
+
+ private:
+  void run();
+  bool next(std::unique_lock<std::mutex>& lock);
+  void run_one(std::unique_lock<std::mutex>& lock);
+  void call_help();
+  void wake_watcher();
+  void make_thread();
+  bool try_make_thread();
+  void retire();
+  void watch();
+  std::size_t wanted() const { return kept_ + blocked_; }
+  bool stands_still() const { return !queue_.empty() && idle_ == 0 && alive_ < max_; }
+
+  const std::function<void()> prepare_;
+  const std::size_t max_;
+  const std::size_t kept_;  ///< made as soon as there is work, and never given up
+
+  mutable std::mutex mutex_;
+  std::condition_variable came_;   ///< work, for the threads
+  std::condition_variable stood_;  ///< ... which nobody takes, for the watcher
+  std::deque<Work*> queue_;
+  std::atomic<std::size_t> waiting_{0};  ///< how many queue_ holds
+  std::map<std::thread::id, std::thread> threads_;
+  std::vector<std::thread> retired_;  ///< to be joined
+  std::size_t alive_ = 0;
+  std::size_t idle_ = 0;
+  std::size_t blocked_ = 0;      ///< have said that they wait
+  bool coming_ = false;          ///< an idle thread was woken and has not looked yet
+  std::uint64_t taken_ = 0;      ///< counts work
+  std::uint64_t slept_ = 0;      ///< counts work that took long and gave up its processor
+  bool stopping_ = false;
+  bool watcher_sleeps_ = false;
+  std::thread watcher_;          ///< made when it is first needed
+};
+
+}  // namespace callboard::worker
