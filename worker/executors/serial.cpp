@@ -26,8 +26,8 @@ class SerialLane final : public Lane, private LaneThreads::Work {
 
   void start(std::function<void()> first) override {
     if (incarnation().entry.own_thread) {
-      own_ = std::make_unique<LaneThreads>([this] { prepare_lane_thread(incarnation().entry.name); },
-                                           1);
+      const auto prepare = [this] { prepare_lane_thread(incarnation().entry.name); };
+      own_ = std::make_unique<LaneThreads>(prepare, 1);
     }
     const std::lock_guard lock(mutex_);
     first_ = std::move(first);
