@@ -12,6 +12,7 @@
 namespace callboard::worker {
 namespace {
 
+using ::testing::Ge;
 using ::testing::Lt;
 using ::testing::SizeIs;
 
@@ -61,7 +62,7 @@ TEST(LaneThreadsTest, WorkThatBlocksKeepsNobodyFromRunning) {
   LaneThreads threads([] {});
   for (Act& work : works) threads.ready(work);
   all.wait();  // each waits until all have begun
-  EXPECT_EQ(threads.threads(), static_cast<std::size_t>(kWorks));
+  EXPECT_THAT(threads.threads(), Ge(static_cast<std::size_t>(kWorks)));
 }
 
 TEST(LaneThreadsTest, WorkThatSaysThatItBlocksIsReplaced) {
