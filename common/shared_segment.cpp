@@ -8,8 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cerrno>
-#include <cstring>
 #include <ctime>
 #include <new>
 #include <random>
@@ -19,7 +20,8 @@ namespace callboard {
 
 namespace {
 
-constexpr char kMagic[8] = {'c', 'b', 'm', 'e', 'm', 'o', 'r', '1'};
+constexpr std::uint64_t kMagic =
+    std::bit_cast<std::uint64_t>(std::array{'c', 'b', 'm', 'e', 'm', 'o', 'r', '1'});
 constexpr int kGenerationShift = SharedSegment::kHoldersMax;
 constexpr std::uint64_t kHolders = (1ull << kGenerationShift) - 1;
 /// Beyond this a file without a header is no segment that is just being made.
@@ -74,7 +76,7 @@ int open_file(const std::string& folder, const std::string& name, struct stat& f
 }  // namespace
 
 struct SharedSegment::Header {
-  char magic[8];
+  std::atomic<std::uint64_t> magic;  ///< written last
   std::uint64_t token;
   std::uint64_t block_bytes;
   std::uint64_t blocks;
@@ -122,8 +124,7 @@ std::unique_ptr<SharedSegment> SharedSegment::create(const std::string& folder,
     ::unlink(path.c_str());
     return nullptr;
   }
-  std::atomic_thread_fence(std::memory_order_release);
-  std::memcpy(made->magic, kMagic, sizeof kMagic);
+  made->magic.store(kMagic, std::memory_order_release);
   return segment;
 }
 
@@ -156,9 +157,10 @@ SharedAccess SharedSegment::open(const std::string& folder, const std::string& n
   }
   auto* found = static_cast<Header*>(header);
   std::unique_ptr<SharedSegment> opened(new SharedSegment(name, fd, found, kNobody));
+  const bool whole = found->magic.load(std::memory_order_acquire) == kMagic;
   const std::uint64_t blocks = found->blocks;
   const std::uint64_t block_bytes = found->block_bytes;
-  if (std::memcmp(found->magic, kMagic, sizeof kMagic) != 0 || blocks > kBlocksMax ||
+  if (!whole || blocks > kBlocksMax ||
       (blocks > 0 && block_bytes > (file_bytes - kHeaderBytes) / blocks)) {
     return SharedAccess::unreadable;
   }
@@ -222,8 +224,8 @@ bool SharedSegment::hold(std::uint32_t index, std::uint64_t generation) {
 }
 
 bool SharedSegment::still(std::uint32_t index, std::uint64_t generation) const {
-  std::atomic_thread_fence(std::memory_order_acquire);
-  const std::uint64_t state = header_->state[index].load(std::memory_order_acquire);
+  // Writes, so that the reads of the copy come before it.
+  const std::uint64_t state = header_->state[index].fetch_add(0, std::memory_order_acq_rel);
   return (state >> kGenerationShift) == generation && (state & kHolders) != 0;
 }
 
@@ -290,7 +292,7 @@ bool SharedSegment::remove_abandoned(const std::string& folder, const std::strin
   }
   SharedSegment segment(name, fd, static_cast<Header*>(mapped), kOwner);
   const Header& header = *segment.header_;
-  if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0) {
+  if (header.magic.load(std::memory_order_acquire) != kMagic) {
     removed = ::time(nullptr) - facts.st_mtime > kUnfinishedSeconds;
   } else {
     segment.held_.resize(std::min<std::uint64_t>(header.blocks, kBlocksMax));
