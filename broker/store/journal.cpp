@@ -4,6 +4,7 @@
 
 #include <callboard/codec.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -17,7 +18,8 @@ constexpr std::string_view kSent = ":sent";
 /// Larger values are written to their hash at once: twice would cost more than it saves, and a
 /// record stays far below what Redis takes as one value.
 constexpr std::size_t kCarriedBytesMax = 16 * 1024;
-/// What is settled with one commit, so that a backlog that built up does not hold it up.
+/// What is settled with one commit, so that a backlog that built up does not hold it up; twice as
+/// much as the commit itself brings where that is more, so that what waits cannot grow for ever.
 constexpr std::size_t kSettledMax = 4 * 3500;
 constexpr std::size_t kSettledBytesMax = 4 << 20;
 constexpr std::size_t kSpareRecords = 8;
@@ -153,6 +155,7 @@ const StoreBatch& Journal::write(Instant now, const StoreBatch& changes,
     }
   }
   Record made{commit_no, now.mono_us, {}};
+  noted_ = 0;
   if (!spare_.empty()) {
     made.bytes = std::move(spare_.back());
     spare_.pop_back();
@@ -225,6 +228,7 @@ void Journal::record(const StoreBatch::Key& key, Record& into) {
     out.bin(what);
     return std::string_view(bytes).substr(bytes.size() - what.size());
   };
+  noted_ += key.sets.size() + key.erases.size();
   const std::uint32_t number = changes_.key(key.name);
   const std::uint32_t calls = calls_beside(key.name);
   out.str(key.name);
@@ -287,8 +291,12 @@ void Journal::settle(std::int64_t now_us, std::uint64_t commit_no) {
   const std::int64_t until_us = now_us - settle_us_;
   std::uint32_t key = ChangeTable::kNone;
   std::uint32_t to = 0;
+  const bool made = !records_.empty() && records_.back().no == commit_no;
+  const std::size_t bytes_max =
+      std::max(kSettledBytesMax, made ? 2 * records_.back().bytes.size() : 0);
+  const std::size_t changes_max = std::max(kSettledMax, 2 * noted_);
   std::size_t bytes = 0;
-  for (std::size_t n = 0; n < kSettledMax && bytes < kSettledBytesMax && !changes_.empty(); ++n) {
+  for (std::size_t n = 0; n < changes_max && bytes < bytes_max && !changes_.empty(); ++n) {
     const Change& change = changes_.oldest();
     if (change.at_us > until_us) break;
     if (change.key != key) {

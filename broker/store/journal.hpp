@@ -91,6 +91,7 @@ class Journal {
   std::map<std::uint64_t, std::string> loaded_;
   std::deque<Record> records_;  ///< oldest first
   std::vector<std::string> spare_;
+  std::size_t noted_ = 0;  ///< changes in the record of the last commit
   ChangeTable changes_;
   StoreBatch out_;
 };

@@ -267,6 +267,16 @@ TEST_F(JournalTest, WhatOneCommitCannotHoldIsSettledWithTheNext) {
   EXPECT_EQ(store_, meant_);
 }
 
+TEST_F(JournalTest, WhatWaitsDoesNotGrowHoweverMuchEachCommitBrings) {
+  int number = 0;
+  for (int step = 0; step < 20; ++step) {
+    for (int n = 0; n < 30'000; ++n) set("q:a:calls", std::to_string(++number), "call");
+    commit();
+    pass(50);
+    EXPECT_LE(store_["journal"].size(), 3u);
+  }
+}
+
 TEST_F(JournalTest, HashNeverHoldsMoreCallsThanItsQueueMayHave) {
   constexpr std::size_t kMaxPending = 10;
   for (unsigned seed = 1; seed <= 20; ++seed) {
