@@ -343,6 +343,28 @@ void Core::on_parked(std::uint32_t handle, bool parked) {
   if (!parked && waiting_ > 0) changed_.notify_all();
 }
 
+void Core::on_full(std::uint32_t handle, const FullTold& told) {
+  const QueuePtr queue = queue_of(handle);
+  if (queue == nullptr) return;
+  const std::string name = queue->name();
+  const std::lock_guard lock(mutex_);
+  queue->full().refused(told, name);
+}
+
+void Core::on_not_full(std::uint32_t handle) {
+  const QueuePtr queue = queue_of(handle);
+  if (queue == nullptr) return;
+  const std::lock_guard lock(mutex_);
+  queue->full().forget();
+}
+
+void Core::on_ended_of_full(std::uint32_t handle, std::uint64_t calls) {
+  const QueuePtr queue = queue_of(handle);
+  if (queue == nullptr) return;
+  const std::lock_guard lock(mutex_);
+  queue->full().ended(calls);
+}
+
 void Core::on_cancel_answer(Token request, wire::CancelAnswer answer) {
   std::string bytes;
   wire::Writer out(bytes);

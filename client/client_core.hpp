@@ -155,6 +155,7 @@ class Core final : public wire::LinkMember,
   std::shared_ptr<Core> reference();
   Errc wait_for_room(std::unique_lock<std::mutex>& lock, const Queue& queue, const Outgoing& call,
                      std::uint64_t bytes);
+  bool refuse_full(Queue& queue, const Outgoing& call, FutureState* state);
   /// Null when all is well; else a future that says what is not.
   StatePtr add_dependencies(Outgoing& call, const PreparedOptions* options,
                             std::vector<callboard::detail::Piece>& args);
@@ -188,6 +189,9 @@ class Core final : public wire::LinkMember,
   void on_opened(std::uint32_t handle, const wire::Opened& opened) override;
   void on_created(std::uint32_t handle, ActorId id) override;
   void on_parked(std::uint32_t handle, bool parked) override;
+  void on_full(std::uint32_t handle, const FullTold& told) override;
+  void on_not_full(std::uint32_t handle) override;
+  void on_ended_of_full(std::uint32_t handle, std::uint64_t calls) override;
   void on_cancel_answer(Token request, wire::CancelAnswer answer) override;
   void on_request_answer(Token request, Errc status, std::string_view info) override;
   void on_connected(bool connected) override;

@@ -93,6 +93,8 @@ PreparedOptions prepare_options(const CallOptions& options) {
   }
   if (options.max_retries) made.flags |= *options.max_retries == 0 ? kOnce : kRetried;
   if (options.when_full) made.flags |= *options.when_full == WhenFull::block ? kBlock : kReject;
+  const bool apart = !options.idempotency_key.empty() || options.delay || options.at;
+  if (apart) made.flags |= kBoundedApart;
   // 0 on the wire: none, not even the actor's own.
   if (!options.inherit_deadline && !options.deadline) wired.deadline_ms = 0;
   made.deadline = options.deadline;

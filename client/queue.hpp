@@ -3,6 +3,7 @@
 // Thread safety: all of it. The client's thread calls the functions that say so.
 #pragma once
 
+#include "client/core/full_queue.hpp"
 #include "client/future_state.hpp"
 #include "common/messages.hpp"
 
@@ -47,6 +48,8 @@ class Queue {
   ActorId id() const;
   StatePtr opened() const { return opened_; }
   bool parked() const { return parked_.load(std::memory_order_relaxed); }
+  /// What refuses calls before they are sent. Guarded by the client's own lock.
+  FullQueue& full() { return full_; }
 
   // --- by the client's thread -------------------------------------------------------------------
   void set_id(ActorId id);
@@ -59,6 +62,7 @@ class Queue {
   const bool id_comes_;
   const StatePtr opened_;
   std::atomic<bool> parked_{false};
+  FullQueue full_;
   mutable std::mutex mutex_;
   std::string class_name_;  ///< guarded, as is all below
   std::string name_;

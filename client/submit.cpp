@@ -256,6 +256,7 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
   bool enough = false;
   {
     std::unique_lock lock(mutex_);
+    if (queue.full().known() && refuse_full(queue, call, state.get())) return state;
     problem = wait_for_room(lock, queue, call, bytes);
     if (problem == Errc::ok) {
       Entry& entry = gathered_.entries.emplace_back();
@@ -289,6 +290,20 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
   return state;
 }
 
+/// Whether the broker has said that it would refuse the call. Then that is its answer, and since
+/// its user can see it at once, it holds back nothing that follows. REQUIRES: mutex_ is held.
+bool Core::refuse_full(Queue& queue, const Outgoing& call, FutureState* state) {
+  if (ended_ || closing_) return false;
+  const std::int64_t now_us = steady_us();
+  if (!queue.full().refuses(now_us, call.flags)) return false;
+  if (state == nullptr) return true;
+  state->belongs_to(reference());
+  state->finish(Errc::queue_full, {queue.full().error(now_us), Blob()});
+  state->run_followers();  // there are none yet: what follows is run at once
+  state->release();
+  return true;
+}
+
 void Core::refuse_here(FutureState& state, Errc problem) const {
   std::string text;
   switch (problem) {
@@ -300,6 +315,7 @@ void Core::refuse_here(FutureState& state, Errc problem) const {
     }
   }
   state.finish_error(problem, std::move(text));
+  state.run_followers();  // there are none yet: what follows is run at once
 }
 
 /// Those who make futures and those who let go of them would fight over the counter of one

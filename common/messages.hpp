@@ -248,6 +248,9 @@ struct Refused {
   Errc code = Errc::ok;
   std::string_view text;
   std::uint64_t retry_after_ms = 0;
+  /// The queue holds max_pending calls, so all are refused that do not wait; after retry_after_ms
+  /// so many are likely to find room. 0: it says nothing of other calls.
+  std::uint64_t room = 0;
 };
 /// To the owner. status ok: value is the encoded result; else an encoded ErrorInfo.
 struct CallResult {

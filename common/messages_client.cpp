@@ -229,17 +229,18 @@ bool read(FrameReader& in, std::uint32_t fields, Accepted& m) {
 }
 
 void write(FrameWriter& out, const Refused& m) {
-  begin(out, Type::refused, 4);
+  begin(out, Type::refused, 5);
   out.uint(m.seq);
   out.uint(static_cast<std::uint64_t>(m.code));
   write_text(out, m.text);
   out.uint(m.retry_after_ms);
+  out.uint(m.room);
 }
 
 bool read(FrameReader& in, std::uint32_t fields, Refused& m) {
   return has_fields(in, fields, 4) && in.uint(m.seq) && read_code(in, m.code) &&
          read_text(in, m.text, kTextBytesMax) && in.uint(m.retry_after_ms) &&
-         in.skip_fields(fields - 4);
+         (fields == 4 || (in.uint(m.room) && in.skip_fields(fields - 5)));
 }
 
 void write(FrameWriter& out, const CallResult& m) {

@@ -197,7 +197,7 @@ class Core {
   void line_up(const Session& session, std::uint32_t number, Handle& handle);
   void grant_room(Queue& queue);
   void refuse(Session& session, std::uint64_t seq, std::uint32_t handle, Errc code,
-              std::string_view text, std::uint64_t retry_after_ms = 0);
+              std::string_view text, std::uint64_t retry_after_ms = 0, std::uint64_t room = 0);
   void on_resume(Session& session, const wire::Resume& message);
   void give_up(Session& session, std::uint64_t seq);
 

@@ -44,7 +44,7 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
     if (!full) return false;
     refuse(session, message.seq, message.handle, Errc::queue_full,
            queue.name + " holds " + std::to_string(queue.count) + " calls",
-           queue.retry_after_ms(now_.mono_us));
+           queue.retry_after_ms(now_.mono_us), queue.full(0) ? queue.tenth() : 0);
     return true;
   }
   session.refused[message.seq] = {message.handle, true, false};
@@ -107,7 +107,8 @@ void Core::grant_room(Queue& queue) {
 }
 
 void Core::refuse(Session& session, std::uint64_t seq, std::uint32_t number, Errc code,
-                  std::string_view text, std::uint64_t retry_after_ms) {
+                  std::string_view text, std::uint64_t retry_after_ms,
+                  std::uint64_t room) {
   ++counters_.refused;
   Session::Refusal& refusal = session.refused[seq];
   refusal.handle = number;
@@ -125,6 +126,7 @@ void Core::refuse(Session& session, std::uint64_t seq, std::uint32_t number, Err
   answer.code = code;
   answer.text = text;
   answer.retry_after_ms = retry_after_ms;
+  answer.room = room;
   wire::FrameWriter out = to(*session.peer, session.durable_batch);
   wire::write(out, answer);
 }

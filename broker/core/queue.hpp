@@ -116,8 +116,10 @@ struct Queue {
   std::uint8_t group_named(std::string_view group) const;  ///< 0 when there is none
   /// For a call that finds it full: when a tenth of its room is likely to be free.
   std::uint64_t retry_after_ms(std::int64_t now_us) {
-    const std::uint64_t tenth = std::min(max_pending, count) / 10;
-    return pace.retry_after_ms(now_us, ended_total, std::max<std::uint64_t>(tenth, 1));
+    return pace.retry_after_ms(now_us, ended_total, tenth());
+  }
+  std::uint64_t tenth() const {
+    return std::max<std::uint64_t>(std::min(max_pending, count) / 10, 1);
   }
   bool full(std::uint64_t more_bytes) const {
     return count + granted >= max_pending || bytes + more_bytes > max_pending_bytes;

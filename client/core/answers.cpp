@@ -33,7 +33,7 @@ bool Session::on_message(Instant now, std::uint64_t type, std::uint32_t fields,
     case wire::Type::accepted:
       return on_accepted(fields, in, out);
     case wire::Type::refused:
-      return on_refused(fields, in);
+      return on_refused(now, fields, in);
     case wire::Type::opened:
       return on_opened(fields, in);
     case wire::Type::parked:
@@ -112,7 +112,7 @@ bool Session::on_accepted(std::uint32_t fields, wire::FrameReader& in, wire::Lin
   return true;
 }
 
-bool Session::on_refused(std::uint32_t fields, wire::FrameReader& in) {
+bool Session::on_refused(Instant now, std::uint32_t fields, wire::FrameReader& in) {
   wire::Refused message;
   if (!read(in, fields, message)) return false;
   CallRecord* record = calls_.find(message.seq);
@@ -138,6 +138,8 @@ bool Session::on_refused(std::uint32_t fields, wire::FrameReader& in) {
   const std::uint32_t number = record->handle;
   const Token token = record->token;
   forget(message.seq, *record);
+  if (message.room > 0) tell_full(now, number, to, message);
+  else if (!holds_back(message.code)) tell_not_full(number, to);
   if (expected || !holds_back(message.code)) {
     if (token != 0) sink_.on_answer(token, message.code, {bytes, Blob()});
   } else {
@@ -161,6 +163,8 @@ bool Session::on_result(Instant now, std::uint32_t fields, wire::FrameReader& in
     return true;  // it was never sent
   }
   const Token token = record->token;
+  Handle& to = handle(record->handle);
+  if (to.told_full && to.ended++ == 0) full_.push_back(record->handle);
   forget(message.seq, *record);
   take(now, message.seq);
   if (token != 0) sink_.on_answer(token, message.status, message.value);
@@ -210,6 +214,7 @@ bool Session::on_room(Instant now, std::uint32_t fields, wire::FrameReader& in,
   if (message.handle >= handles_.size() || !handle(message.handle).open) return true;
   Handle& to = handle(message.handle);
   to.parked = false;
+  tell_not_full(message.handle, to);
   const std::uint64_t offered = resend_parked(now, to, message.calls, out);
   to.room_left = offered < message.calls;
   if (to.parked_calls.empty()) parking_done(message.handle, to);
@@ -251,6 +256,36 @@ void Session::tell_parked(std::uint32_t number, Handle& to, bool parked) {
   if (to.told_parked == parked) return;
   to.told_parked = parked;
   sink_.on_parked(number, parked);
+}
+
+void Session::tell_full(Instant now, std::uint32_t number, Handle& to,
+                        const wire::Refused& refused) {
+  const std::uint64_t wait_ms = std::min(refused.retry_after_ms, limits::kRetryAfterMaxMs);
+  if (!to.open || wait_ms == 0) return;
+  to.told_full = true;
+  to.ended = 0;
+  FullTold told;
+  told.now_us = now.mono_us;
+  told.retry_after_us = static_cast<std::int64_t>(wait_ms) * kMicrosPerMilli;
+  told.room = refused.room;
+  told.all = to.when_full == wire::WhenFull::reject;
+  sink_.on_full(number, told);
+}
+
+void Session::tell_not_full(std::uint32_t number, Handle& to) {
+  if (!std::exchange(to.told_full, false)) return;
+  to.ended = 0;
+  sink_.on_not_full(number);
+}
+
+void Session::tell_ended_of_full() {
+  for (const std::uint32_t number : full_) {
+    Handle& to = handle(number);
+    if (to.told_full && to.ended > 0) {
+      sink_.on_ended_of_full(number, std::exchange(to.ended, 0));
+    }
+  }
+  full_.clear();
 }
 
 // --- ends ---------------------------------------------------------------------------------------

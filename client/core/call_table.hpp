@@ -77,6 +77,7 @@ enum CallFlags : std::uint8_t {
   kOnce = 16,           ///< at most once, said by the call
   kReject = 32,         ///< when_full = reject, said by the call
   kBlock = 64,          ///< when_full = block, said by the call
+  kBoundedApart = 128,  ///< a full queue may take it: it has an idempotency key or a delay
 };
 
 struct CallRecord {

@@ -67,6 +67,8 @@ struct Handle {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> doomed;
   std::uint64_t seen_refusal = 0;   ///< the number of the last refusal that the user resumed
   std::int64_t retry_after_ms = 0;  ///< of the last refusal that was for the call's own sake
+  bool told_full = false;           ///< the sink knows that it was full
+  std::uint64_t ended = 0;          ///< calls that have ended since, and the sink does not know of
 
   /// Nothing special: a call may leave without a closer look.
   bool plain() const {

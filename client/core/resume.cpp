@@ -130,6 +130,7 @@ void Session::reopen_handles() {
     Handle& to = *handles_[number];
     if (!to.open) continue;
     to.answers_due = 0;
+    tell_not_full(number, to);
     to.parked = to.room_left = false;
     to.parked_calls.clear();
     to.resent_calls.clear();
@@ -270,6 +271,7 @@ void Session::end(Errc code, const std::string& text) {
     if (!to.open) continue;
     to.parked = false;
     tell_parked(number, to, false);
+    tell_not_full(number, to);
     wire::Opened opened;
     opened.handle = number;
     opened.code = code;

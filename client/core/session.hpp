@@ -18,6 +18,7 @@
 #pragma once
 
 #include "client/core/call_table.hpp"
+#include "client/core/full_queue.hpp"
 #include "client/core/handle.hpp"
 #include "common/link.hpp"
 #include "common/messages.hpp"
@@ -61,6 +62,12 @@ class SessionSink {
   virtual void on_created(std::uint32_t /*handle*/, ActorId /*id*/) {}
   /// The queue is full and blocks (or has room again): whoever would submit should wait.
   virtual void on_parked(std::uint32_t handle, bool parked) = 0;
+  /// The queue of this handle is full: not all that is asked for need be submitted (FullQueue).
+  virtual void on_full(std::uint32_t /*handle*/, const FullTold& /*told*/) {}
+  /// Nothing is known of that any more.
+  virtual void on_not_full(std::uint32_t /*handle*/) {}
+  /// So many calls of such a handle have ended since.
+  virtual void on_ended_of_full(std::uint32_t /*handle*/, std::uint64_t /*calls*/) {}
   virtual void on_cancel_answer(Token request, wire::CancelAnswer answer) = 0;
   /// Of an administrative request or kill.
   virtual void on_request_answer(Token request, Errc status, std::string_view info) = 0;
@@ -215,12 +222,15 @@ class Session final : public wire::LinkMember {
   // answers.cpp: what arrives
   bool on_opened(std::uint32_t fields, wire::FrameReader& in);
   bool on_accepted(std::uint32_t fields, wire::FrameReader& in, wire::LinkOut& out);
-  bool on_refused(std::uint32_t fields, wire::FrameReader& in);
+  bool on_refused(Instant now, std::uint32_t fields, wire::FrameReader& in);
   bool on_result(Instant now, std::uint32_t fields, wire::FrameReader& in);
   bool on_parked(std::uint32_t fields, wire::FrameReader& in);
   bool on_room(Instant now, std::uint32_t fields, wire::FrameReader& in, wire::LinkOut& out);
   bool on_cancel_answer(std::uint32_t fields, wire::FrameReader& in);
   bool on_admin_answer(std::uint32_t fields, wire::FrameReader& in);
+  void tell_full(Instant now, std::uint32_t number, Handle& to, const wire::Refused& refused);
+  void tell_not_full(std::uint32_t number, Handle& to);
+  void tell_ended_of_full();
   void park(std::uint64_t seq, CallRecord& record, Handle& to);
   std::uint64_t resend_parked(Instant now, Handle& to, std::uint64_t count, wire::LinkOut& out);
   void parking_done(std::uint32_t number, Handle& to);
@@ -262,6 +272,7 @@ class Session final : public wire::LinkMember {
   std::set<std::uint64_t> limbo_;      ///< numbers of parked and resent calls
   std::deque<std::uint64_t> resends_;  ///< below sent_through_, to leave before anything else
   std::set<std::uint32_t> holding_;    ///< handles with held calls
+  std::vector<std::uint32_t> full_;    ///< handles that are full, with calls that have ended
   std::uint64_t with_deadline_ = 0;    ///< unsent or held calls that have one
 
   std::deque<Kept> kept_;

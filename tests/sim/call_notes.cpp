@@ -44,6 +44,8 @@ std::uint8_t flags_of(const wire::CallOptions& options) {
   if (options.max_retries) flags |= *options.max_retries == 0 ? client::kOnce : client::kRetried;
   if (options.when_full == wire::WhenFull::reject) flags |= client::kReject;
   if (options.when_full == wire::WhenFull::block) flags |= client::kBlock;
+  const bool apart = !options.idempotency_key.empty() || options.delay_ms || options.at_ms;
+  if (apart) flags |= client::kBoundedApart;
   return static_cast<std::uint8_t>(flags);
 }
 
@@ -112,6 +114,15 @@ void note_refused(Context& context, const Process& process, const CallSpec& spec
   Record record = record_of(What::refused, process, spec);
   record.code = status;
   record.text = wire::decode_error(bytes, status).message;
+  context.note(process.name(), std::move(record));
+}
+
+void note_refused_here(Context& context, const Process& process, CallSpec& spec) {
+  note_number(context, process, spec, CallId{SessionId{0}, spec.index + 1});  // no session's
+  Record record = record_of(What::refused, process, spec);
+  record.code = Errc::queue_full;
+  record.value = 1;
+  context.coverage.hit("situation: refused by the client itself");
   context.note(process.name(), std::move(record));
 }
 

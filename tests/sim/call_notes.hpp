@@ -31,6 +31,8 @@ void note_resolved(Context& context, const Process& process, const CallSpec& spe
                    const std::string& bytes);
 void note_refused(Context& context, const Process& process, const CallSpec& spec, Errc status,
                   const std::string& bytes);
+/// The client answered the call itself: it has no number, and nobody else hears of it.
+void note_refused_here(Context& context, const Process& process, CallSpec& spec);
 /// `client` says that it has seen the refusals of this target.
 void note_resumed(Context& context, const Process& process, std::uint32_t client,
                   std::uint32_t target);

@@ -25,10 +25,11 @@ class Judged : public ::testing::Test {
     specs_.by_actor[target.id] = &target;
     return target;
   }
-  CallSpec& submit(const TargetSpec& to) {
+  CallSpec& refused_here(const TargetSpec& to) { return submit(to, SessionId{0}); }
+  CallSpec& submit(const TargetSpec& to, SessionId session = SessionId{9}) {
     CallSpec& spec = specs_.calls.emplace_back();
     spec.index = static_cast<std::uint32_t>(specs_.calls.size() - 1);
-    spec.id = CallId{SessionId{9}, 100 + specs_.calls.size()};
+    spec.id = CallId{session, 100 + specs_.calls.size()};
     spec.target = to.index;
     specs_.by_id[spec.id] = &spec;
     see(What::submitted, spec);
@@ -526,6 +527,38 @@ TEST_F(Judged, PendingCheckerCatchesARefusalWhereThereWasRoom) {
   const CallSpec& call = submit(actor);
   see(What::arrived, call);
   see(What::refused, call, Errc::queue_full);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, PendingCheckerAllowsAClientToRefuseForAsLongAsItWasTold) {
+  judge(make_pending_checker());
+  TargetSpec& actor = target();
+  actor.options.max_pending = 1;
+  see(What::arrived, submit(actor));
+  const CallSpec& second = submit(actor);
+  see(What::arrived, second);
+  see(What::told_full, second, Errc::ok, 100);
+  see(What::refused, refused_here(actor), Errc::queue_full, 1);
+  now_ += 100;
+  submit(actor);  // one that is tried
+  see(What::refused, refused_here(actor), Errc::queue_full, 1);
+  EXPECT_FALSE(caught());
+  now_ += 100;
+  see(What::refused, refused_here(actor), Errc::queue_full, 1);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, PendingCheckerCatchesAClientThatRefusesWhatABoundDoesNotConcern) {
+  judge(make_pending_checker());
+  TargetSpec& actor = target();
+  actor.options.max_pending = 1;
+  see(What::arrived, submit(actor));
+  const CallSpec& second = submit(actor);
+  see(What::arrived, second);
+  see(What::told_full, second, Errc::ok, 1'000);
+  CallSpec& waits = refused_here(actor);
+  waits.options.when_full = wire::WhenFull::block;
+  see(What::refused, waits, Errc::queue_full, 1);
   EXPECT_TRUE(caught());
 }
 

@@ -266,6 +266,7 @@ void ClientProcess::submit(CallSpec& spec, std::unique_ptr<client::CallExtra> ex
   const client::Token token = spec.index + 1;
   const TargetSpec& target = context_.specs.targets[spec.target];
   spec.submitted_us = context_.schedule.now();
+  if (refuse_here(spec)) return;
   client::NewCall call;
   call.token = token;
   call.handle = uses_[spec.target].handle;
@@ -296,6 +297,22 @@ void ClientProcess::submit(CallSpec& spec, std::unique_ptr<client::CallExtra> ex
   session_.submit(process_.now(), std::move(call));
   session_.keep(std::move(args));
   if (recent_.size() > kRecentMax) recent_.pop_front();
+}
+
+/// As Core does it, before the call has a number.
+bool ClientProcess::refuse_here(CallSpec& spec) {
+  client::FullQueue& full = uses_[spec.target].full;
+  const std::int64_t now_us = process_.now().mono_us;
+  if (!full.refuses(now_us, flags_of(spec.options))) return false;
+  note_refused_here(context_, process_, spec);
+  if (spec.options.no_result) return true;
+  // Its future is as good as any as an argument of later calls.
+  const auto answer = std::make_shared<Answer>();
+  answer->set(Errc::queue_full, std::string(full.error(now_us)));
+  answers_[spec.index + 1] = answer;
+  recent_.push_back(spec.index + 1);
+  if (recent_.size() > kRecentMax) recent_.pop_front();
+  return true;
 }
 
 void ClientProcess::cancel_something() {
@@ -360,6 +377,21 @@ void ClientProcess::on_opened(std::uint32_t handle, const wire::Opened& opened) 
 
 void ClientProcess::on_parked(std::uint32_t handle, bool parked) {
   events_.push_back({Event::Kind::parked, 0, handle, Errc::ok, {}, parked ? 1u : 0u});
+}
+
+void ClientProcess::on_full(std::uint32_t handle, const client::FullTold& told) {
+  const auto found = target_of_handle_.find(handle);
+  if (found != target_of_handle_.end()) uses_[found->second].full.refused(told, "the queue");
+}
+
+void ClientProcess::on_not_full(std::uint32_t handle) {
+  const auto found = target_of_handle_.find(handle);
+  if (found != target_of_handle_.end()) uses_[found->second].full.forget();
+}
+
+void ClientProcess::on_ended_of_full(std::uint32_t handle, std::uint64_t calls) {
+  const auto found = target_of_handle_.find(handle);
+  if (found != target_of_handle_.end()) uses_[found->second].full.ended(calls);
 }
 
 void ClientProcess::on_cancel_answer(client::Token request, wire::CancelAnswer answer) {

@@ -5,6 +5,7 @@
 // Thread safety: none.
 #pragma once
 
+#include "client/core/full_queue.hpp"
 #include "client/core/session.hpp"
 #include "tests/sim/link_process.hpp"
 #include "tests/sim/scenario.hpp"
@@ -49,6 +50,7 @@ class ClientProcess final : public LinkProcess, private client::SessionSink {
   struct Use {                          ///< of a target
     std::uint32_t handle = 0;
     bool parked = false;
+    client::FullQueue full;
   };
   struct Event {
     enum class Kind : std::uint8_t { answer, refused, cancel_answer, opened, parked } kind;
@@ -67,6 +69,9 @@ class ClientProcess final : public LinkProcess, private client::SessionSink {
   void on_settled(std::uint64_t, std::uint64_t) override {}
   void on_opened(std::uint32_t handle, const wire::Opened& opened) override;
   void on_parked(std::uint32_t handle, bool parked) override;
+  void on_full(std::uint32_t handle, const client::FullTold& told) override;
+  void on_not_full(std::uint32_t handle) override;
+  void on_ended_of_full(std::uint32_t handle, std::uint64_t calls) override;
   void on_cancel_answer(client::Token request, wire::CancelAnswer answer) override;
   void on_request_answer(client::Token, Errc, std::string_view) override {}
   void on_connected(bool) override {}
@@ -81,6 +86,7 @@ class ClientProcess final : public LinkProcess, private client::SessionSink {
   void choose_plan(CallSpec& spec);
   void choose_key(CallSpec& spec, const TargetSpec& target);
   void submit(CallSpec& spec, std::unique_ptr<client::CallExtra> extra);
+  bool refuse_here(CallSpec& spec);
   void cancel_something();
   void kill_something();
   void see(const Event& event);

@@ -12,6 +12,7 @@ std::string_view name_of(What what) {
     case What::renumbered: return "renumbered";
     case What::accepted: return "accepted";
     case What::refused: return "refused";
+    case What::told_full: return "told full";
     case What::resumed: return "resumed";
     case What::resolved: return "resolved";
     case What::released: return "released";

@@ -17,7 +17,8 @@ enum class What : std::uint8_t {
   submitted,        ///< the application asked for `call`
   renumbered,       ///< `call` is its new id; it has not left before
   accepted,         ///< the broker's word for it arrived
-  refused,          ///< `code`; the client saw it
+  refused,          ///< `code`; the client saw it. value: 1 when it refused the call itself
+  told_full,        ///< with a refusal: so are all of its queue, for `value` microseconds
   resumed,          ///< it said that it saw a refusal; attempt: client, value: target << 32 | calls
   resolved,         ///< the application got `code` and, when ok, execution number `value`
   released,         ///< the application dropped its future

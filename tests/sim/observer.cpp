@@ -348,6 +348,7 @@ void Observer::at_process(DealerId dealer, const wire::Frame& frame, const Proce
       wire::Refused refused;
       if (!wire::read(in, fields, refused)) return;
       speaker.not_accepted.insert(refused.seq);
+      if (refused.room > 0) note_full(speaker, refused);
       context_.coverage.hit("refused: " + std::string(callboard::name_of(refused.code)));
     } else if (type == Type::parked) {
       wire::Parked parked;
@@ -363,6 +364,15 @@ void Observer::at_process(DealerId dealer, const wire::Frame& frame, const Proce
       in.skip_fields(fields);
     }
   }
+}
+
+void Observer::note_full(const Speaker& speaker, const wire::Refused& refused) {
+  Record record;
+  record.what = What::told_full;
+  record.process = speaker.process;
+  record.call = {speaker.session, refused.seq};
+  record.value = refused.retry_after_ms * kMicrosPerMilli;
+  context_.note(speaker.name, std::move(record));
 }
 
 void Observer::accept_through(Speaker& speaker, std::uint64_t through) {

@@ -55,6 +55,7 @@ class Observer {
   void on_run_sent(const Speaker& speaker, wire::FrameReader& in, std::uint32_t fields);
   void on_run(const Speaker& speaker, wire::FrameReader& in, std::uint32_t fields,
               const Process& process);
+  void note_full(const Speaker& speaker, const wire::Refused& refused);
   void accept_through(Speaker& speaker, std::uint64_t through);
 
   Context& context_;

@@ -195,6 +195,7 @@ void World::require_coverage(const FaultClasses& faults, Coverage& coverage) {
               "refused: queue_full", "refused: refused_before", "situation: another attempt",
               "situation: lane held after an error", "situation: lane handed back",
               "situation: call returned", "situation: parked", "situation: unparked",
+              "situation: refused by the client itself",
               "situation: nothing begins, the recorder is full",
               "cancel: cancelled_before_start", "cancel: cancelled_between_attempts",
               "cancel: stopping", "cancel: too_late", "message: forget", "message: go_on",

@@ -32,6 +32,7 @@ struct Told {
   Errc code = Errc::ok;              ///< refused, result, goodbye, answers
   std::string text;                  ///< refused, goodbye; of a result: its bytes
   std::uint64_t retry_after_ms = 0;  ///< refused
+  std::uint64_t room = 0;            ///< refused
   wire::CancelAnswer cancel{};
   CallId call;              ///< run, cancel answer
   std::uint64_t lease = 0;  ///< run, revoke
@@ -340,6 +341,7 @@ class BrokerWorld {
           t.code = m.code;
           t.text = std::string(m.text);
           t.retry_after_ms = m.retry_after_ms;
+          t.room = m.room;
         });
       case Type::result:
         return with<wire::CallResult>(in, fields, [&](auto& m) {

@@ -57,6 +57,9 @@ struct Told final : SessionSink {
   std::map<Token, CallId> ids;
   std::vector<std::pair<std::uint32_t, wire::Opened>> opened;
   std::vector<std::pair<std::uint32_t, bool>> parked;
+  std::vector<std::pair<std::uint32_t, FullTold>> full;
+  std::vector<std::uint32_t> not_full;
+  std::vector<std::pair<std::uint32_t, std::uint64_t>> ended_of_full;
   std::vector<std::pair<Token, wire::CancelAnswer>> cancels;
   std::vector<Answer> requests;
   std::uint64_t settled = 0;
@@ -74,7 +77,14 @@ struct Told final : SessionSink {
   void on_opened(std::uint32_t handle, const wire::Opened& message) override {
     opened.emplace_back(handle, message);
   }
-  void on_parked(std::uint32_t handle, bool full) override { parked.emplace_back(handle, full); }
+  void on_parked(std::uint32_t handle, bool is) override { parked.emplace_back(handle, is); }
+  void on_full(std::uint32_t handle, const FullTold& told) override {
+    full.emplace_back(handle, told);
+  }
+  void on_not_full(std::uint32_t handle) override { not_full.push_back(handle); }
+  void on_ended_of_full(std::uint32_t handle, std::uint64_t calls) override {
+    ended_of_full.emplace_back(handle, calls);
+  }
   void on_cancel_answer(Token request, wire::CancelAnswer answer) override {
     cancels.emplace_back(request, answer);
   }
@@ -168,8 +178,9 @@ class ClientWorld : public ::testing::Test {
   void accepted(std::uint64_t through, wire::Ranges again = {}) {
     receive_message(wire::Accepted{through, std::move(again)});
   }
-  void refused(std::uint64_t seq, Errc code, std::uint64_t retry_after_ms = 0) {
-    receive_message(wire::Refused{seq, code, "no", retry_after_ms});
+  void refused(std::uint64_t seq, Errc code, std::uint64_t retry_after_ms = 0,
+               std::uint64_t room = 0) {
+    receive_message(wire::Refused{seq, code, "no", retry_after_ms, room});
   }
   void result(std::uint64_t seq, std::string_view bytes = "\x07") {
     receive_message(wire::CallResult{seq, Errc::ok, {bytes, Blob()}});

@@ -117,6 +117,25 @@ TEST(BrokerSubmit, ResumeThatCrossesARefusalDoesNotEndIt) {
   EXPECT_EQ(world.last(10, Type::refused).code, Errc::queue_full);
 }
 
+TEST(BrokerSubmit, OnlyAQueueWithoutAPlaceIsSaidToBeFullForAll) {
+  wire::ActorOptions options;
+  options.max_pending = 2;
+  options.max_pending_bytes = 100;
+  OneActor world(options);
+  const auto refused = [&](std::uint64_t seq, const std::string& args) {
+    world.submit(10, seq, 1, {}, args);
+    const Told told = world.last(10, Type::refused);
+    EXPECT_EQ(told.seq, seq);
+    EXPECT_EQ(told.code, Errc::queue_full);
+    world.say(10, wire::Resume{1, seq});
+    return told.room;
+  };
+  world.submit(10, 2, 1);
+  EXPECT_EQ(refused(3, std::string(200, 'x')), 0u) << "a smaller one finds room";
+  world.submit(10, 4, 1);
+  EXPECT_EQ(refused(5, "x"), 1u);
+}
+
 TEST(BrokerSubmit, FullQueueTellsByItsPaceWhenToTryAgain) {
   wire::ActorOptions options;
   options.max_pending = 20;

@@ -258,6 +258,21 @@ TEST(ClientAlone, CallsBeyondTheBoundOfWhatWaitsHereGiveUpInTime) {
   EXPECT_EQ(late.error()->code, Errc::expired);
 }
 
+TEST(ClientAlone, WhatFollowsACallThatIsRefusedHereRuns) {
+  ClientOptions options;
+  options.endpoints = {"tcp://127.0.0.1:9"};
+  options.close_timeout = 0ms;
+  options.max_unaccepted_calls = 1;
+  options.block_timeout = 0ms;
+  Client client(std::move(options));
+  const AnyActor actor = client.get_actor("x");
+  const auto waits = actor.call<int>("add", 1);
+  Errc told = Errc::ok;
+  actor.call<int>("add", 2).then([&](const Future<int>& future) { told = future.error()->code; });
+  client.close();
+  EXPECT_EQ(told, Errc::queue_full);
+}
+
 TEST(ClientAlone, BlockedCallerIsSetFreeWhenTheClientEnds) {
   ClientOptions options;
   options.endpoints = {"tcp://127.0.0.1:9"};

@@ -315,7 +315,7 @@ TEST_F(ClientLink, MessagesAboutNumbersThatAreNotOursAreHarmless) {
   tick();
   receive([](wire::FrameWriter& out) {
     write(out, wire::CallResult{99, Errc::ok, {"\x07", Blob()}});
-    write(out, wire::Refused{98, Errc::queue_full, "full", 0});
+    write(out, wire::Refused{98, Errc::queue_full, "full", 0, 0});
     write(out, wire::Accepted{1'000'000, {{5, 5}}});
     write(out, wire::Parked{500, 3});
     write(out, wire::Parked{0, 900});

@@ -1,5 +1,6 @@
 // The client session and queues that are full: refusals, parking, room.
 
+#include "client/core/full_queue.hpp"
 #include "tests/unit/client_world.hpp"
 
 namespace callboard::client {
@@ -144,6 +145,163 @@ TEST_F(ClientFull, UnexpectedRefusalOfWhatFollowsIsResumedToo) {
   tick();
   refused(1, Errc::refused_before);
   EXPECT_THAT(told_.refusals, SizeIs(1)) << "the broker is refusing, and must be told to stop";
+}
+
+// --- what need not be sent ----------------------------------------------------------------------
+
+TEST_F(ClientFull, FullQueueIsToldWithTheTimeAndTheRoomThatTheBrokerExpects) {
+  call(other_, 1);
+  call(other_, 2);
+  tick();
+  refused(1, Errc::queue_full, 70, 9);
+  ASSERT_THAT(told_.full, SizeIs(1));
+  EXPECT_EQ(told_.full[0].first, other_);
+  EXPECT_EQ(told_.full[0].second.now_us, now_.mono_us);
+  EXPECT_EQ(told_.full[0].second.retry_after_us, 70'000);
+  EXPECT_EQ(told_.full[0].second.room, 9u);
+  EXPECT_TRUE(told_.full[0].second.all);
+  refused(2, Errc::refused_before, 50);
+  EXPECT_THAT(told_.full, SizeIs(1));
+}
+
+TEST_F(ClientFull, RefusalForAnotherReasonSaysNothingOfTheQueue) {
+  call(other_, 1);
+  tick();
+  refused(1, Errc::queue_full, 50);  // its bytes, its key, its delay, or results not taken
+  EXPECT_THAT(told_.full, IsEmpty());
+}
+
+TEST_F(ClientFull, CallsThatWaitByDefaultAreNotConcerned) {
+  call(handle_, 1, kReject);
+  tick();
+  refused(1, Errc::queue_full, 70, 1);
+  ASSERT_THAT(told_.full, SizeIs(1));
+  EXPECT_FALSE(told_.full[0].second.all);
+}
+
+TEST_F(ClientFull, EndedCallsOfAFullQueueAreTold) {
+  for (Token token = 1; token <= 4; ++token) call(other_, token);
+  tick();
+  accepted(3);
+  result(1);
+  EXPECT_THAT(told_.ended_of_full, IsEmpty()) << "it was not full";
+  refused(4, Errc::queue_full, 70, 1);
+  receive([](wire::FrameWriter& out) {
+    write(out, wire::CallResult{2, Errc::ok, {"\x07", Blob()}});
+    write(out, wire::CallResult{3, Errc::task_error, {"\x80", Blob()}});
+  });
+  EXPECT_THAT(told_.ended_of_full, ElementsAre(Pair(other_, 2)));
+}
+
+TEST_F(ClientFull, RoomOrANewConnectionIsTheEndOfWhatIsKnown) {
+  call(handle_, 1, kReject);
+  tick();
+  refused(1, Errc::queue_full, 70, 1);
+  session_->resume(handle_);
+  room(handle_, 1);
+  EXPECT_THAT(told_.not_full, ElementsAre(handle_));
+  call(other_, 2);
+  tick();
+  refused(2, Errc::queue_full, 70, 1);
+  reconnect(2, {});
+  EXPECT_THAT(told_.not_full, ElementsAre(handle_, other_));
+  reconnect(2, {});
+  EXPECT_THAT(told_.not_full, ElementsAre(handle_, other_));
+}
+
+TEST_F(ClientFull, QueueThatIsGoneIsNotTakenForFull) {
+  call(other_, 1);
+  tick();
+  refused(1, Errc::queue_full, 70, 1);
+  session_->resume(other_);
+  call(other_, 2);  // one that is asked all the same
+  tick();
+  refused(2, Errc::actor_died);
+  EXPECT_THAT(told_.not_full, ElementsAre(other_));
+}
+
+/// So many of a hundred calls are not refused.
+int passing(FullQueue& full, std::int64_t now_us) {
+  int passed = 0;
+  for (int i = 0; i < 100; ++i) passed += full.refuses(now_us, 0) ? 0 : 1;
+  return passed;
+}
+
+TEST(FullQueue, RefusesAllUntilTheTimeHasPassed) {
+  FullQueue full;
+  EXPECT_FALSE(full.refuses(1'000, 0));
+  full.refused({.now_us = 1'000, .retry_after_us = 5'000, .room = 10, .all = true}, "hits");
+  EXPECT_EQ(passing(full, 1'000), 0);
+  EXPECT_TRUE(full.refuses(5'999, kReject | kNoResult));
+  EXPECT_FALSE(full.refuses(6'000, 0));
+}
+
+TEST(FullQueue, ThenAsManyPassAsTheBrokerExpectsAndTwiceAsManyEachFurtherTime) {
+  FullQueue full;
+  full.refused({.now_us = 0, .retry_after_us = 5'000, .room = 10, .all = true}, "hits");
+  EXPECT_EQ(passing(full, 5'000), 10);
+  EXPECT_EQ(passing(full, 9'000), 0);
+  EXPECT_EQ(passing(full, 10'000), 20);
+  EXPECT_EQ(passing(full, 20'000), 40);
+}
+
+TEST(FullQueue, HalfAsManyPassAfterEachRefusalButAlwaysOne) {
+  FullQueue full;
+  const FullTold told{.now_us = 0, .retry_after_us = 5'000, .room = 10, .all = true};
+  full.refused(told, "hits");
+  std::int64_t now_us = 0;
+  for (const int passes : {10, 5, 2, 1, 1, 1}) {
+    now_us += 5'000;
+    EXPECT_EQ(passing(full, now_us), passes);
+    FullTold again = told;
+    again.now_us = now_us;
+    full.refused(again, "hits");
+  }
+}
+
+TEST(FullQueue, NothingIsKnownAfterATimeInWhichNothingHadToBeRefused) {
+  FullQueue full;
+  full.refused({.now_us = 0, .retry_after_us = 5'000, .room = 10, .all = true}, "hits");
+  EXPECT_FALSE(full.refuses(5'000, 0));
+  EXPECT_TRUE(full.known());
+  EXPECT_EQ(passing(full, 10'000), 100);
+  EXPECT_FALSE(full.known());
+}
+
+TEST(FullQueue, SaysWhenToTryAgain) {
+  FullQueue full;
+  full.refused({.now_us = 0, .retry_after_us = 5'000, .room = 10, .all = true}, "hits");
+  for (const std::int64_t left_ms : {5, 4, 4, 1}) {
+    const std::int64_t now_us = 5'001 - left_ms * 1000;
+    const ErrorInfo error = wire::decode_error(full.error(now_us), Errc::internal);
+    EXPECT_EQ(error.code, Errc::queue_full);
+    EXPECT_EQ(error.place, "hits");
+    EXPECT_EQ(error.retry_after_ms, left_ms);
+  }
+}
+
+TEST(FullQueue, CallsThatWaitOrAreBoundedApartPass) {
+  FullQueue full;
+  FullTold told{.now_us = 0, .retry_after_us = 5'000, .room = 10, .all = true};
+  full.refused(told, "hits");
+  EXPECT_FALSE(full.refuses(0, kBlock));
+  EXPECT_FALSE(full.refuses(0, kBoundedApart));
+  EXPECT_TRUE(full.refuses(0, 0));
+  told.all = false;
+  full.refused(told, "hits");
+  EXPECT_FALSE(full.refuses(0, 0)) << "the queue's default is to wait";
+  EXPECT_TRUE(full.refuses(0, kReject));
+}
+
+TEST(FullQueue, AsManyCallsPassAsHaveEnded) {
+  FullQueue full;
+  const FullTold told{.now_us = 0, .retry_after_us = 5'000, .room = 10, .all = true};
+  full.refused(told, "hits");
+  full.ended(2);
+  EXPECT_EQ(passing(full, 1), 2);
+  full.ended(1);
+  full.refused(told, "hits");
+  EXPECT_EQ(passing(full, 1), 0) << "others had the room";
 }
 
 // --- parked -------------------------------------------------------------------------------------

@@ -167,7 +167,7 @@ void add_client(std::vector<Sample>& all) {
                                                      actor(5, 1), "hits", "Counter",
                                                      Durability::durable, WhenFull::block}));
   all.push_back(plain("accepted", Type::accepted, Accepted{12, {{10, 2}}, 51}));
-  all.push_back(plain("refused", Type::refused, Refused{2, Errc::queue_full, "full", 100}));
+  all.push_back(plain("refused", Type::refused, Refused{2, Errc::queue_full, "full", 100, 16}));
   all.push_back(plain("result", Type::result, CallResult{2, Errc::ok, body("\x0a")}));
   all.push_back(plain("result with an error", Type::result,
                       CallResult{2, Errc::task_error, body(encoded_error())}));

@@ -76,7 +76,7 @@ const std::map<std::string, std::string> kLayouts = {
     {"admin", R"([42,21,"queue.ls",{"k":1}])"},
     {"opened", R"([48,3,11,"no such actor",5,1,"hits","Counter",0,1,false])"},
     {"accepted", "[49,12,[10,2],51]"},
-    {"refused", R"([50,2,8,"full",100])"},
+    {"refused", R"([50,2,8,"full",100,16])"},
     {"result", "[51,2,0,bin(1)]"},
     {"result with an error", "[51,2,1,bin(50)]"},
     {"cancel_answer", "[52,5,2,3]"},

@@ -1,7 +1,10 @@
-// max_pending is exact: no queue ever holds more, and a refusal for want of room is true.
+// max_pending is exact: no queue ever holds more, and a refusal for want of room is true. A client
+// that refuses by itself repeats what it was told.
 #include "tests/sim/checker.hpp"
 
+#include <algorithm>
 #include <map>
+#include <utility>
 
 namespace callboard::sim {
 
@@ -20,9 +23,13 @@ class PendingChecker final : public Checker {
       if (facts->spec->out_of_line) ++delayed_[facts->spec->target];
       return;
     }
+    if (record.what == What::told_full || record.what == What::submitted) {
+      return note_try(record, ledger);
+    }
     if (record.what != What::refused || record.code != Errc::queue_full) return;
     const CallFacts* facts = ledger.find(record.call);
     if (facts == nullptr) return;
+    if (record.value == 1) check_own(record, *facts->spec, ledger, verdict);
     const TargetSpec& target = ledger.specs().targets[facts->spec->target];
     if (target.options.max_pending == 0) {
       return fail(verdict, "refused as full without a bound: " + describe(*facts->spec));
@@ -35,6 +42,45 @@ class PendingChecker final : public Checker {
   }
 
  private:
+  /// What one client knows of a queue.
+  struct Tries {
+    std::uint64_t wait_us = 0;     ///< as it was told last
+    std::uint64_t told_us = 0;
+    std::uint64_t passed_us = 0;   ///< when it last submitted a call to the broker
+  };
+
+  void note_try(const Record& record, Ledger& ledger) {
+    const CallFacts* facts = ledger.find(record.call);
+    if (facts == nullptr) return;
+    Tries& tries = tries_[{facts->spec->client, facts->spec->target}];
+    const auto now_us = static_cast<std::uint64_t>(record.at_us);
+    if (record.what == What::told_full) {
+      tries.told_us = now_us;
+      tries.wait_us = record.value;
+    } else if (record.call.session != SessionId{0}) {
+      tries.passed_us = now_us;
+    }
+  }
+
+  /// A client may refuse a call itself for as long as it was told to wait, since that or since it
+  /// tried another one.
+  void check_own(const Record& record, const CallSpec& spec, const Ledger& ledger,
+                 Verdict& verdict) {
+    const Tries& tries = tries_[{spec.client, spec.target}];
+    const std::uint64_t last_us = std::max(tries.told_us, tries.passed_us);
+    if (static_cast<std::uint64_t>(record.at_us) >= last_us + tries.wait_us) {
+      return fail(verdict, "refused by its client, but nobody said that the queue is full now: " +
+                               describe(spec));
+    }
+    const wire::CallOptions& options = spec.options;
+    const auto waits = options.when_full.value_or(
+        ledger.specs().targets[spec.target].options.when_full);
+    if (waits == wire::WhenFull::block || spec.delay_us != 0 || spec.once != nullptr) {
+      fail(verdict, "refused by its client, but a full queue does not refuse it: " +
+                        describe(spec));
+    }
+  }
+
   void check_length(const Record& record, const Ledger& ledger, Verdict& verdict) {
     for (const TargetSpec& target : ledger.specs().targets) {
       if (target.queue_name() != record.text || target.options.max_pending == 0) continue;
@@ -50,6 +96,7 @@ class PendingChecker final : public Checker {
   }
 
   std::map<std::uint32_t, std::uint64_t> seen_;  ///< target -> calls that came to the broker
+  std::map<std::pair<std::uint32_t, std::uint32_t>, Tries> tries_;  ///< by client and target
   std::map<std::uint32_t, std::uint64_t> delayed_;  ///< of those, the delayed ones
 };
 

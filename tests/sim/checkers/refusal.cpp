@@ -25,6 +25,7 @@ class RefusalChecker final : public Checker {
     const CallSpec& spec = *facts->spec;
     Lane& lane = lanes_[{spec.client, spec.target}];
     if (record.what == What::refused) {
+      if (record.value == 1) return;  // seen when it was made: nothing was submitted in between
       if (!leaves_a_hole(record.code)) return;
       lane.refused.push_back(&spec);
       for (auto at = lane.begun.upper_bound(spec.index); at != lane.begun.end(); ++at) {
