@@ -358,11 +358,11 @@ void Core::on_not_full(std::uint32_t handle) {
   queue->full().forget();
 }
 
-void Core::on_ended_of_full(std::uint32_t handle, std::uint64_t calls) {
+void Core::on_progress(std::uint32_t handle, const QueueProgress& progress) {
   const QueuePtr queue = queue_of(handle);
   if (queue == nullptr) return;
   const std::lock_guard lock(mutex_);
-  queue->full().ended(calls);
+  queue->full().progressed(progress);
 }
 
 void Core::on_cancel_answer(Token request, wire::CancelAnswer answer) {

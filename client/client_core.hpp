@@ -191,7 +191,7 @@ class Core final : public wire::LinkMember,
   void on_parked(std::uint32_t handle, bool parked) override;
   void on_full(std::uint32_t handle, const FullTold& told) override;
   void on_not_full(std::uint32_t handle) override;
-  void on_ended_of_full(std::uint32_t handle, std::uint64_t calls) override;
+  void on_progress(std::uint32_t handle, const QueueProgress& progress) override;
   void on_cancel_answer(Token request, wire::CancelAnswer answer) override;
   void on_request_answer(Token request, Errc status, std::string_view info) override;
   void on_connected(bool connected) override;

@@ -256,8 +256,9 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
   bool enough = false;
   {
     std::unique_lock lock(mutex_);
-    if (queue.full().known() && refuse_full(queue, call, state.get())) return state;
+    if (refuse_full(queue, call, state.get())) return state;
     problem = wait_for_room(lock, queue, call, bytes);
+    if (problem != Errc::ok) queue.full().withdrawn();
     if (problem == Errc::ok) {
       Entry& entry = gathered_.entries.emplace_back();
       entry.state = state.get();
@@ -293,8 +294,8 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
 /// Whether the broker has said that it would refuse the call. Then that is its answer, and since
 /// its user can see it at once, it holds back nothing that follows. REQUIRES: mutex_ is held.
 bool Core::refuse_full(Queue& queue, const Outgoing& call, FutureState* state) {
-  if (ended_ || closing_) return false;
-  const std::int64_t now_us = steady_us();
+  if (ended_ || closing_) queue.full().forget();
+  const std::int64_t now_us = queue.full().known() ? steady_us() : 0;
   if (!queue.full().refuses(now_us, call.flags)) return false;
   if (state == nullptr) return true;
   state->belongs_to(reference());

@@ -163,8 +163,10 @@ bool Session::on_result(Instant now, std::uint32_t fields, wire::FrameReader& in
     return true;  // it was never sent
   }
   const Token token = record->token;
-  Handle& to = handle(record->handle);
-  if (to.told_full && to.ended++ == 0) full_.push_back(record->handle);
+  QueueProgress& progress = handle(record->handle).progress;
+  ++progress.ended;
+  if (record->state != CallState::accepted) ++progress.accepted;
+  note_progress(*record);
   forget(message.seq, *record);
   take(now, message.seq);
   if (token != 0) sink_.on_answer(token, message.status, message.value);
@@ -263,27 +265,30 @@ void Session::tell_full(Instant now, std::uint32_t number, Handle& to,
   const std::uint64_t wait_ms = std::min(refused.retry_after_ms, limits::kRetryAfterMaxMs);
   if (!to.open || wait_ms == 0) return;
   to.told_full = true;
-  to.ended = 0;
   FullTold told;
   told.now_us = now.mono_us;
   told.retry_after_us = static_cast<std::int64_t>(wait_ms) * kMicrosPerMilli;
   told.room = refused.room;
   told.all = to.when_full == wire::WhenFull::reject;
+  told.progress = to.progress;
   sink_.on_full(number, told);
 }
 
 void Session::tell_not_full(std::uint32_t number, Handle& to) {
   if (!std::exchange(to.told_full, false)) return;
-  to.ended = 0;
   sink_.on_not_full(number);
 }
 
-void Session::tell_ended_of_full() {
+void Session::note_progress(const CallRecord& record) {
+  Handle& to = handle(record.handle);
+  if (!to.told_full || std::exchange(to.progressed, true)) return;
+  full_.push_back(record.handle);
+}
+
+void Session::tell_progress() {
   for (const std::uint32_t number : full_) {
     Handle& to = handle(number);
-    if (to.told_full && to.ended > 0) {
-      sink_.on_ended_of_full(number, std::exchange(to.ended, 0));
-    }
+    if (std::exchange(to.progressed, false) && to.told_full) sink_.on_progress(number, to.progress);
   }
   full_.clear();
 }
@@ -298,7 +303,10 @@ void Session::leave_flight(CallRecord& record) {
 
 void Session::settle(CallRecord& record) {
   leave_flight(record);
-  --handle(record.handle).unsettled;
+  Handle& to = handle(record.handle);
+  --to.unsettled;
+  if (!(record.extra && record.extra->creation)) ++to.progress.settled;
+  if (to.told_full) note_progress(record);
   --unsettled_;
   ++settled_calls_;
   settled_bytes_ += record.bytes;
@@ -306,6 +314,7 @@ void Session::settle(CallRecord& record) {
 }
 
 void Session::accept(std::uint64_t seq, CallRecord& record) {
+  ++handle(record.handle).progress.accepted;
   if ((record.flags & kNoResult) != 0) return forget(seq, record);
   settle(record);
   if (record.state == CallState::resent) {

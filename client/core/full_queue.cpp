@@ -1,52 +1,59 @@
 #include "client/core/full_queue.hpp"
 
 #include "client/core/call_table.hpp"
-#include "common/limits.hpp"
 #include "common/messages.hpp"
 #include "common/time.hpp"
 
 #include <algorithm>
-#include <utility>
 
 namespace callboard::client {
 
+namespace {
+
+constexpr std::int64_t kCalmUs = 200'000;  ///< without refusals: the overload is over
+
+}  // namespace
+
 void FullQueue::refused(const FullTold& told, std::string_view name) {
-  if (!known()) next_room_ = told.room;
-  else if (std::exchange(tried_, false)) next_room_ /= 4;  // it was doubled when they passed
-  next_room_ = std::clamp<std::uint64_t>(next_room_, 1, told.room);
-  until_us_ = told.now_us + told.retry_after_us;
-  length_us_ = told.retry_after_us;
+  window_ = std::clamp<std::uint64_t>(known() ? window_ / 2 : told.room, 1, told.room);
+  closed_until_us_ = told.now_us + told.retry_after_us;
+  retry_after_us_ = told.retry_after_us;
+  busy_us_ = told.now_us;
   all_ = told.all;
-  room_ = 0;
-  busy_ = true;
+  progress_ = told.progress;
+  credit_ = 0;
   name_ = name;
   told_ms_ = 0;
 }
 
-void FullQueue::begin_again(std::int64_t now_us) {
-  room_ = std::max(room_, next_room_);
-  next_room_ = std::min(next_room_ * 2, limits::kMaxPendingDefault);
-  until_us_ = now_us + length_us_;
-  tried_ = true;
-  busy_ = false;
+void FullQueue::progressed(const QueueProgress& progress) {
+  window_ += progress.accepted - progress_.accepted;
+  credit_ += progress.ended - progress_.ended;
+  progress_ = progress;
 }
 
-bool FullQueue::refuses(std::int64_t now_us, std::uint8_t flags) {
-  if (known() && now_us >= until_us_) busy_ ? begin_again(now_us) : forget();
-  if (!known()) return false;
+bool FullQueue::judge(std::int64_t now_us, std::uint8_t flags) {
+  if (now_us >= closed_until_us_ && now_us >= busy_us_ + kCalmUs) {
+    forget();
+    return false;
+  }
   // It is bounded apart, or waits for room.
   if ((flags & (kBoundedApart | kBlock)) != 0) return false;
   if (!all_ && (flags & kReject) == 0) return false;
-  if (room_ > 0) {
-    --room_;
+  if (now_us >= closed_until_us_ && passed_ < progress_.settled + window_) return false;
+  if (credit_ > 0) {
+    --credit_;
     return false;
   }
-  busy_ = true;
+  busy_us_ = now_us;
   return true;
 }
 
 std::string_view FullQueue::error(std::int64_t now_us) {
-  const std::int64_t left_ms = (until_us_ - now_us + kMicrosPerMilli - 1) / kMicrosPerMilli;
+  // Once that is over it takes an answer to others, which takes about as long.
+  const std::int64_t left_us =
+      closed_until_us_ > now_us ? closed_until_us_ - now_us : retry_after_us_;
+  const std::int64_t left_ms = (left_us + kMicrosPerMilli - 1) / kMicrosPerMilli;
   if (left_ms == told_ms_) return bytes_;
   told_ms_ = left_ms;
   ErrorInfo error;

@@ -3,14 +3,14 @@
 // Whoever submits asks it before a call gets a number, and refuses the call itself where it may: an
 // overloaded broker is not asked again and again. docs/semantics.md has the rule.
 //
-//   refused by the broker ──> closed for retry_after: only as many pass as have ended meanwhile
-//     ──> `room` pass, the rest is refused for another retry_after, and so on;
-//         half as many after each further refusal, twice as many after a time without
-//     ──> a time in which nothing had to be refused: nothing is known any more
+//   refused by the broker ──> closed for retry_after: as many pass as have ended meanwhile
+//     ──> open for some at once: so many may be unanswered, one more for each that is accepted,
+//         half as many after the next refusal
+//     ──> a while in which nothing had to be refused: nothing is known any more
 //
 // Thread safety: none.
-// Invariant: nothing is refused that was not refused by the broker within the last retry_after,
-// unless another call of the queue passed within that time.
+// Invariant: a call is refused only within the broker's retry_after, or while others of the queue
+// are neither accepted nor answered.
 #pragma once
 
 #include <callboard/error.hpp>
@@ -21,41 +21,56 @@
 
 namespace callboard::client {
 
+/// What has become of the calls of a queue that passed, since it was opened.
+struct QueueProgress {
+  std::uint64_t settled = 0;   ///< accepted or answered
+  std::uint64_t accepted = 0;  ///< of those, the ones that were not refused
+  std::uint64_t ended = 0;     ///< with a result
+};
+
 /// The broker's word for a queue that is full.
 struct FullTold {
   std::int64_t now_us = 0;          ///< steady clock
   std::int64_t retry_after_us = 0;
   std::uint64_t room = 0;           ///< calls that are likely to find room after that time
   bool all = false;                 ///< calls that say nothing of it do not wait for room
+  QueueProgress progress;
 };
 
 class FullQueue {
  public:
   /// A call was refused. `name`: of the queue, for people.
   void refused(const FullTold& told, std::string_view name);
-  /// So many calls of it have ended since.
-  void ended(std::uint64_t calls) { room_ += calls; }
+  void progressed(const QueueProgress& progress);
   /// Nothing is known any more.
-  void forget() { *this = FullQueue(); }
+  void forget() { closed_until_us_ = 0; }
 
-  bool known() const { return until_us_ != 0; }
-  /// Whether a call with these CallFlags is refused here.
-  bool refuses(std::int64_t now_us, std::uint8_t flags);
-  /// The encoded error of a call that was. Valid until the next call of this.
+  /// Whether a call with these CallFlags is refused here. If not it passes, and is part of the
+  /// progress that follows.
+  bool refuses(std::int64_t now_us, std::uint8_t flags) {
+    if (known() && judge(now_us, flags)) return true;
+    ++passed_;
+    return false;
+  }
+  /// A call that has passed was not submitted in the end.
+  void withdrawn() { --passed_; }
+  bool known() const { return closed_until_us_ != 0; }
+  /// The encoded error of a call that was refused. Valid until the next call of this.
   std::string_view error(std::int64_t now_us);
 
  private:
-  void begin_again(std::int64_t now_us);
+  bool judge(std::int64_t now_us, std::uint8_t flags);
 
-  std::int64_t until_us_ = 0;   ///< of the present time; 0: nothing is known
-  std::int64_t length_us_ = 0;  ///< of a time: the broker's retry_after
+  std::int64_t closed_until_us_ = 0;  ///< 0: nothing is known
+  std::int64_t retry_after_us_ = 0;
+  std::int64_t busy_us_ = 0;          ///< when a call was last refused
   bool all_ = false;
-  std::uint64_t room_ = 0;      ///< calls that may still pass in this time
-  std::uint64_t next_room_ = 0; ///< in the next one
-  bool tried_ = false;          ///< calls have passed because a time was over
-  bool busy_ = false;           ///< calls were refused in this time
+  std::uint64_t passed_ = 0;
+  QueueProgress progress_;
+  std::uint64_t credit_ = 0;          ///< calls that may pass because others have ended
+  std::uint64_t window_ = 0;          ///< calls that may be unanswered when it is open
   std::string name_;
-  std::int64_t told_ms_ = 0;    ///< retry_after in `bytes_`
+  std::int64_t told_ms_ = 0;          ///< retry_after in `bytes_`
   std::string bytes_;
 };
 

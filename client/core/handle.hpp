@@ -3,6 +3,7 @@
 // Thread safety: none.
 #pragma once
 
+#include "client/core/full_queue.hpp"
 #include "common/messages.hpp"
 #include "common/options.hpp"
 
@@ -68,7 +69,8 @@ struct Handle {
   std::uint64_t seen_refusal = 0;   ///< the number of the last refusal that the user resumed
   std::int64_t retry_after_ms = 0;  ///< of the last refusal that was for the call's own sake
   bool told_full = false;           ///< the sink knows that it was full
-  std::uint64_t ended = 0;          ///< calls that have ended since, and the sink does not know of
+  QueueProgress progress;           ///< of its calls
+  bool progressed = false;          ///< and the sink does not know of it
 
   /// Nothing special: a call may leave without a closer look.
   bool plain() const {

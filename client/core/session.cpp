@@ -326,7 +326,7 @@ void Session::write_taken(wire::LinkOut& out) {
 // --- turns --------------------------------------------------------------------------------------
 
 void Session::on_tick(Instant now, bool ready, wire::LinkOut& out) {
-  if (!full_.empty()) tell_ended_of_full();
+  if (!full_.empty()) tell_progress();
   if (!holding_.empty()) release_held();
   if (now.mono_us >= expire_due_us_) {
     expire_waiting(now);

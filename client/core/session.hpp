@@ -66,8 +66,8 @@ class SessionSink {
   virtual void on_full(std::uint32_t /*handle*/, const FullTold& /*told*/) {}
   /// Nothing is known of that any more.
   virtual void on_not_full(std::uint32_t /*handle*/) {}
-  /// So many calls of such a handle have ended since.
-  virtual void on_ended_of_full(std::uint32_t /*handle*/, std::uint64_t /*calls*/) {}
+  /// What has become of the calls of such a handle by now.
+  virtual void on_progress(std::uint32_t /*handle*/, const QueueProgress& /*progress*/) {}
   virtual void on_cancel_answer(Token request, wire::CancelAnswer answer) = 0;
   /// Of an administrative request or kill.
   virtual void on_request_answer(Token request, Errc status, std::string_view info) = 0;
@@ -230,7 +230,8 @@ class Session final : public wire::LinkMember {
   bool on_admin_answer(std::uint32_t fields, wire::FrameReader& in);
   void tell_full(Instant now, std::uint32_t number, Handle& to, const wire::Refused& refused);
   void tell_not_full(std::uint32_t number, Handle& to);
-  void tell_ended_of_full();
+  void note_progress(const CallRecord& record);
+  void tell_progress();
   void park(std::uint64_t seq, CallRecord& record, Handle& to);
   std::uint64_t resend_parked(Instant now, Handle& to, std::uint64_t count, wire::LinkOut& out);
   void parking_done(std::uint32_t number, Handle& to);
@@ -272,7 +273,7 @@ class Session final : public wire::LinkMember {
   std::set<std::uint64_t> limbo_;      ///< numbers of parked and resent calls
   std::deque<std::uint64_t> resends_;  ///< below sent_through_, to leave before anything else
   std::set<std::uint32_t> holding_;    ///< handles with held calls
-  std::vector<std::uint32_t> full_;    ///< handles that are full, with calls that have ended
+  std::vector<std::uint32_t> full_;    ///< handles that were full, with news of their calls
   std::uint64_t with_deadline_ = 0;    ///< unsent or held calls that have one
 
   std::deque<Kept> kept_;

@@ -534,16 +534,17 @@ TEST_F(Judged, PendingCheckerAllowsAClientToRefuseForAsLongAsItWasTold) {
   judge(make_pending_checker());
   TargetSpec& actor = target();
   actor.options.max_pending = 1;
-  see(What::arrived, submit(actor));
+  const CallSpec& first = submit(actor);
+  see(What::arrived, first);
   const CallSpec& second = submit(actor);
   see(What::arrived, second);
   see(What::told_full, second, Errc::ok, 100);
   see(What::refused, refused_here(actor), Errc::queue_full, 1);
   now_ += 100;
-  submit(actor);  // one that is tried
+  const CallSpec& tried = submit(actor);
   see(What::refused, refused_here(actor), Errc::queue_full, 1);
   EXPECT_FALSE(caught());
-  now_ += 100;
+  for (const CallSpec* call : {&first, &second, &tried}) see(What::accepted, *call);
   see(What::refused, refused_here(actor), Errc::queue_full, 1);
   EXPECT_TRUE(caught());
 }

@@ -389,9 +389,9 @@ void ClientProcess::on_not_full(std::uint32_t handle) {
   if (found != target_of_handle_.end()) uses_[found->second].full.forget();
 }
 
-void ClientProcess::on_ended_of_full(std::uint32_t handle, std::uint64_t calls) {
+void ClientProcess::on_progress(std::uint32_t handle, const client::QueueProgress& progress) {
   const auto found = target_of_handle_.find(handle);
-  if (found != target_of_handle_.end()) uses_[found->second].full.ended(calls);
+  if (found != target_of_handle_.end()) uses_[found->second].full.progressed(progress);
 }
 
 void ClientProcess::on_cancel_answer(client::Token request, wire::CancelAnswer answer) {

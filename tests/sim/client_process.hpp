@@ -71,7 +71,7 @@ class ClientProcess final : public LinkProcess, private client::SessionSink {
   void on_parked(std::uint32_t handle, bool parked) override;
   void on_full(std::uint32_t handle, const client::FullTold& told) override;
   void on_not_full(std::uint32_t handle) override;
-  void on_ended_of_full(std::uint32_t handle, std::uint64_t calls) override;
+  void on_progress(std::uint32_t handle, const client::QueueProgress& progress) override;
   void on_cancel_answer(client::Token request, wire::CancelAnswer answer) override;
   void on_request_answer(client::Token, Errc, std::string_view) override {}
   void on_connected(bool) override {}

@@ -59,7 +59,7 @@ struct Told final : SessionSink {
   std::vector<std::pair<std::uint32_t, bool>> parked;
   std::vector<std::pair<std::uint32_t, FullTold>> full;
   std::vector<std::uint32_t> not_full;
-  std::vector<std::pair<std::uint32_t, std::uint64_t>> ended_of_full;
+  std::vector<std::pair<std::uint32_t, QueueProgress>> progress;
   std::vector<std::pair<Token, wire::CancelAnswer>> cancels;
   std::vector<Answer> requests;
   std::uint64_t settled = 0;
@@ -82,8 +82,8 @@ struct Told final : SessionSink {
     full.emplace_back(handle, told);
   }
   void on_not_full(std::uint32_t handle) override { not_full.push_back(handle); }
-  void on_ended_of_full(std::uint32_t handle, std::uint64_t calls) override {
-    ended_of_full.emplace_back(handle, calls);
+  void on_progress(std::uint32_t handle, const QueueProgress& now) override {
+    progress.emplace_back(handle, now);
   }
   void on_cancel_answer(Token request, wire::CancelAnswer answer) override {
     cancels.emplace_back(request, answer);

@@ -179,18 +179,29 @@ TEST_F(ClientFull, CallsThatWaitByDefaultAreNotConcerned) {
   EXPECT_FALSE(told_.full[0].second.all);
 }
 
-TEST_F(ClientFull, EndedCallsOfAFullQueueAreTold) {
-  for (Token token = 1; token <= 4; ++token) call(other_, token);
+TEST_F(ClientFull, ProgressOfAFullQueueIsTold) {
+  for (Token token = 1; token <= 6; ++token) call(other_, token);
   tick();
-  accepted(3);
+  accepted(2);
   result(1);
-  EXPECT_THAT(told_.ended_of_full, IsEmpty()) << "it was not full";
-  refused(4, Errc::queue_full, 70, 1);
+  EXPECT_THAT(told_.progress, IsEmpty()) << "it was not full";
+  refused(5, Errc::queue_full, 70, 1);
+  ASSERT_THAT(told_.full, SizeIs(1));
+  EXPECT_EQ(told_.full[0].second.progress.settled, 3u) << "the refused one, too";
+  EXPECT_EQ(told_.full[0].second.progress.accepted, 2u);
+  EXPECT_EQ(told_.full[0].second.progress.ended, 1u);
+  told_.progress.clear();
   receive([](wire::FrameWriter& out) {
-    write(out, wire::CallResult{2, Errc::ok, {"\x07", Blob()}});
-    write(out, wire::CallResult{3, Errc::task_error, {"\x80", Blob()}});
+    write(out, wire::Accepted{3, {}});
+    write(out, wire::CallResult{3, Errc::ok, {"\x07", Blob()}});
+    write(out, wire::CallResult{4, Errc::task_error, {"\x80", Blob()}});
+    write(out, wire::Refused{6, Errc::refused_before, "no", 0, 0});
   });
-  EXPECT_THAT(told_.ended_of_full, ElementsAre(Pair(other_, 2)));
+  ASSERT_THAT(told_.progress, SizeIs(1)) << "once for all of a turn";
+  EXPECT_EQ(told_.progress[0].first, other_);
+  EXPECT_EQ(told_.progress[0].second.settled, 6u);
+  EXPECT_EQ(told_.progress[0].second.accepted, 4u);
+  EXPECT_EQ(told_.progress[0].second.ended, 3u);
 }
 
 TEST_F(ClientFull, RoomOrANewConnectionIsTheEndOfWhatIsKnown) {
@@ -221,8 +232,8 @@ TEST_F(ClientFull, QueueThatIsGoneIsNotTakenForFull) {
 }
 
 /// So many of a hundred calls are not refused.
-int passing(FullQueue& full, std::int64_t now_us) {
-  int passed = 0;
+std::uint64_t passing(FullQueue& full, std::int64_t now_us) {
+  std::uint64_t passed = 0;
   for (int i = 0; i < 100; ++i) passed += full.refuses(now_us, 0) ? 0 : 1;
   return passed;
 }
@@ -231,41 +242,50 @@ TEST(FullQueue, RefusesAllUntilTheTimeHasPassed) {
   FullQueue full;
   EXPECT_FALSE(full.refuses(1'000, 0));
   full.refused({.now_us = 1'000, .retry_after_us = 5'000, .room = 10, .all = true}, "hits");
-  EXPECT_EQ(passing(full, 1'000), 0);
+  EXPECT_EQ(passing(full, 1'000), 0u);
   EXPECT_TRUE(full.refuses(5'999, kReject | kNoResult));
   EXPECT_FALSE(full.refuses(6'000, 0));
 }
 
-TEST(FullQueue, ThenAsManyPassAsTheBrokerExpectsAndTwiceAsManyEachFurtherTime) {
+TEST(FullQueue, ThenAsManyMayBeUnansweredAsTheBrokerExpectsAndOneMoreForEachAccepted) {
   FullQueue full;
   full.refused({.now_us = 0, .retry_after_us = 5'000, .room = 10, .all = true}, "hits");
-  EXPECT_EQ(passing(full, 5'000), 10);
-  EXPECT_EQ(passing(full, 9'000), 0);
-  EXPECT_EQ(passing(full, 10'000), 20);
-  EXPECT_EQ(passing(full, 20'000), 40);
+  EXPECT_EQ(passing(full, 5'000), 10u);
+  EXPECT_EQ(passing(full, 50'000), 0u) << "whatever the time";
+  full.progressed({.settled = 4, .accepted = 4, .ended = 0});
+  EXPECT_EQ(passing(full, 50'000), 8u);
+  full.progressed({.settled = 8, .accepted = 4, .ended = 0});
+  EXPECT_EQ(passing(full, 50'000), 4u) << "those that were refused make room for others only";
 }
 
-TEST(FullQueue, HalfAsManyPassAfterEachRefusalButAlwaysOne) {
+TEST(FullQueue, HalfAsManyAfterEachRefusalButAlwaysOne) {
   FullQueue full;
-  const FullTold told{.now_us = 0, .retry_after_us = 5'000, .room = 10, .all = true};
+  FullTold told{.now_us = 0, .retry_after_us = 5'000, .room = 10, .all = true, .progress = {}};
   full.refused(told, "hits");
-  std::int64_t now_us = 0;
-  for (const int passes : {10, 5, 2, 1, 1, 1}) {
-    now_us += 5'000;
-    EXPECT_EQ(passing(full, now_us), passes);
-    FullTold again = told;
-    again.now_us = now_us;
-    full.refused(again, "hits");
+  for (const std::uint64_t passes : {10, 5, 2, 1, 1, 1}) {
+    told.now_us += 5'000;
+    EXPECT_EQ(passing(full, told.now_us), passes);
+    told.progress.settled += passes;
+    full.refused(told, "hits");
   }
 }
 
-TEST(FullQueue, NothingIsKnownAfterATimeInWhichNothingHadToBeRefused) {
+TEST(FullQueue, NothingIsKnownAfterAWhileInWhichNothingHadToBeRefused) {
   FullQueue full;
   full.refused({.now_us = 0, .retry_after_us = 5'000, .room = 10, .all = true}, "hits");
-  EXPECT_FALSE(full.refuses(5'000, 0));
+  EXPECT_FALSE(full.refuses(199'999, 0));
   EXPECT_TRUE(full.known());
-  EXPECT_EQ(passing(full, 10'000), 100);
+  EXPECT_EQ(passing(full, 200'000), 100u);
   EXPECT_FALSE(full.known());
+}
+
+TEST(FullQueue, CallThatWasNotSubmittedInTheEndMakesRoomForAnother) {
+  FullQueue full;
+  full.refused({.now_us = 0, .retry_after_us = 5'000, .room = 1, .all = true}, "hits");
+  EXPECT_FALSE(full.refuses(5'000, 0));
+  EXPECT_TRUE(full.refuses(5'000, 0));
+  full.withdrawn();
+  EXPECT_FALSE(full.refuses(5'000, 0));
 }
 
 TEST(FullQueue, SaysWhenToTryAgain) {
@@ -293,15 +313,16 @@ TEST(FullQueue, CallsThatWaitOrAreBoundedApartPass) {
   EXPECT_TRUE(full.refuses(0, kReject));
 }
 
-TEST(FullQueue, AsManyCallsPassAsHaveEnded) {
+TEST(FullQueue, AsManyPassBeforeTheTimeAsHaveEnded) {
   FullQueue full;
-  const FullTold told{.now_us = 0, .retry_after_us = 5'000, .room = 10, .all = true};
+  FullTold told{.now_us = 0, .retry_after_us = 5'000, .room = 10, .all = true, .progress = {}};
   full.refused(told, "hits");
-  full.ended(2);
-  EXPECT_EQ(passing(full, 1), 2);
-  full.ended(1);
+  full.progressed({.settled = 2, .accepted = 2, .ended = 2});
+  EXPECT_EQ(passing(full, 1), 2u);
+  full.progressed({.settled = 3, .accepted = 3, .ended = 3});
+  told.progress.ended = 3;
   full.refused(told, "hits");
-  EXPECT_EQ(passing(full, 1), 0) << "others had the room";
+  EXPECT_EQ(passing(full, 1), 0u) << "others had the room";
 }
 
 // --- parked -------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 // that refuses by itself repeats what it was told.
 #include "tests/sim/checker.hpp"
 
-#include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 namespace callboard::sim {
@@ -23,9 +23,7 @@ class PendingChecker final : public Checker {
       if (facts->spec->out_of_line) ++delayed_[facts->spec->target];
       return;
     }
-    if (record.what == What::told_full || record.what == What::submitted) {
-      return note_try(record, ledger);
-    }
+    note_try(record, ledger);
     if (record.what != What::refused || record.code != Errc::queue_full) return;
     const CallFacts* facts = ledger.find(record.call);
     if (facts == nullptr) return;
@@ -44,31 +42,37 @@ class PendingChecker final : public Checker {
  private:
   /// What one client knows of a queue.
   struct Tries {
-    std::uint64_t wait_us = 0;     ///< as it was told last
-    std::uint64_t told_us = 0;
-    std::uint64_t passed_us = 0;   ///< when it last submitted a call to the broker
+    std::int64_t full_until_us = 0;      ///< as it was told last
+    std::set<std::uint32_t> unanswered;  ///< calls that it submitted to the broker, by index
   };
 
   void note_try(const Record& record, Ledger& ledger) {
-    const CallFacts* facts = ledger.find(record.call);
-    if (facts == nullptr) return;
+    const CallFacts* facts = record.call ? ledger.find(record.call) : nullptr;
+    if (facts == nullptr || record.call.session == SessionId{0}) return;
     Tries& tries = tries_[{facts->spec->client, facts->spec->target}];
-    const auto now_us = static_cast<std::uint64_t>(record.at_us);
-    if (record.what == What::told_full) {
-      tries.told_us = now_us;
-      tries.wait_us = record.value;
-    } else if (record.call.session != SessionId{0}) {
-      tries.passed_us = now_us;
+    switch (record.what) {
+      case What::told_full:
+        tries.full_until_us = record.at_us + static_cast<std::int64_t>(record.value);
+        break;
+      case What::submitted:
+        tries.unanswered.insert(facts->spec->index);
+        break;
+      case What::accepted:
+      case What::refused:
+      case What::resolved:
+        tries.unanswered.erase(facts->spec->index);
+        break;
+      default:
+        break;
     }
   }
 
-  /// A client may refuse a call itself for as long as it was told to wait, since that or since it
-  /// tried another one.
+  /// A client may refuse a call itself for as long as it was told to wait, and then while it tries
+  /// others.
   void check_own(const Record& record, const CallSpec& spec, const Ledger& ledger,
                  Verdict& verdict) {
     const Tries& tries = tries_[{spec.client, spec.target}];
-    const std::uint64_t last_us = std::max(tries.told_us, tries.passed_us);
-    if (static_cast<std::uint64_t>(record.at_us) >= last_us + tries.wait_us) {
+    if (record.at_us >= tries.full_until_us && tries.unanswered.empty()) {
       return fail(verdict, "refused by its client, but nobody said that the queue is full now: " +
                                describe(spec));
     }
