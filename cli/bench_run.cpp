@@ -64,6 +64,11 @@ class Flight {
     // The one that is waited for wakes; the waiter looks at done_ after it has told wake_at_.
     if (done_.fetch_add(1) + 1 == wake_at_.load()) done_.notify_one();
   }
+  /// A call whose result was waited for.
+  void ended(std::uint64_t number, std::int64_t took_ns, Errc status) {
+    latency_ns_[number] = took_ns;
+    if (status != Errc::ok) failed_.fetch_add(1, std::memory_order_relaxed);
+  }
   std::uint64_t done() const { return done_.load(); }
   std::uint64_t failed() const { return failed_.load(); }
 
@@ -87,9 +92,24 @@ class Flight {
   std::atomic<std::uint64_t> failed_{0};
 };
 
+/// One call after the other, each waited for as users do.
+void walk(const std::vector<Actor<Echo>>& actors, const BenchOptions& options, Flight& flight,
+          Progress& progress) {
+  const Bytes payload{std::string(options.payload, 'x')};
+  for (std::uint64_t i = 0; i < options.calls; ++i) {
+    const auto sent_ns = latency_clock_ns();
+    const auto future = actors[i % actors.size()].call<&Echo::echo>(payload);
+    future.wait();
+    flight.ended(i, latency_clock_ns() - sent_ns, detail::status_of(future.state().get()));
+    throw_if_interrupted();
+    progress.show(i);
+  }
+}
+
 /// Keeps `window` calls on their way until all have come back.
 void fly(const std::vector<Actor<Echo>>& actors, const BenchOptions& options,
          const std::shared_ptr<Flight>& flight, Progress& progress) {
+  if (options.window == 1) return walk(actors, options, *flight, progress);
   // Results may still come when this was interrupted, until the connection is closed.
   static std::vector<std::shared_ptr<Flight>> flights;
   flights.push_back(flight);

@@ -25,6 +25,12 @@ constexpr std::uint64_t kBusyCalls = 64;
 constexpr std::size_t kFrameCalls = 128;
 constexpr std::int64_t kGatherUs = 1000;
 
+/// Threads that wait may take the connection's turns while no more calls are unanswered, and for so
+/// long after the last one waited. More calls than that which nobody waited for, and it is over.
+constexpr std::uint64_t kDrivenCalls = 2;
+constexpr std::int64_t kDrivenUs = 20'000;
+constexpr std::uint32_t kLeftAloneMax = 2;
+
 std::string host_name() {
   char name[256] = {};
   return gethostname(name, sizeof name - 1) == 0 ? name : "";
@@ -122,6 +128,7 @@ void Core::close() {
 
 void Core::on_ended(Instant now, const wire::Goodbye& why) {
   session_.on_ended(now, why);
+  if (own_connection_) own_connection_->lend(false, false);
   std::shared_ptr<Core> keep;
   std::shared_ptr<Core> reference;
   {
@@ -189,6 +196,34 @@ void Core::on_tick(Instant now, bool ready, wire::LinkOut& out) {
   session_.on_tick(now, ready, out);
   unanswered_.store(session_.unanswered(), std::memory_order_relaxed);
   wake_sleepers();
+  lend_turns(now);
+}
+
+// --- turns of others ----------------------------------------------------------------------------
+
+void Core::lend_turns(Instant now) {
+  if (!own_connection_) return;
+  const bool driven = now.mono_us < driven_us_.load(std::memory_order_relaxed) + kDrivenUs &&
+                      left_alone_.load(std::memory_order_relaxed) < kLeftAloneMax;
+  const bool few = session_.unanswered() <= kDrivenCalls && requests_.empty();
+  own_connection_->lend(driven && few && session_.connected(), session_.unanswered() == 0);
+}
+
+void Core::send_soon() {
+  if (own_connection_ && unanswered_.load(std::memory_order_relaxed) == 0 &&
+      left_alone_.load(std::memory_order_relaxed) < kLeftAloneMax &&
+      driven_us_.load(std::memory_order_relaxed) != 0) {
+    left_alone_.fetch_add(1, std::memory_order_relaxed);
+    if (own_connection_->try_turn()) return;
+  }
+  connection_->wake();
+}
+
+void Core::drive(const FutureState& state, std::int64_t until_us) {
+  if (!own_connection_ || unanswered_.load(std::memory_order_relaxed) > kDrivenCalls) return;
+  driven_us_.store(steady_us(), std::memory_order_relaxed);
+  left_alone_.store(0, std::memory_order_relaxed);
+  own_connection_->drive([&state] { return state.ready(); }, until_us);
 }
 
 void Core::hurry() {

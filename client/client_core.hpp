@@ -2,7 +2,9 @@
 //
 // Threads: API functions are called by any thread and only append to buffers under a short lock;
 // the connection's thread takes what gathered once a turn, steps the session, and answers futures,
-// all of one turn before it wakes anyone. Sink and LinkMember functions run in that thread only.
+// all of one turn before it wakes anyone. Sink and LinkMember functions run in that thread only, or
+// in one that stands in for it: a thread that makes one call at a time and waits for each takes the
+// turns itself (Connection::try_turn(), drive()).
 //
 // Life: the connection's thread refers to the core, so the core keeps itself alive until close(),
 // which ends the session and (where the core made the connection) joins the thread. After close()
@@ -71,6 +73,9 @@ class Core final : public wire::LinkMember,
   void announce_wait(CallId self, CallId other, bool begins);
   /// Somebody waits: calls that gather leave now.
   void hurry();
+  /// The calling thread waits for `state`: it takes the connection's turns until that is ready or
+  /// the time has come, where they are left to it. May return early, and at once.
+  void drive(const FutureState& state, std::int64_t until_us);
 
   // --- state ------------------------------------------------------------------------------------
   bool connected() const;
@@ -79,6 +84,7 @@ class Core final : public wire::LinkMember,
   std::uint64_t unanswered() const { return unanswered_.load(std::memory_order_relaxed); }
   void close();
   bool in_own_thread() const {
+    if (own_connection_) return own_connection_->in_own_thread();
     return in_thread_.load(std::memory_order_relaxed) == std::this_thread::get_id();
   }
   Callbacks& callbacks() { return callbacks_; }
@@ -177,6 +183,8 @@ class Core final : public wire::LinkMember,
   void tell_refusals(Instant now);
   void finish(Token token, Errc status, const wire::Body& value);
   void wake_sleepers();
+  void lend_turns(Instant now);
+  void send_soon();
   void bind(std::uint32_t slot, std::uint32_t handle, const std::weak_ptr<Queue>& queue);
   QueuePtr queue_of(std::uint32_t handle) const;
   void answer_request(Token request, Errc status, std::string_view bytes);
@@ -206,6 +214,8 @@ class Core final : public wire::LinkMember,
   std::uint32_t references_left_ = 0; ///< guarded by mutex_: of it
   std::atomic<std::thread::id> in_thread_{};
   std::atomic<std::uint64_t> unanswered_{0};
+  std::atomic<std::int64_t> driven_us_{0};     ///< when a thread last waited for a single call
+  std::atomic<std::uint32_t> left_alone_{0};   ///< calls that left by try_turn() since
 
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;  ///< room, connected, ended

@@ -1,5 +1,6 @@
 #include "client/connection.hpp"
 
+#include "client/futex.hpp"
 #include "client/raise.hpp"
 #include "common/clock.hpp"
 
@@ -14,6 +15,8 @@ namespace {
 /// not wait for ever: a frame may hold thousands of calls.
 constexpr int kFramesPerTurn = 64;
 constexpr std::int64_t kReceiveUs = 20'000;
+/// How often the own thread looks whether the turns that it has lent are left alone.
+constexpr std::int64_t kLookUs = 2'000;
 
 wire::LinkOptions link_options(const ConnectionOptions& options) {
   wire::LinkOptions link = options.link;
@@ -70,15 +73,87 @@ void Connection::wake() {
   // Who finds it set has nothing to add: whoever set it looks whether the loop sleeps.
   if (again_.load()) return;
   again_.store(true);
-  if (sleeping_.load() && sleeping_.exchange(false)) dealer_.wake();
+  if (rest_.load() == Rest::none) return;
+  switch (rest_.exchange(Rest::none)) {
+    case Rest::none: break;
+    case Rest::polling: dealer_.wake(); break;
+    case Rest::left: take_back(); break;
+  }
 }
 
+// --- who has the turns --------------------------------------------------------------------------
+
 void Connection::run() {
+  std::unique_lock turns(turns_);
   thread_id_.store(std::this_thread::get_id());
   link_.start(clock_now(), out_);
   send();
-  while (!stopping_.load()) turn();
+  while (!stopping_.load()) {
+    turn();
+    if (!lend_ || !idle_) {
+      poll(kNever);
+      continue;
+    }
+    leave();
+    turns.unlock();
+    do {
+      look_later();
+    } while (!turns.try_lock());
+    wanted_.store(false);
+    enter();
+  }
+  lend_ = false;
   finish();
+}
+
+bool Connection::try_turn() {
+  const std::unique_lock turns(turns_, std::try_to_lock);
+  if (!turns.owns_lock() || !lend_ || stopping_.load()) return false;
+  enter();
+  turn();
+  leave();
+  return true;
+}
+
+void Connection::drive(const std::function<bool()>& done, std::int64_t until_us) {
+  std::unique_lock turns(turns_, std::try_to_lock);
+  if (!turns.owns_lock() || !lend_ || stopping_.load()) return;
+  enter();
+  for (;;) {
+    turn();
+    if (done() || !lend_ || stopping_.load() || clock_now().mono_us >= until_us) break;
+    poll(until_us);
+  }
+  leave();
+  const bool idle = lend_ && idle_ && !stopping_.load();
+  turns.unlock();
+  if (!idle) take_back();
+}
+
+void Connection::enter() {
+  rest_.store(Rest::none);
+  thread_id_.store(std::this_thread::get_id());
+}
+
+/// The turns are nobody's from here on. REQUIRES: `turns_` is held still, and given up next.
+void Connection::leave() {
+  thread_id_.store({});
+  rest_.store(Rest::left);
+  // Whoever calls wake() from here on sees that; whoever did before has set again_.
+  if ((again_.load() || stopping_.load()) && rest_.exchange(Rest::none) == Rest::left) take_back();
+}
+
+/// The own thread sleeps while others have the turns.
+void Connection::look_later() {
+  looks_later_.store(1);
+  if (wanted_.load() && turns_.try_lock()) return turns_.unlock();
+  futex_wait(looks_later_, 1, steady_us_after(kLookUs));
+}
+
+void Connection::take_back() {
+  wanted_.store(true);
+  looks_later_.store(0);
+  futex_wake_all(looks_later_);
 }
 
 void Connection::turn() {
@@ -87,10 +162,13 @@ void Connection::turn() {
   receive();
   link_.on_tick(clock_now(), out_);
   send();
-  sleeping_.store(true);
+}
+
+void Connection::poll(std::int64_t until_us) {
+  rest_.store(Rest::polling);
   // Whoever calls wake() from here on sees that we sleep; whoever did before has set again_.
   if (!again_.load() && !stopping_.load()) {
-    const std::int64_t due_us = link_.next_deadline_us();
+    const std::int64_t due_us = std::min(link_.next_deadline_us(), until_us);
     std::int64_t timeout_ms = -1;
     if (due_us != kNever) {
       const std::int64_t left_us = std::max<std::int64_t>(due_us - clock_now().mono_us, 0);
@@ -98,7 +176,7 @@ void Connection::turn() {
     }
     dealer_.wait(timeout_ms);
   }
-  sleeping_.store(false);
+  rest_.store(Rest::none);
 }
 
 void Connection::run_posted() {

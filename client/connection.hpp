@@ -1,11 +1,17 @@
 // The thread, socket and timers of one connection to a broker.
 //
-// Thread safety: post(), wake() and stop() from any thread; the rest before start() or by the
-// owner. Members are stepped in the connection's own thread only, so they need no locks.
+// Thread safety: post(), wake(), stop(), try_turn() and drive() from any thread; the rest before
+// start() or by the owner. Members are stepped by one thread at a time, the one that has the turns,
+// so they need no locks.
 //
-// A turn of its loop: run what was posted, take the frames that have arrived, let every member
-// write what gathered (LinkMember::on_tick), send it in as few frames as possible, sleep until a
-// frame, a wake-up or the next deadline.
+// A turn: run what was posted, take the frames that have arrived, let every member write what
+// gathered (LinkMember::on_tick), send it in as few frames as possible. Whoever has the turns then
+// sleeps until a frame, a wake-up or the next deadline.
+//
+// Usually that is the connection's own thread. While a member says so (lend()), it leaves the turns
+// to others and only looks now and then whether they are left alone: a thread that submits one call
+// and waits for its result takes them itself (try_turn(), then drive()), and nobody has to be woken
+// for either. decisions/0020 has the reasons.
 //
 // A worker process makes one, adds its worker session (Side::worker), makes a client core over it
 // for the calls that its methods make (which adds itself, Side::client), and starts it.
@@ -60,31 +66,61 @@ class Connection {
   /// Makes the loop take another turn soon, so that every member gets its on_tick(). Cheap when the
   /// loop is busy: at most one system call each time it goes from idle to busy.
   void wake();
+  /// Takes a turn in the calling thread, for what was gathered to leave. False, and nothing was
+  /// done, unless the turns are left to others and nobody has them.
+  bool try_turn();
+  /// Takes turns in the calling thread, and sleeps between them, until `done` says so, the time has
+  /// come (steady clock) or they are no longer left to others. Returns at once where they are not.
+  void drive(const std::function<bool()>& done, std::int64_t until_us);
+  /// By a member in its steps: whether threads that wait may take the turns from now on, and
+  /// whether the own thread may leave them, because nothing is expected. What comes while nobody
+  /// has them is seen 2 ms late.
+  void lend(bool lend, bool idle) {
+    lend_ = lend;
+    idle_ = idle;
+  }
+  /// The calling thread has the turns: it is the connection's, or stands in for it.
   bool in_own_thread() const { return std::this_thread::get_id() == thread_id_.load(); }
 
   /// The link. REQUIRES: called in the connection's own thread, or when it does not run.
   wire::Link& link() { return link_; }
 
  private:
+  enum class Rest : std::uint8_t {
+    none,     ///< somebody works
+    polling,  ///< whoever has the turns waits for frames, or is about to
+    left,     ///< nobody has the turns, and the own thread looks again after a while
+  };
+
   void run();
   void turn();
+  void poll(std::int64_t until_us);
+  void enter();
+  void leave();
+  void look_later();
+  void take_back();
   void run_posted();
   void receive();
   void send();
   void finish();
 
   ConnectionOptions options_;
+  std::mutex turns_;  ///< whoever has the turns holds it; all up to mutex_ is theirs
+  bool lend_ = false;
+  bool idle_ = false;
   wire::ZmqDealer dealer_;
   wire::Link link_;
   wire::LinkOut out_;
   std::mutex mutex_;
   std::vector<Task> posted_;      ///< guarded by mutex_
   bool stopped_ = false;          ///< guarded by mutex_: nothing posted any more is run
-  std::vector<Task> running_;
+  std::vector<Task> running_;         ///< of whoever has the turns
   std::atomic<bool> stopping_{false};
-  std::atomic<bool> sleeping_{false};  ///< the loop waits, or is about to: a wake-up is needed
-  std::atomic<bool> again_{false};     ///< wake() was called since the turn began
-  std::atomic<std::thread::id> thread_id_{};
+  std::atomic<Rest> rest_{Rest::none};  ///< a wake-up is needed
+  std::atomic<bool> again_{false};      ///< wake() was called since the turn began
+  std::atomic<bool> wanted_{false};     ///< the own thread is to have the turns
+  std::atomic<std::uint32_t> looks_later_{0};  ///< 1: the own thread sleeps on it, the turns lent
+  std::atomic<std::thread::id> thread_id_{};   ///< of whoever has the turns
   std::thread thread_;
 };
 

@@ -80,7 +80,10 @@ bool FutureState::wait_as_call(std::int64_t until_us) {
   if (core_) core_->hurry();
   const callboard::detail::RunningCall* running = callboard::detail::current_call();
   const Blocking blocking(running);
-  if (running == nullptr || !running->id || !call_ || !core_) return wait_until(until_us);
+  if (running == nullptr || !running->id || !call_ || !core_) {
+    if (core_ && call_) core_->drive(*this, until_us);
+    return wait_until(until_us);
+  }
   if (wait_until(std::min(until_us, steady_us_after(kAnnounceAfterUs)))) return true;
   const CallId other = id();
   core_->announce_wait(running->id, other, true);

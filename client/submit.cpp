@@ -281,7 +281,7 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
     }
   }
   if (problem == Errc::ok) {
-    if (enough) connection_->wake();
+    if (enough) send_soon();
     return state;
   }
   if (state == nullptr) return nullptr;

@@ -34,7 +34,7 @@ struct FullTold {
   std::int64_t retry_after_us = 0;
   std::uint64_t room = 0;           ///< calls that are likely to find room after that time
   bool all = false;                 ///< calls that say nothing of it do not wait for room
-  QueueProgress progress;
+  QueueProgress progress{};
 };
 
 class FullQueue {

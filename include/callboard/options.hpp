@@ -186,7 +186,7 @@ struct ClientOptions {
   std::uint64_t max_unaccepted_calls = 1'000'000;
   std::uint64_t max_unaccepted_bytes = 1ull << 30;
   /// Gets a line when the connection is lost or refused: level 1 is a warning, 2 an error. Runs in
-  /// the client's own thread and must not block.
+  /// the client's own thread, or in one that waits for a result, and must not block.
   std::function<void(int level, const std::string& text)> log{};
 };
 

@@ -71,6 +71,99 @@ TEST_F(ClientCalls, FewCallsAreAnsweredWhileManyOthersAreUnanswered) {
   for (const auto& nap : naps) nap.get(kPatience);
 }
 
+// A thread that waits for one call at a time works for the connection's own (Connection::drive).
+
+TEST_F(ClientCalls, OneCallAtATimeIsAnsweredWhateverElseHappensBetween) {
+  const auto hits = client_.actor<Counter>({.durability = callboard::Durability::memory}, 0);
+  std::atomic<int> told{0};
+  int expected = 0;
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_EQ(hits.call<&Counter::add>(1).get(kPatience), ++expected);
+    if (i % 10 == 3) {  // nobody waits for this one
+      hits.call<&Counter::add>(1).then([&told](const Future<int>&) { ++told; });
+      ++expected;
+    }
+    if (i % 10 == 6) {
+      hits.send<&Counter::add>(1);
+      ++expected;
+    }
+    if (i % 50 == 20) std::this_thread::sleep_for(30ms);  // the turns are taken back meanwhile
+    if (i % 50 == 30) {
+      EXPECT_EQ(client_.get_actor<Counter>(hits.id()).call<&Counter::get>().get(kPatience),
+                expected);
+    }
+  }
+  EXPECT_TRUE(eventually([&] { return told == 30; }));
+}
+
+TEST_F(ClientCalls, ResultThatNobodyWaitsForComesBySoon) {
+  const auto hits = client_.actor<Counter>({.durability = callboard::Durability::memory}, 0);
+  for (int i = 0; i < 20; ++i) {
+    hits.call<&Counter::get>().get(kPatience);
+    const auto alone = hits.call<&Counter::get>();
+    EXPECT_TRUE(eventually([&] { return alone.ready(); }));
+  }
+}
+
+TEST_F(ClientCalls, WaitsOfOneThreadEndInTimeAndTheResultIsTakenAllTheSame) {
+  const auto hits = client_.actor<Counter>({.durability = callboard::Durability::memory}, 0);
+  for (int i = 1; i <= 10; ++i) {
+    ASSERT_EQ(hits.call<&Counter::add>(1).get(kPatience), i);
+    const auto nap = hits.call<&Counter::nap>(30);
+    EXPECT_FALSE(nap.wait(1ms));
+    if (i % 2 == 0) EXPECT_NO_THROW(nap.get(kPatience));
+    else EXPECT_TRUE(eventually([&] { return nap.ready(); }));
+  }
+}
+
+TEST_F(ClientCalls, ThreadsThatEachMakeOneCallAtATimeShareTheConnection) {
+  const auto hits = client_.actor<Counter>({.durability = callboard::Durability::memory}, 0);
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      int last = 0;
+      for (int i = 0; i < 200; ++i) {
+        const int sum = hits.call<&Counter::add>(1).get(kPatience);
+        wrong += sum <= last ? 1 : 0;
+        last = sum;
+        if (i % 40 == t * 10) std::this_thread::sleep_for(3ms);  // the others are fewer then
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(hits.call<&Counter::get>().get(kPatience), 800);
+}
+
+TEST_F(ClientCalls, ManyCallsFollowOneThatIsWaitedFor) {
+  const auto hits = client_.actor<Counter>({.durability = callboard::Durability::memory}, 0);
+  int expected = 0;
+  for (int round = 0; round < 20; ++round) {
+    ASSERT_EQ(hits.call<&Counter::add>(1).get(kPatience), ++expected);
+    std::vector<Future<int>> sums;
+    for (int i = 0; i < 100; ++i) sums.push_back(hits.call<&Counter::add>(1));
+    for (const auto& sum : sums) ASSERT_EQ(sum.get(kPatience), ++expected);
+  }
+}
+
+TEST_F(ClientCalls, ClientThatIsClosedSetsFreeTheThreadThatWorksForIt) {
+  callboard::Client other(endpoint());
+  const auto hits = other.actor<Counter>({.durability = callboard::Durability::memory}, 0);
+  for (int i = 0; i < 5; ++i) hits.call<&Counter::get>().get(kPatience);
+  std::atomic<bool> waits{false};
+  std::thread waiter([&] {
+    hits.call<&Counter::get>().get(kPatience);
+    const auto nap = hits.call<&Counter::nap>(2'000);
+    waits = true;
+    EXPECT_THROW(nap.get(kPatience), callboard::Disconnected);
+  });
+  EXPECT_TRUE(eventually([&] { return waits.load(); }));
+  std::this_thread::sleep_for(10ms);
+  other.close();
+  waiter.join();
+}
+
 TEST_F(ClientCalls, ActorIsFoundByNameWithAndWithoutItsClass) {
   const auto made = client_.actor<Counter>({.name = "found", .name_space = "calls"}, 1);
   EXPECT_EQ(made.call<&Counter::add>(1).get(kPatience), 2);
