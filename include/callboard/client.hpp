@@ -6,7 +6,8 @@
 //   auto small = client.call(resize_task, "a.png", 64);
 //
 // A client connects in the background, reconnects by itself, and resends without repeating. One per
-// process is enough; its thread does the work for any number of threads that call.
+// process is enough; its thread does the work for any number of threads that call. A thread that
+// makes one call at a time and waits for each does that work itself meanwhile.
 // Thread safety: all of it, except destruction and move.
 #pragma once
 
