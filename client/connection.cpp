@@ -16,7 +16,7 @@ namespace {
 constexpr int kFramesPerTurn = 64;
 constexpr std::int64_t kReceiveUs = 20'000;
 /// How often the own thread looks whether the turns that it has lent are left alone.
-constexpr std::int64_t kLookUs = 2'000;
+constexpr std::int64_t kLookUs = 1'000;
 
 wire::LinkOptions link_options(const ConnectionOptions& options) {
   wire::LinkOptions link = options.link;
@@ -96,9 +96,12 @@ void Connection::run() {
     }
     leave();
     turns.unlock();
+    std::uint32_t seen = 0;
     do {
+      seen = borrowed_.load();
       look_later();
-    } while (!turns.try_lock());
+      // Whoever had the turns meanwhile has them still, most likely: it is not disturbed.
+    } while ((borrowed_.load() != seen && !wanted_.load()) || !turns.try_lock());
     wanted_.store(false);
     enter();
   }
@@ -109,15 +112,18 @@ void Connection::run() {
 bool Connection::try_turn() {
   const std::unique_lock turns(turns_, std::try_to_lock);
   if (!turns.owns_lock() || !lend_ || stopping_.load()) return false;
+  borrowed_.fetch_add(1);
   enter();
   turn();
   leave();
+  if (!lend_) take_back();
   return true;
 }
 
 void Connection::drive(const std::function<bool()>& done, std::int64_t until_us) {
   std::unique_lock turns(turns_, std::try_to_lock);
   if (!turns.owns_lock() || !lend_ || stopping_.load()) return;
+  borrowed_.fetch_add(1);
   enter();
   for (;;) {
     turn();

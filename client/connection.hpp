@@ -119,6 +119,7 @@ class Connection {
   std::atomic<Rest> rest_{Rest::none};  ///< a wake-up is needed
   std::atomic<bool> again_{false};      ///< wake() was called since the turn began
   std::atomic<bool> wanted_{false};     ///< the own thread is to have the turns
+  std::atomic<std::uint32_t> borrowed_{0};  ///< how often others had them
   std::atomic<std::uint32_t> looks_later_{0};  ///< 1: the own thread sleeps on it, the turns lent
   std::atomic<std::thread::id> thread_id_{};   ///< of whoever has the turns
   std::thread thread_;
