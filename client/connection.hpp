@@ -11,7 +11,7 @@
 // Usually that is the connection's own thread. While a member says so (lend()), it leaves the turns
 // to others and only looks now and then whether they are left alone: a thread that submits one call
 // and waits for its result takes them itself (try_turn(), then drive()), and nobody has to be woken
-// for either. decisions/0021 has the reasons.
+// for either. decisions/0022 has the reasons.
 //
 // A worker process makes one, adds its worker session (Side::worker), makes a client core over it
 // for the calls that its methods make (which adds itself, Side::client), and starts it.
