@@ -41,9 +41,9 @@ class OutcomeChecker final : public Checker {
     std::set<const CallSpec*> open;
     for (const CallSpec* other : spec.takes) {
       const CallFacts& facts = ledger.facts(*other);
+      if (!other->durable && ledger.broker_deaths() > 0) return;  // its result was in memory
       if (facts.resolved_us >= 0 && facts.code == Errc::ok) continue;
       if (facts.refused_us >= 0 || facts.resolved_us >= 0 || !ran_well(facts, ledger)) return;
-      if (!other->durable && ledger.broker_deaths() > 0) return;
       open.insert(other);
     }
     if (!open.empty()) suspects_.emplace(&spec, std::move(open));
