@@ -36,9 +36,10 @@ void Core::on_done(Worker& worker, const wire::Done& message) {
   close_lease(worker, message.lease, lease);
   bool hand_back = false;
   if (call.state == CallState::ended) {
-    // Its outcome was decided while it ran (deadline, kill): the late result changes nothing.
+    // Its outcome was decided while it ran (deadline, kill): the late result changes nothing, but
+    // only what is on record keeps the next broker from taking the call for never begun.
     key_done(call);
-    confirm_lease(call, false);
+    confirm_lease(call, last_batch() != 0);
     drop_if_done(call);
   } else {
     ErrorInfo error;

@@ -279,6 +279,23 @@ TEST(BrokerResults, CallThatRunsPastItsDeadlineFailsButHoldsItsLane) {
   EXPECT_EQ(world.runs(20), (Seqs{2, 3}));
 }
 
+TEST(BrokerResults, CallWhoseEndWasDecidedWhileItRanIsForgottenWhenThatIsOnRecord) {
+  OneActor world;
+  wire::CallOptions soon;
+  soon.deadline_ms = 100;
+  world.submit(10, 2, 1, soon);
+  const auto lease = world.last(20, Type::run).lease;
+  world.auto_commit = false;
+  world.pass(200);
+  world.say(20, wire::RevokeAnswer{lease, wire::CancelAnswer::stopping});
+  world.done(20, lease, "\x01");
+  world.pass(100);
+  EXPECT_EQ(world.count(20, Type::forget), 0u) << "the next broker would say that it never began";
+  world.auto_commit = true;
+  world.pass_with(1'000, {10, 20});
+  EXPECT_EQ(world.last(20, Type::forget).ranges, (wire::Ranges{{lease, 1}}));
+}
+
 TEST(BrokerResults, CallBehindACancelledOneLeavesWhenTheCancelIsOnRecord) {
   OneActor world({}, 2);
   world.submit(10, 2, 1);
