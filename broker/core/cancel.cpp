@@ -129,9 +129,11 @@ const Queue* Core::queue_that_runs(CallId id) {
     return call->state == CallState::leased ? call->queue : nullptr;
   }
   for (const auto& [name, worker] : workers_) {
-    const auto stranger = worker->strangers.find(id);
-    if (stranger == worker->strangers.end()) continue;
-    const auto queue = actors_.find(stranger->second);
+    const auto& strangers = worker->strangers;
+    const auto stranger = std::find_if(strangers.begin(), strangers.end(),
+                                       [&](const auto& each) { return each.second.call == id; });
+    if (stranger == strangers.end()) continue;
+    const auto queue = actors_.find(stranger->second.actor);
     return queue == actors_.end() ? nullptr : queue->second.get();
   }
   return nullptr;

@@ -141,6 +141,8 @@ class Core {
   void settle_calls(Worker& worker, const wire::Hello& hello);
   static Instance* instance_of(const Worker& worker, const wire::HeldCall& held);
   void answer_held_lane(Worker& worker, const wire::HeldCall& held);
+  void part_with(Worker& worker, std::uint64_t lease);
+  void part_with_strangers(Worker& worker);
   void settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCall& held);
   void believe_worker(Call& call, const wire::HeldCall& held);
   void settle_orphans();

@@ -32,6 +32,7 @@ void Core::wake(Queue& queue) {
   if (queue.instances.empty() && queue.kind != QueueKind::task) return;
   // Behind calls of which nobody knows yet whether they have begun, order has to wait.
   if (queue.orphans > 0 && queue.kind != QueueKind::task) return;
+  if (queue.strangers > 0) return;  // one of them may have the key of what would be sent
   std::size_t i = 0;
   while (i < queue.lanes.size()) {
     const std::size_t first = i;

@@ -76,6 +76,7 @@ void Core::worker_lost(Worker& worker, const wire::ChildDied* report, std::strin
   }
   open_->erase(open_->key(KeyKind::sorted_set, "workers"), worker.name);
 
+  part_with_strangers(worker);
   settle_leases(worker, report, why);
   record_kept_results(worker);
   std::vector<Instance*> held;

@@ -91,6 +91,7 @@ struct Queue {
   std::uint64_t granted = 0;     ///< room promised to parked sessions
   std::uint64_t leased = 0;
   std::uint64_t orphans = 0;         ///< calls of which a worker of before may still tell
+  std::uint64_t strangers = 0;       ///< ordering = key: running, and nobody knows their keys
   std::uint64_t delayed = 0;         ///< calls that are not due yet; not in `count`
   std::uint64_t accepted_total = 0;  ///< counters since this broker began
   std::uint64_t ended_total = 0;

@@ -79,7 +79,7 @@ void Core::settle_actors(Worker& worker, const wire::Hello& hello) {
 
 /// Calls: what it lists stays leased to it; what it does not list was never begun.
 void Core::settle_calls(Worker& worker, const wire::Hello& hello) {
-  worker.strangers.clear();
+  part_with_strangers(worker);
   worker.kept.clear();
   std::map<std::uint64_t, const wire::HeldCall*> listed;
   for (const auto& call : hello.held_calls) {
@@ -130,6 +130,20 @@ void Core::answer_held_lane(Worker& worker, const wire::HeldCall& held) {
   wire::write(out, wire::GoOn{instance->slot, true});
 }
 
+/// The stranger has ended, or its worker is gone.
+void Core::part_with(Worker& worker, std::uint64_t lease) {
+  const auto found = worker.strangers.find(lease);
+  if (found == worker.strangers.end()) return;
+  const auto queue = actors_.find(found->second.actor);
+  worker.strangers.erase(found);
+  if (queue == actors_.end() || queue->second->strangers == 0) return;
+  if (--queue->second->strangers == 0) wake(*queue->second);
+}
+
+void Core::part_with_strangers(Worker& worker) {
+  while (!worker.strangers.empty()) part_with(worker, worker.strangers.begin()->first);
+}
+
 /// A call that the worker holds and that is not leased to it: an earlier broker run sent it.
 void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCall& held) {
   Call* call = find_call(held.call);
@@ -146,10 +160,13 @@ void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCal
   if (call == nullptr || !call->orphan || instance == nullptr) {
     // Unknown, recorded, or given to another since. If its record is still on the way to the
     // store, so is the word to forget.
-    if (call == nullptr && instance != nullptr && held.actor && !held.ended) {
-      worker.strangers[held.call] = held.actor;
-    }
     const bool ended = call != nullptr && call->state == CallState::ended;
+    const bool unknown = call == nullptr || ended;
+    if (unknown && instance != nullptr && held.actor && !held.ended) {
+      worker.strangers[no] = {held.call, held.actor};
+      Queue& queue = *instance->queue;
+      if (queue.options.ordering == wire::Ordering::key) ++queue.strangers;
+    }
     if (ended && call->durable && !call->recorded && !call->taken) record_result(*call);
     if (call != nullptr && call->orphan && call->state == CallState::leased) {
       // It has begun in an incarnation that we have given up since.

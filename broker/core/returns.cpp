@@ -27,6 +27,7 @@ void Core::on_done(Worker& worker, const wire::Done& message) {
     // Not ours any more: an older epoch's, or heard before. The worker need not keep it once what
     // was made of it is on record.
     ++counters_.fenced_results;
+    part_with(worker, message.lease);
     if (worker.kept.contains(message.lease)) return;
     return forget(worker, message.lease, last_batch() != 0);
   }

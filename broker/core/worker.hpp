@@ -68,6 +68,11 @@ struct Lease {
   explicit operator bool() const { return instance != nullptr; }
 };
 
+struct Stranger {
+  CallId call;
+  ActorId actor;
+};
+
 struct Worker {
   std::string name;
   std::string host;
@@ -85,9 +90,10 @@ struct Worker {
   std::uint32_t next_slot = 1;
   std::uint64_t next_lease = 1;
   SeqMap<Lease> leases;
-  /// What its last hello listed as begun and nobody here knows: calls of level memory, of a broker
-  /// run that is gone. Their actors are still busy with them.
-  std::map<CallId, ActorId> strangers;
+  /// What its last hello listed as begun and is not leased to it, by lease: calls of level memory of
+  /// a broker run that is gone, and calls whose end was decided while they ran. Their actors are
+  /// still busy with them.
+  std::map<std::uint64_t, Stranger> strangers;
   /// Leases that its last hello listed and that are heard of, but not on record: told again, they
   /// change nothing, and the worker keeps them.
   std::set<std::uint64_t> kept;

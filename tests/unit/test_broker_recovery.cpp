@@ -279,6 +279,59 @@ TEST(BrokerRecovery, CallThatAnEarlierRunAskedBackEndsAsThatRunMeantIt) {
   }
 }
 
+// Its deadline passed while it ran: the next broker knows the end of the call, and not its key.
+TEST(BrokerRecovery, KeyOfACallThatEndedForItsOwnerAndStillRunsStaysBusy) {
+  wire::ActorOptions actor;
+  actor.ordering = wire::Ordering::key;
+  actor.max_concurrency = 2;
+  OneActor world(actor, 2);
+  wire::CallOptions options;
+  options.key = "k";
+  wire::CallOptions soon = options;
+  soon.deadline_ms = 100;
+  world.submit(10, 2, 1, soon);
+  world.submit(10, 3, 1, options);
+  const Told run = world.last(20, Type::run);
+  ASSERT_EQ(world.runs(20), (Seqs{2}));
+  world.pass(200);
+  world.say(20, wire::RevokeAnswer{run.lease, wire::CancelAnswer::stopping});
+  ASSERT_EQ(world.result(10, 2).code, Errc::deadline_exceeded);
+  const wire::Hello hello = held(world, 21, {run}, false);
+  world.restart();
+  world.client(11, 10, true);
+  world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.say(21, wire::Window{world.slot, 0, 2});
+  world.pass_with(1'000, {11, 21});
+  EXPECT_EQ(world.runs(21), (Seqs{})) << "2 still runs";
+  world.done(21, run.lease, "\x07");
+  EXPECT_EQ(world.runs(21), (Seqs{3}));
+}
+
+TEST(BrokerRecovery, KeyOfACallThatStillRunsIsFreeWhenItsWorkerIsLost) {
+  wire::ActorOptions actor;
+  actor.ordering = wire::Ordering::key;
+  actor.max_concurrency = 2;
+  actor.max_restarts = -1;
+  OneActor world(actor, 2);
+  wire::CallOptions options;
+  options.key = "k";
+  wire::CallOptions memory = options;
+  memory.durability = wire::Durability::memory;
+  world.submit(10, 2, 1, memory);
+  world.submit(10, 3, 1, options);
+  const wire::Hello hello = held(world, 21, {world.last(20, Type::run)}, false);
+  world.restart();  // the next run knows nothing of 2
+  world.client(11, 10, true);
+  world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.say(21, wire::Window{world.slot, 0, 2});
+  world.pass_with(1'000, {11, 21});
+  EXPECT_EQ(world.runs(21), (Seqs{})) << "2 still runs";
+  world.worker(22, "w9");
+  world.pass_with(4'000, {11, 22});
+  world.started(22, 2);
+  EXPECT_EQ(world.runs(22), (Seqs{3}));
+}
+
 TEST(BrokerRecovery, CallOfAKilledActorThatMayBeRetriedIsNotUncertainAfterARestart) {
   OneActor world;
   wire::CallOptions options;
