@@ -90,8 +90,8 @@ struct Worker {
   std::uint32_t next_slot = 1;
   std::uint64_t next_lease = 1;
   SeqMap<Lease> leases;
-  /// What its last hello listed as begun and is not leased to it, by lease: calls of level memory of
-  /// a broker run that is gone, and calls whose end was decided while they ran. Their actors are
+  /// What its last hello listed as begun and is not leased to it, by lease: calls of level memory
+  /// of a broker run that is gone, and calls whose end was decided while they ran. Their actors are
   /// still busy with them.
   std::map<std::uint64_t, Stranger> strangers;
   /// Leases that its last hello listed and that are heard of, but not on record: told again, they
