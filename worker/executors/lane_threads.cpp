@@ -60,8 +60,8 @@ LaneThreads::~LaneThreads() {
     for (auto& [id, thread] : threads_) all.push_back(std::move(thread));
     threads_.clear();
     if (watcher_.joinable()) all.push_back(std::move(watcher_));
+    for (Idle* idle : idle_) idle->called.notify_one();
   }
-  came_.notify_all();
   stood_.notify_all();
   for (std::thread& thread : all) thread.join();
 }
@@ -93,9 +93,12 @@ void LaneThreads::blocks(bool begins) {
 /// There is work: wakes a thread, or makes one. One at a time: it calls the next if some is left.
 void LaneThreads::call_help() {
   if (queue_.empty() || coming_) return;
-  if (idle_ > 0) {
+  if (!idle_.empty()) {
     coming_ = true;
-    came_.notify_one();
+    Idle& idle = *idle_.back();
+    idle_.pop_back();
+    idle.is_called = true;
+    idle.called.notify_one();
   } else if (alive_ < std::min(wanted(), max_)) {
     try_make_thread();
   } else if (alive_ < max_) {
@@ -144,15 +147,21 @@ void LaneThreads::run() {
 bool LaneThreads::next(std::unique_lock<std::mutex>& lock) {
   while (queue_.empty()) {
     if (stopping_) return false;
-    ++idle_;
     ++waits_for_work;
-    const bool spare = alive_ > wanted();
-    const auto came = [this] { return !queue_.empty() || stopping_; };
-    const bool needed = spare ? came_.wait_for(lock, kIdleMax, came)
-                              : (came_.wait(lock, came), true);
-    --idle_;
-    coming_ = false;
-    if (!needed && alive_ > wanted()) return false;
+    Idle idle;
+    idle_.push_back(&idle);
+    const auto is_over = [&] { return idle.is_called || stopping_; };
+    if (alive_ <= wanted()) {
+      idle.called.wait(lock, is_over);
+    } else {
+      idle.called.wait_for(lock, kIdleMax, is_over);
+    }
+    if (idle.is_called) {
+      coming_ = false;
+      continue;
+    }
+    std::erase(idle_, &idle);
+    if (alive_ > wanted()) return false;
   }
   return true;
 }
@@ -161,7 +170,6 @@ void LaneThreads::run_one(std::unique_lock<std::mutex>& lock) {
   Work& work = *queue_.front();
   queue_.pop_front();
   waiting_.store(queue_.size(), std::memory_order_relaxed);
-  if (queue_.empty()) coming_ = false;  // who comes finds nothing, and sleeps on without a word
   ++taken_;
   call_help();
   lock.unlock();

@@ -65,21 +65,26 @@ class LaneThreads {
   void retire();
   void watch();
   std::size_t wanted() const { return kept_ + blocked_; }
-  bool stands_still() const { return !queue_.empty() && idle_ == 0 && alive_ < max_; }
+  bool stands_still() const { return !queue_.empty() && idle_.empty() && alive_ < max_; }
+
+  /// A thread that waits for work.
+  struct Idle {
+    std::condition_variable called;
+    bool is_called = false;
+  };
 
   const std::function<void()> prepare_;
   const std::size_t max_;
   const std::size_t kept_;  ///< made as soon as there is work, and never given up
 
   mutable std::mutex mutex_;
-  std::condition_variable came_;   ///< work, for the threads
-  std::condition_variable stood_;  ///< ... which nobody takes, for the watcher
+  std::condition_variable stood_;  ///< work that nobody takes, for the watcher
   std::deque<Work*> queue_;
   std::atomic<std::size_t> waiting_{0};  ///< how many queue_ holds
   std::map<std::thread::id, std::thread> threads_;
   std::vector<std::thread> retired_;  ///< to be joined
   std::size_t alive_ = 0;
-  std::size_t idle_ = 0;
+  std::vector<Idle*> idle_;      ///< the last is called first: its caches are warm
   std::size_t blocked_ = 0;      ///< have said that they wait
   bool coming_ = false;          ///< an idle thread was woken and has not looked yet
   std::uint64_t taken_ = 0;      ///< counts work
