@@ -237,8 +237,11 @@ std::string Core::restore_call(Queue& queue, std::uint64_t number, std::string_v
   ++queue.count;
   queue.bytes += call->stored_bytes;
   queue.next_number = std::max(queue.next_number, call->number + 1);
-  call->orphan =
-      queue.leaves_in_order() && call->number <= queue.lane(call->group, call->priority).watermark;
+  // What is left of a queue that was killed had been sent: all else ended with it. Which lanes it
+  // had, nobody knows any more.
+  call->orphan = queue.state == QueueState::dead ||
+                 (queue.leaves_in_order() &&
+                  call->number <= queue.lane(call->group, call->priority).watermark);
   return {};
 }
 

@@ -350,6 +350,24 @@ TEST(BrokerRecovery, CallOfAKilledActorThatMayBeRetriedIsNotUncertainAfterAResta
   EXPECT_EQ(world.result(11, 3).code, Errc::actor_died);
 }
 
+TEST(BrokerRecovery, CallInAGroupOfAKilledActorIsUncertainAfterARestart) {
+  wire::ActorOptions actor;
+  actor.groups = {{"io", 1}};
+  OneActor world(actor);
+  world.say(20, wire::Window{world.slot, 1, 1});
+  wire::CallOptions options;
+  options.group = "io";
+  world.submit(10, 2, 1, options);
+  ASSERT_EQ(world.runs(20), (Seqs{2}));
+  wire::Kill kill;
+  kill.handle = 1;
+  world.say(10, kill);
+  world.restart();
+  world.client(11, 10, true);
+  world.pass_with(4'000, {11});
+  EXPECT_EQ(world.result(11, 2).code, Errc::maybe_executed) << "it may have begun";
+}
+
 TEST(BrokerRecovery, RetriesThatAreTheActorsDefaultOutliveItsEnd) {
   wire::ActorOptions options;
   options.max_retries = 3;
