@@ -159,8 +159,10 @@ class BrokerWorld {
     wire::Hello hello;
     hello.session = session == 0 ? peer : session;
     hello.resume = resume;
-    send(
-        peer, [&](auto& out) { wire::write(out, hello); }, true);
+    greet(peer, hello);
+  }
+  void greet(std::uint64_t peer, const wire::Hello& hello) {
+    send(peer, [&](auto& out) { wire::write(out, hello); }, true);
   }
   wire::Hello worker_hello(std::uint64_t peer, std::string name) {
     wire::Hello hello;
@@ -175,15 +177,13 @@ class BrokerWorld {
   }
   void worker(std::uint64_t peer, std::string name) {
     const wire::Hello hello = worker_hello(peer, std::move(name));
-    send(
-        peer, [&](auto& out) { wire::write(out, hello); }, true);
+    greet(peer, hello);
   }
   void supervisor(std::uint64_t peer) {
     wire::Hello hello;
     hello.role = wire::Role::supervisor;
     hello.name = "boss";
-    send(
-        peer, [&](auto& out) { wire::write(out, hello); }, true);
+    greet(peer, hello);
   }
 
   void create(std::uint64_t peer, std::uint64_t seq, std::uint32_t handle,
@@ -207,6 +207,15 @@ class BrokerWorld {
     message.handle = handle;
     message.args.bytes = args;
     message.options = encoded;
+    say(peer, message);
+  }
+  /// Opens the actor that session 10 created as seq 1, as its handle 1.
+  void open_actor(std::uint64_t peer, std::vector<std::string> methods = {"add"}) {
+    wire::Open message;
+    message.handle = 1;
+    message.kind = wire::TargetKind::actor;
+    message.actor = ActorId{SessionId{10}, 1};
+    message.methods = std::move(methods);
     say(peer, message);
   }
   void open_task(std::uint64_t peer, std::uint32_t handle) {

@@ -41,7 +41,7 @@ TEST(BrokerDelays, DelayedCallSurvivesARestartAndIsDueAtTheSameTime) {
   world.client(11, 10, true);
   wire::Hello hello = world.worker_hello(21, "w0");
   hello.instance = 20;
-  world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(21, hello);
   world.pass(1900);
   EXPECT_EQ(world.runs(21), (Seqs{}));
 }
@@ -189,7 +189,7 @@ TEST(BrokerDelays, OverdueCallsAreNumberedInTheOrderOfTheirTimes) {
   wire::Hello hello = world.worker_hello(21, "w0");
   hello.instance = 20;
   hello.held_actors = {{start.actor, start.incarnation, start.slot}};
-  world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(21, hello);
   world.say(21, wire::Window{world.slot, 0, 3});
   world.pass(100);
   EXPECT_EQ(world.runs(21), (Seqs{3, 4, 2}));

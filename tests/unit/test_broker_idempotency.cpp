@@ -16,12 +16,7 @@ wire::CallOptions keyed(std::string key) {
 struct TwoClients : OneActor {
   explicit TwoClients(wire::ActorOptions options = {}) : OneActor(std::move(options)) {
     client(11);
-    wire::Open open;
-    open.handle = 1;
-    open.kind = wire::TargetKind::actor;
-    open.actor = ActorId{SessionId{10}, 1};
-    open.methods = {"add", "get"};
-    say(11, open);
+    open_actor(11, {"add", "get"});
   }
 };
 
@@ -56,15 +51,10 @@ TEST(BrokerIdempotency, OutcomeSurvivesARestart) {
   wire::Hello hello = world.worker_hello(21, "w0");
   hello.instance = 20;
   hello.held_actors = {{ActorId{SessionId{10}, 1}, (std::uint64_t{1} << 32) | 1, world.slot}};
-  world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(21, hello);
   world.say(21, wire::Window{world.slot, 0, 1});
   world.client(12, 10, true);
-  wire::Open open;
-  open.handle = 1;
-  open.kind = wire::TargetKind::actor;
-  open.actor = ActorId{SessionId{10}, 1};
-  open.methods = {"add"};
-  world.say(12, open);
+  world.open_actor(12);
   world.submit(12, 3, 1, keyed("k"));
   EXPECT_EQ(world.result(12, 3).text, "\x07");
   EXPECT_EQ(world.runs(21), (Seqs{}));
@@ -98,7 +88,7 @@ void restart_beside_worker(TwoClients& world) {
     hello.held_calls.push_back(
         {run.lease, run.call, run.attempt, start.actor, start.incarnation, false});
   }
-  world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(21, hello);
   world.say(21, wire::Window{world.slot, 0, 2});
   world.client(12, 10, true);
   world.client(13, 11, true);

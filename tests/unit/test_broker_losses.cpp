@@ -88,7 +88,7 @@ TEST(BrokerLosses, CallOutlivesItsActorAtAWorkerThatComesBackWithoutIt) {
   world.say(10, wire::Cancel{run.call, false});
   wire::Hello hello = world.worker_hello(20, "w0");
   hello.held_calls = {{run.lease, run.call, run.attempt, start.actor, start.incarnation, true}};
-  world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(21, hello);
   EXPECT_EQ(world.last(21, Type::revoke).lease, run.lease);
   world.done(21, run.lease, "\x07");
   EXPECT_TRUE(world.has_result(10, 2));
@@ -189,7 +189,7 @@ TEST(BrokerLosses, EarlyResultIsOnRecordBeforeTheActorLivesAnew) {
   wire::Hello hello = world.worker_hello(22, "w1");
   hello.instance = 21;
   hello.held_actors = {{start.actor, start.incarnation, start.slot}};
-  world.send(22, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(22, hello);
   world.say(22, wire::Window{start.slot, 0, 1});
   EXPECT_EQ(world.runs(22), (Seqs{})) << "it has run";
   world.client(12, 10, true);
@@ -300,8 +300,7 @@ TEST(BrokerLosses, ReplicaThatIsBeingWaitedForIsStillWaitedForByTheNextRun) {
   world.restart();
   world.worker(30, "w1");  // the other replica is placed there: the record is written again
   world.restart();
-  world.send(
-      21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(21, hello);
   EXPECT_EQ(world.count(21, Type::stop), 0u);
   world.worker(31, "w1");
   world.pass(4'000);
@@ -327,8 +326,7 @@ TEST(BrokerLosses, ResultOfAnEarlierAttemptIsNotTakenForTheOneThatIsOut) {
   ASSERT_EQ(world.last(20, Type::run).attempt, 2u);
   world.restart();
   world.client(11, 10, true);
-  world.send(
-      21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(21, hello);
   world.fail(21, first.lease, "E");  // its FORGET was lost with the broker
   EXPECT_FALSE(world.has_result(11, 2));
 }

@@ -91,12 +91,7 @@ TEST_F(Parking, CallOfferedInTurnAndParkedAgainIsNotOvertaken) {
 
 TEST_F(Parking, RoomThatIsNotNeededGoesToTheNextInLine) {
   world.client(11, 11);
-  wire::Open open;
-  open.handle = 1;
-  open.kind = wire::TargetKind::actor;
-  open.actor = ActorId{SessionId{10}, 1};
-  open.methods = {"add"};
-  world.say(11, open);
+  world.open_actor(11);
   world.submit(11, 1, 1);
   EXPECT_EQ(world.last(11, Type::parked).seq, 1u);
   end_last(2);
@@ -169,12 +164,7 @@ TEST_F(Parking, AReconnectOffersParkedCallsAgainInOrder) {
   world.submit(10, 4, 1);
   world.client(12, 10, true);
   EXPECT_EQ(world.last(12, Type::welcome).welcome.refused, (std::vector<std::uint64_t>{3, 4}));
-  wire::Open open;
-  open.handle = 1;
-  open.kind = wire::TargetKind::actor;
-  open.actor = ActorId{SessionId{10}, 1};
-  open.methods = {"add"};
-  world.say(12, open);
+  world.open_actor(12);
   world.submit(12, 3, 1);
   world.submit(12, 4, 1);
   EXPECT_EQ(world.last(12, Type::parked).seq, 3u);
@@ -201,12 +191,7 @@ TEST(BrokerParking, RefusedCallWhoseResultWasMissedIsNotAcceptedAfterAll) {
   world.done(20, world.last(20, Type::run).lease);
   world.client(11, 10, true);
   ASSERT_EQ(world.last(11, Type::welcome).welcome.refused, (std::vector<std::uint64_t>{3}));
-  wire::Open open;
-  open.handle = 1;
-  open.kind = wire::TargetKind::actor;
-  open.actor = ActorId{SessionId{10}, 1};
-  open.methods = {"add"};
-  world.say(11, open);
+  world.open_actor(11);
   for (int i = 0; i < 2; ++i) {
     world.submit(11, 3, 1);
     ASSERT_EQ(world.count(11, Type::refused), static_cast<std::size_t>(i + 1));

@@ -27,8 +27,7 @@ TEST(BrokerRecovery, RestartedBrokerGoesOnWhereTheOldOneStopped) {
   world.restart();
   world.client(11, 10, true);
   EXPECT_EQ(world.last(11, Type::welcome).welcome.accepted_through, 5u);
-  world.send(
-      21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(21, hello);
   world.say(21, wire::Window{world.slot, 0, 10});
   // 2 is still running there; 3 was sent but never begun; 4 and 5 follow.
   EXPECT_EQ(world.runs(21), (Seqs{3, 4, 5}));
@@ -46,14 +45,8 @@ TEST(BrokerRecovery, WaitInsideACallThatNobodyKnowsForItsOwnActorIsADeadlock) {
   const wire::Hello hello = held(world, 21, {world.last(20, Type::run)}, false);
   world.restart();
   world.client(11, 10, true);
-  world.send(
-      21, [&](auto& out) { wire::write(out, hello); }, true);
-  wire::Open open;
-  open.handle = 1;
-  open.kind = wire::TargetKind::actor;
-  open.actor = ActorId{SessionId{10}, 1};
-  open.methods = {"add"};
-  world.say(21, open);
+  world.greet(21, hello);
+  world.open_actor(21);
   wire::CallOptions nested;
   nested.parent = outer;
   world.submit(21, 1, 1, nested);
@@ -74,8 +67,7 @@ TEST(BrokerRecovery, CallsThatOnlyTheJournalHoldsAreFoundAndThoseThatEndedAreNot
   world.restart();
   world.client(11, 10, true);
   EXPECT_EQ(world.last(11, Type::welcome).welcome.accepted_through, 5u);
-  world.send(
-      21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(21, hello);
   world.say(21, wire::Window{world.slot, 0, 10});
   EXPECT_EQ(world.runs(21), (Seqs{4, 5}));
   EXPECT_FALSE(world.has_result(11, 2));
@@ -134,7 +126,7 @@ TEST(BrokerRecovery, LaneHeldForAResultThatWasHeardBeforeHandsBackWhatStandsBehi
   behind.call = CallId{SessionId{10}, 3};
   behind.ended = false;
   hello.held_calls = {failed, behind};
-  world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(21, hello);
   world.say(21, wire::Window{start.slot, 0, 2});
   world.pass_with(500, {21});
   ASSERT_EQ(world.count(21, Type::go_on), 1u);
@@ -163,8 +155,7 @@ TEST(BrokerRecovery, EarlyResultThatNobodyRecordedIsDeliveredAgainByItsWorker) {
   const wire::Hello hello = held(world, 21, {run}, true);
   world.restart();
   world.client(11, 10, true);
-  world.send(
-      21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(21, hello);
   world.done(21, run.lease, "\x07");
   EXPECT_EQ(world.result(11, 2).text, "\x07");
 }
@@ -186,8 +177,7 @@ TEST(BrokerRecovery, ReconnectedWorkerKeepsItsActorAndGivesBackWhatItHasNotBegun
   for (std::uint64_t seq = 2; seq <= 4; ++seq) world.submit(10, seq, 1);
   const auto sent = world.all(20, Type::run);
   const wire::Hello hello = held(world, 21, {sent[0]}, false);
-  world.send(
-      21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(21, hello);
   world.say(21, wire::Window{world.slot, 0, 3});
   EXPECT_EQ(world.runs(21), (Seqs{3, 4}));
   EXPECT_EQ(world.count(21, Type::start), 0u);
@@ -223,7 +213,7 @@ TEST(BrokerRecovery, StoreIsEmptyAgainWhenEverythingWasTaken) {
 void come_back(OneActor& world, std::uint64_t peer, const std::vector<Told>& calls) {
   wire::Hello hello = held(world, peer, calls, true);
   hello.instance = 20;
-  world.send(peer, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(peer, hello);
   for (const Told& run : calls) world.done(peer, run.lease, "\x07");
 }
 
@@ -267,7 +257,7 @@ TEST(BrokerRecovery, CallThatAnEarlierRunAskedBackEndsAsThatRunMeantIt) {
     const wire::Hello hello = held(world, 21, {run}, true);
     world.restart();
     world.client(11, 10, true);
-    world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+    world.greet(21, hello);
     world.auto_commit = false;
     world.say(21, wire::Returned{run.lease, why});
     EXPECT_EQ(world.count(21, Type::forget), 0u) << "not on record";
@@ -299,7 +289,7 @@ TEST(BrokerRecovery, KeyOfACallThatEndedForItsOwnerAndStillRunsStaysBusy) {
   const wire::Hello hello = held(world, 21, {run}, false);
   world.restart();
   world.client(11, 10, true);
-  world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(21, hello);
   world.say(21, wire::Window{world.slot, 0, 2});
   world.pass_with(1'000, {11, 21});
   EXPECT_EQ(world.runs(21), (Seqs{})) << "2 still runs";
@@ -322,7 +312,7 @@ TEST(BrokerRecovery, KeyOfACallThatStillRunsIsFreeWhenItsWorkerIsLost) {
   const wire::Hello hello = held(world, 21, {world.last(20, Type::run)}, false);
   world.restart();  // the next run knows nothing of 2
   world.client(11, 10, true);
-  world.send(21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(21, hello);
   world.say(21, wire::Window{world.slot, 0, 2});
   world.pass_with(1'000, {11, 21});
   EXPECT_EQ(world.runs(21), (Seqs{})) << "2 still runs";

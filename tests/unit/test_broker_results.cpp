@@ -342,12 +342,7 @@ TEST(BrokerResults, BlockingWaitForOnesOwnActorIsADeadlockAtOnce) {
   OneActor world;
   world.submit(10, 2, 1);
   // Inside call 2 the worker's own session (20) calls the same actor and waits.
-  wire::Open open;
-  open.handle = 1;
-  open.kind = wire::TargetKind::actor;
-  open.actor = ActorId{SessionId{10}, 1};
-  open.methods = {"add"};
-  world.say(20, open);
+  world.open_actor(20);
   wire::CallOptions nested;
   nested.parent = CallId{SessionId{10}, 2};
   world.submit(20, 1, 1, nested);

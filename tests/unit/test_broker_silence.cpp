@@ -71,8 +71,7 @@ TEST(BrokerSilence, NewBrokerThatStandsStillHearsTheWorkersBeforeItGivesThemUp) 
   world.restart();
   stand_still(world);
   world.client(11, 10, true);  // its session waited too
-  world.send(
-      21, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(21, hello);
   world.done(21, run.lease);
   EXPECT_EQ(world.result(11, 2).code, Errc::ok);
 }

@@ -72,14 +72,12 @@ TEST(BrokerSubmit, WrongVersionFailsClosed) {
   wire::Hello hello;
   hello.session = 5;
   hello.version_min = hello.version_max = 99;
-  world.send(
-      10, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(10, hello);
   EXPECT_EQ(world.last(10, Type::goodbye).code, Errc::version_unsupported);
   hello = wire::Hello();
   hello.session = 5;
   hello.features = 1;
-  world.send(
-      11, [&](auto& out) { wire::write(out, hello); }, true);
+  world.greet(11, hello);
   EXPECT_EQ(world.last(11, Type::goodbye).code, Errc::version_unsupported);
 }
 
