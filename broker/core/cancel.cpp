@@ -115,12 +115,17 @@ void Core::deadline_passed(Call& call) {
     return revoke(call, true);
   }
   Queue& queue = *call.queue;
-  if (call.attempts > 0) {
+  end_overdue(call, call.attempts > 0);
+  wake(queue);
+}
+
+/// Its deadline passed while it did not run; `tried`: it has run before.
+void Core::end_overdue(Call& call, bool tried) {
+  if (tried) {
     end_with(call, Errc::deadline_exceeded, "its deadline passed between two attempts");
   } else {
     end_with(call, Errc::expired, "its deadline passed before it began");
   }
-  wake(queue);
 }
 
 /// The queue of the actor that is busy with the call; null when none is, or nobody knows.

@@ -178,7 +178,7 @@ class Core {
 
   // --- submit.cpp ------------------------------------------------------------------------------
   void on_submit(Session& session, const wire::Submit& message);
-  bool number_is_new(Session& session, std::uint64_t seq);
+  bool number_is_new(Session& session, std::uint64_t seq, std::uint32_t handle_no);
   Errc submit_problem(Session& session, Handle& handle, const wire::Submit& message,
                       const wire::CallOptions* options, std::string& text);
   Errc key_problem(const Handle& handle, const wire::Submit& message,
@@ -205,6 +205,7 @@ class Core {
 
   // --- dependencies.cpp ------------------------------------------------------------------------
   static std::vector<CallId> dependencies(const CallExtra& extra);
+  void end_lacking(Call& call, const std::string& what, const std::string& expired);
   void note_missed(CallId id);
   bool bind_dependencies(Call& call);
   void end_dependents(Call& call);
@@ -329,6 +330,7 @@ class Core {
   static Errc unbegun_end(const Call& call);
   void revoke(Call& call, bool running_too);
   void deadline_passed(Call& call);
+  void end_overdue(Call& call, bool tried);
   void on_waiting(Session& session, const wire::Waiting& message);
   const Queue* queue_that_runs(CallId id);
 

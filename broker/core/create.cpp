@@ -94,7 +94,8 @@ std::shared_ptr<Queue> Core::create_queue(Session& session, const wire::Create& 
 }
 
 void Core::on_create(Session& session, const wire::Create& message, const std::string& problem) {
-  if (!number_is_new(session, message.seq) || message.handle >= limits::kHandlesMax) return;
+  if (!number_is_new(session, message.seq, message.handle)) return;
+  if (message.handle >= limits::kHandlesMax) return;
   Handle& handle = fresh_handle(session, message.handle);
   const std::string name = queue_name(message.options, ActorId{session.id, message.seq});
   handle.text = problem;

@@ -16,6 +16,14 @@ std::vector<CallId> Core::dependencies(const CallExtra& extra) {
   return needed;
 }
 
+/// A result that it takes has expired. One that has begun cannot be run again without it, and
+/// nobody knows how far it came.
+void Core::end_lacking(Call& call, const std::string& what, const std::string& expired) {
+  const bool begun = call.attempts > 0;
+  end_with(call, begun ? Errc::maybe_executed : Errc::dependency_failed,
+           (begun ? "it may have run, and " : "") + what, "result_expired: " + expired);
+}
+
 /// A refusal that was lost with its connection lets the client offer the call again.
 void Core::note_missed(CallId id) {
   const auto session = sessions_.find(id.session);
@@ -35,11 +43,8 @@ bool Core::bind_dependencies(Call& call) {
     }
     if (other == nullptr) {
       note_missed(id);
-      const bool begun = call.attempts > 0;
-      end_with(call, begun ? Errc::maybe_executed : Errc::dependency_failed,
-               (begun ? "it has begun, and the result of call " : "the result of call ") +
-                   to_string(id) + " is gone",
-               "result_expired: call " + to_string(id));
+      const std::string name = "call " + to_string(id);
+      end_lacking(call, "the result of " + name + " is gone", name);
       return false;
     }
     if (other->state == CallState::ended && other->status != Errc::ok) {

@@ -19,6 +19,12 @@ std::uint64_t number_of(std::string_view text, int base = 10) {
   return value;
 }
 
+std::int32_t signed_number_of(std::string_view text) {
+  std::int32_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
 bool begin_record(wire::Reader& in, std::uint32_t fields) {
   std::uint32_t n = 0;
   std::uint64_t version = 0;
@@ -144,9 +150,7 @@ std::string Core::restore_queue(const std::string& name,
       queue->state = QueueState::dead;
       queue->reason = Errc::actor_died;
       queue->reason_text = name + " was killed";
-      std::from_chars(fields["max_retries"].data(),
-                      fields["max_retries"].data() + fields["max_retries"].size(),
-                      queue->options.max_retries);
+      queue->options.max_retries = signed_number_of(fields["max_retries"]);
     } else {
       if (!restore_actor(queue, record->second)) {
         return "the record of actor " + name + " cannot be read";
@@ -167,8 +171,7 @@ std::string Core::restore_queue(const std::string& name,
     if (dot == std::string::npos) continue;
     const auto group =
         static_cast<std::uint8_t>(number_of(std::string_view(field).substr(5, dot - 5)));
-    int priority = 0;
-    std::from_chars(field.data() + dot + 1, field.data() + field.size(), priority);
+    const std::int32_t priority = signed_number_of(std::string_view(field).substr(dot + 1));
     queue->lane(group, static_cast<std::int8_t>(priority)).watermark = number_of(value);
   }
   return {};

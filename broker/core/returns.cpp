@@ -63,7 +63,7 @@ void Core::on_done(Worker& worker, const wire::Done& message) {
         instance.deferred_batch = std::max(instance.deferred_batch, last_batch());
       }
     } else if (message.status == Errc::expired && call.attempts > 1) {
-      end_with(call, Errc::deadline_exceeded, "its deadline passed between two attempts");
+      end_overdue(call, true);
     } else if (message.status == Errc::cancelled && call.deadline_wall_ms != 0 &&
                call.deadline_wall_ms <= now_.wall_ms && call.extra && call.extra->cancels.empty()) {
       // An earlier broker run asked it to stop, because its time was over.
@@ -125,8 +125,7 @@ void Core::end_unbegun(Call& call, Errc asked) {
     case Errc::deadlock:
       return end_with(call, why, "it would wait behind the call that waits for it");
     case Errc::expired:
-      if (call.attempts <= 1) return end_with(call, why, "its deadline passed before it began");
-      return end_with(call, Errc::deadline_exceeded, "its deadline passed between two attempts");
+      return end_overdue(call, call.attempts > 1);
     default: return put_back(call);
   }
 }
@@ -177,18 +176,10 @@ void Core::retry(Call& call, std::int64_t backoff) {
   if (call.queue->state == QueueState::dead) {
     return end_with(call, call.queue->reason, call.queue->reason_text);
   }
-  if (call.extra && call.extra->expire) {
-    if (call.attempts == 0) {
-      return end_with(call, Errc::expired, "its deadline passed before it began");
-    }
-    return end_with(call, Errc::deadline_exceeded, "its deadline passed between two attempts");
-  }
+  if (call.extra && call.extra->expire) return end_overdue(call, call.attempts > 0);
   if (lacks_results(call)) {
-    const bool begun = call.attempts > 0;
-    return end_with(call, begun ? Errc::maybe_executed : Errc::dependency_failed,
-                    begun ? "it may have run, and a result that it takes is gone"
-                          : "a result that it takes is gone",
-                    "result_expired: it was released before a restart of the broker");
+    return end_lacking(call, "a result that it takes is gone",
+                       "it was released before a restart of the broker");
   }
   call.lease = 0;
   call.state = CallState::waiting;

@@ -16,12 +16,17 @@ bool time_may_cure(Errc code) {
 
 }  // namespace
 
-bool Core::number_is_new(Session& session, std::uint64_t seq) {
+bool Core::number_is_new(Session& session, std::uint64_t seq, std::uint32_t handle_no) {
   if (seq > session.accepted_through) {
     session.accepted_through = seq;
     return true;
   }
   const auto refused = session.refused.find(seq);
+  if (refused != session.refused.end() && refused->second.missed) {
+    refuse(session, seq, handle_no, Errc::refused_before,
+           "a call that takes its result has failed, because it was refused");
+    return false;
+  }
   if (refused == session.refused.end() || !refused->second.parked) {
     ++counters_.duplicates;
     return false;
@@ -35,13 +40,7 @@ bool Core::number_is_new(Session& session, std::uint64_t seq) {
 
 void Core::on_submit(Session& session, const wire::Submit& message) {
   ++counters_.submitted;
-  if (message.seq == 0) return;
-  if (const auto at = session.refused.find(message.seq);
-      at != session.refused.end() && at->second.missed) {
-    return refuse(session, message.seq, message.handle, Errc::refused_before,
-                  "a call that takes its result has failed, because it was refused");
-  }
-  if (!number_is_new(session, message.seq)) return;
+  if (message.seq == 0 || !number_is_new(session, message.seq, message.handle)) return;
   Handle* handle = session.handle(message.handle);
   if (handle == nullptr) {
     return refuse(session, message.seq, message.handle, Errc::unknown_actor, "no such handle");

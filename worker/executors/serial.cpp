@@ -114,7 +114,7 @@ class SerialLane final : public Lane, private LaneThreads::Work {
     pool().release(finished_);
     tell_announced();
     std::unique_lock lock(mutex_);
-    waits_since_ = has_work() ? kNotWaiting : waits_since_;
+    if (has_work()) waits_since_ = kNotWaiting;
     for (;;) {
       if (!has_work()) {
         active_ = false;
