@@ -2,6 +2,7 @@
 #include "cli/bench.hpp"
 #include "cli/command.hpp"
 #include "cli/commands.hpp"
+#include "cli/context.hpp"
 #include "cli/relay.hpp"
 
 #include <algorithm>
@@ -36,6 +37,7 @@ Json shown(const RelayOptions& options, const RelayFigures& figures) {
 }  // namespace
 
 Json bench_relay(const BenchOptions& bench) {
+  catch_interrupts();  // here no connection does it
   Json out = Json::array();
   for (const std::uint64_t batch : {std::uint64_t{1}, kBatch}) {
     RelayOptions options;

@@ -1,5 +1,6 @@
 #include "cli/relay.hpp"
 
+#include "cli/context.hpp"
 #include "cli/cpu.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/latency.hpp"
@@ -11,6 +12,7 @@
 #include <callboard/embedded.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstring>
@@ -140,6 +142,18 @@ class Part {
   pid_t pid_ = 0;
 };
 
+/// Waits for a message. Throws Failure (interrupted) on Ctrl-C.
+void wait_for_some(std::vector<zmq::pollitem_t>& items) {
+  try {
+    if (zmq::poll(items, kStuckAfter) == 0) {
+      throw Failure(ExitCode::internal, "the relay got stuck");
+    }
+  } catch (const zmq::error_t& error) {
+    if (error.num() != EINTR) throw;
+  }
+  throw_if_interrupted();
+}
+
 /// Keeps `window` messages on their way until `calls` have come back.
 void measure(zmq::socket_t& socket, const RelayOptions& options, Latencies& latencies) {
   const auto message_bytes = kNumberBytes + options.payload;
@@ -158,9 +172,7 @@ void measure(zmq::socket_t& socket, const RelayOptions& options, Latencies& late
       out.add(message);
     }
     out.send([&](std::string_view frame) { send_frame(socket, {}, frame); });
-    if (zmq::poll(items, kStuckAfter) == 0) {
-      throw Failure(ExitCode::internal, "the relay got stuck");
-    }
+    wait_for_some(items);
     drain(socket, nullptr, in);
     const auto then_ns = latency_clock_ns();
     in.send([&](std::string_view returned) {

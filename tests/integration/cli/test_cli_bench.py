@@ -1,9 +1,19 @@
 """bench measures what it says, of everybody who takes part."""
 
 import json
+import pathlib
+import signal
+import subprocess
 import unittest
 
-from cli_case import Dev, run
+from cli_case import BIN, Dev, descendants, environment, eventually, lives, run
+
+
+def is_relay(pid):
+    try:
+        return b"relay-part" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 class Bench(unittest.TestCase):
@@ -42,6 +52,19 @@ class Bench(unittest.TestCase):
         for row in found["rows"]:
             for key in ("in_gb_per_s", "echo_gb_per_s", "memcpy_gb_per_s", "in_of_memcpy"):
                 self.assertGreater(row[key], 0, key)
+
+    def test_interrupt_while_the_relay_is_measured_leaves_nothing_behind(self):
+        bench = subprocess.Popen([BIN, "bench", "relay", "--calls", "1000000", "--window", "1"],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                 env=environment())
+        relays = []
+        self.assertTrue(eventually(lambda: relays.extend(filter(is_relay, descendants(bench.pid)))
+                                   or len(relays) > 0))
+        started = descendants(bench.pid)
+        bench.send_signal(signal.SIGINT)
+        _, errors = bench.communicate(timeout=60)
+        self.assertEqual((bench.returncode, errors), (130, "callboard: interrupted\n"))
+        self.assertTrue(eventually(lambda: not any(map(lives, started))))
 
     def test_submit_measures_how_fast_calls_are_accepted(self):
         found = self.figures("submit", "--embedded", "--calls", "5000")
