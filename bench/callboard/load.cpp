@@ -5,13 +5,9 @@
 //   echo    calls go to `actors` serial actors in turn; all clients share them
 //   timer   the same with an async actor that waits for a timer of 1 ms
 //   create  each call goes to an actor made for it, which is kept until the end
+#include "bench/callboard/calls.hpp"
 #include "bench/callboard/echo.hpp"
-#include "bench/load/load.hpp"
 
-#include <callboard/client.hpp>
-
-#include <cstdio>
-#include <mutex>
 #include <stdexcept>
 
 namespace bench {
@@ -19,40 +15,6 @@ namespace bench {
 namespace {
 
 using callboard::Bytes;
-using callboard::Future;
-
-callboard::ActorOptions actor_options(const Options& options) {
-  callboard::ActorOptions out;
-  out.durability = options.get("durability", "durable") == "memory"
-                       ? callboard::Durability::memory
-                       : callboard::Durability::durable;
-  out.max_pending = 100'000'000;
-  return out;
-}
-
-/// The first call that fails says why; that many did is told by the figures.
-void tell_failure(callboard::Errc status) {
-  static std::once_flag told;
-  std::call_once(told, [status] {
-    const auto name = callboard::name_of(status);
-    std::fprintf(stderr, "bench_callboard: a call failed: %.*s\n", static_cast<int>(name.size()),
-                 name.data());
-  });
-}
-
-/// In the client's own thread, when the result is there.
-void land(Flight& flight, const Future<Bytes>& future) {
-  callboard::detail::notify_when_ready(
-      future.state(), [&flight, state = future.state().get()] {
-        const auto status = callboard::detail::status_of(state);
-        if (status != callboard::Errc::ok) {
-          tell_failure(status);
-          return flight.landed(0, false);
-        }
-        const auto encoded = callboard::detail::value_of(state);
-        flight.landed(callboard::detail::decode_result<Bytes>(encoded, nullptr).data);
-      });
-}
 
 /// `call(message)` gives a future.
 template <class Call>

@@ -142,7 +142,9 @@ void run_client(const Options& options, std::uint32_t number, const Client& clie
                      (number == 0 ? options.calls % options.clients : 0);
   Flight flight(options, number, outcome);
   client(flight, [&](Flight& mine, const std::function<void()>& fly) {
-    mine.begin(std::min(share, 2 * options.window + 100), false);
+    // Warm is who has been called: a full window twice, and every actor.
+    mine.begin(std::max<std::uint64_t>(std::min(share, 2 * options.window + 100), options.actors),
+               false);
     fly();
     shared.ready.fetch_add(1);
     while (shared.go.load() == 0) std::this_thread::sleep_for(kLookEvery);

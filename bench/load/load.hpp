@@ -73,8 +73,9 @@ class Flight {
   void landed(std::uint64_t number, bool good);
 
   bool all_sent() const { return sent_ == until_; }
-  bool all_landed() const { return landed_.load(std::memory_order_acquire) == until_; }
-  std::uint64_t on_their_way() const { return sent_ - landed_.load(std::memory_order_acquire); }
+  bool all_landed() const { return landed_so_far() == until_; }
+  std::uint64_t landed_so_far() const { return landed_.load(std::memory_order_acquire); }
+  std::uint64_t on_their_way() const { return sent_ - landed_so_far(); }
   /// When there is something to send again if nothing lands; a second hence when nobody knows.
   std::int64_t due_ns() const;
   /// For clients that sleep until results land in another thread: returns once something may be

@@ -7,7 +7,7 @@ import statistics
 import sys
 
 from processes import Failed, Missing, output_of
-from systems import SYSTEMS, VENV
+from systems import ROOT, SYSTEMS, VENV
 
 CALLS_MIN = 200
 
@@ -21,6 +21,7 @@ def flat(figures):
     out = {key: value for key, value in figures.items() if not isinstance(value, dict)}
     for role, us in figures.get("cpu_us_per_call", {}).items():
         out[f"{role}_cpu_us"] = us
+        out["all_cpu_us"] = out.get("all_cpu_us", 0) + us
     for role, grown in figures.get("bytes_per_call", {}).items():
         out[f"{role}_bytes"] = grown
     return out
@@ -35,6 +36,7 @@ class Run:
         self.build, self.rounds, self.scale = build, rounds, scale
         self.results = {}  # (row, contestant) -> figures of each round
         self.skipped = {}  # the same -> why
+        self.failed = set()  # those of them that were there and did not do what they should
 
     def options_of(self, contestant, rows):
         options = dict(contestant.options)
@@ -53,6 +55,9 @@ class Run:
             options["rate"] = rate * part
         return options
 
+    def word_of(self, key):
+        return "FAILED" if key in self.failed else "SKIPPED"
+
     def one(self, row, contestant, rows):
         key = row, contestant.name
         if key in self.skipped:
@@ -61,9 +66,13 @@ class Run:
             options = self.options_of(contestant, rows)
             figures = flat(SYSTEMS[contestant.system](self.build, options))
         except (Missing, Failed) as error:
-            # Whoever fails once may fail in each round; the others need not wait for it.
+            # Whoever fails once may fail in each round; the others need not wait for it. Nor do
+            # its earlier rounds count: they would be figures of something that does not work.
             self.skipped[key] = str(error)
-            note(f"!!! SKIPPED: row {row}, {contestant.name}: {error}")
+            self.results.pop(key, None)
+            if isinstance(error, Failed):
+                self.failed.add(key)
+            note(f"!!! {self.word_of(key)}: row {row}, {contestant.name}: {error}")
             return
         if "rate" in options:
             figures["rate"] = options["rate"]
@@ -83,11 +92,12 @@ class Run:
 
 def value_of(run, row, goal):
     """Median over the rounds of the quotient within a round; or of the figure itself."""
-    def figures_of(name):
-        return [figures.get(goal.figure) for figures in run.results.get((row.key, name), [])]
+    def figures_of(name, figure):
+        return [figures.get(figure) for figures in run.results.get((row.key, name), [])]
 
-    mine = figures_of(goal.who)
-    bases = [figures_of(name) for name in goal.base.split("|")] if goal.base else []
+    mine = figures_of(goal.who, goal.figure)
+    base_figure = goal.base_figure or goal.figure
+    bases = [figures_of(name, base_figure) for name in goal.base.split("|")] if goal.base else []
     if not mine or None in mine or any(not base or None in base for base in bases):
         return None
     if not bases:
@@ -116,7 +126,8 @@ def summary_of(run, rows):
             "machine": machine(), "versions": versions(run.build), "policies": POLICIES,
             "rounds": run.rounds, "scale": run.scale,
             "titles": {row.key: row.title for row in rows}, "results": results, "goals": goals,
-            "skipped": [{"row": key, "contestant": name, "why": why}
+            "skipped": [{"row": key, "contestant": name, "why": why,
+                         "failed": (key, name) in run.failed}
                         for (key, name), why in run.skipped.items()]}
 
 
@@ -158,7 +169,7 @@ def versions(build):
     out = {"callboard": output_of(build / "cli/callboard", "--version").splitlines()[:1],
            **packages("libzmq5", "libhiredis0.14", "libhiredis1.1.0", "redis-server",
                       "nats-server", "libnats-dev", "gearman-job-server", "rabbitmq-server")}
-    commit = output_of("git", "-C", build.parents[1], "rev-parse", "--short", "HEAD")
+    commit = output_of("git", "-C", ROOT, "rev-parse", "--short", "HEAD")
     out["callboard"] = " ".join([*out["callboard"], commit])
     for name in ("ray", "celery"):
         if (VENV / name).exists():

@@ -80,11 +80,11 @@ class Stage(contextlib.ExitStack):
         self.folder = tempfile.mkdtemp(prefix="callboard-bench-")
         self.callback(shutil.rmtree, self.folder, ignore_errors=True)
 
-    def start(self, *command, env=None, stdout=None):
+    def start(self, *command, env=None, stdout=None, stdin=subprocess.DEVNULL):
         log = open(pathlib.Path(self.folder, "log"), "a")
         self.callback(log.close)
         process = subprocess.Popen([str(word) for word in command], stdout=stdout or log,
-                                   stderr=log, stdin=subprocess.DEVNULL, text=True,
+                                   stderr=log, stdin=stdin, text=True,
                                    env={**os.environ, **(env or {})}, start_new_session=True,
                                    cwd=self.folder)
         self.callback(self.end, process)

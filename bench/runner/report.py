@@ -6,7 +6,10 @@ import math
 ROLES = ("client", "broker", "redis", "worker", "all others")
 NAMES = {"calls_per_s": "calls/s", "p50_us": "p50", "p99_us": "p99", "ready_ms": "ready",
          "idle_bytes": "idle memory", "broker_bytes": "broker bytes per actor",
-         "worker_bytes": "worker bytes per actor"}
+         "worker_bytes": "worker bytes per actor", "submitted_per_s": "submitted/s",
+         "all_cpu_us": "CPU per call", "broker_cpu_us": "the broker's CPU per call",
+         "redis_beyond_payload": "Redis, bytes beyond the payload of a waiting call",
+         "broker_beyond_payload": "broker, bytes beyond the payload of a waiting call"}
 
 
 def count(value):
@@ -25,7 +28,7 @@ def cells_of(result):
     by_role = {role: median[f"{role}_cpu_us"] for role in ROLES if f"{role}_cpu_us" in median}
     cpu = " ".join(f"{role} {count(us)}" for role, us in by_role.items())
     if by_role:
-        cpu = f"{count(sum(by_role.values()))}: {cpu}"
+        cpu = f"{count(median['all_cpu_us'])}: {cpu}"
     extra = []
     if "rate" in median:
         extra.append(f"open loop, {count(median['rate'])}/s")
@@ -33,6 +36,10 @@ def cells_of(result):
         extra.append(f"ready {count(median['ready_ms'])} ms")
     if "idle_bytes" in median:
         extra.append(f"idle {count(median['idle_bytes'] / 2**20)} MiB")
+    if "submitted_per_s" in median:
+        extra.append(f"submitted {count(median['submitted_per_s'])}/s, beyond the payload "
+                     f"Redis {count(median['redis_beyond_payload'])} B, "
+                     f"broker {count(median['broker_beyond_payload'])} B")
     return [result["contestant"], count(median["calls_per_s"]), spread, count(median.get("p50_us")),
             count(median.get("p99_us")), cpu, ", ".join(extra)]
 
@@ -71,7 +78,8 @@ def table(summary):
         lines += ["", f"{key}  {title}", line(HEAD)]
         lines += [line(cells_of(each)) for each in results]
         lines += [f"    {goal_text(each)}" for each in goals]
-        lines += [f"    SKIPPED {each['contestant']}: {each['why'][:200]}" for each in skipped]
+        lines += [f"    {'FAILED' if each['failed'] else 'SKIPPED'} {each['contestant']}: "
+                  f"{each['why'][:200]}" for each in skipped]
     return "\n".join(lines)
 
 

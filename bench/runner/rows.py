@@ -21,6 +21,7 @@ class Goal:
     base: str  # "" compares the figure itself
     limit: float
     at_least: bool
+    base_figure: str = ""  # where it has another name there
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +42,16 @@ BATCHED = Contestant("batched relay", "relay", many(1_000_000, batch=100))
 DURABLE = Contestant("durable relay", "relay", many(400_000, batch=100, durable=True))
 MEMORY = Contestant("Callboard, memory", "callboard", many(500_000))
 KEPT = Contestant("Callboard, durable", "callboard", many(300_000, durable=True))
+
+
+BACKLOG = Contestant("backlog", "callboard_backlog", {"calls": 1_000_000}, rounds_max=3)
+
+
+def backlog_goals(who, part):
+    """Both ways at least that part of the rate of row 4."""
+    kept = "Callboard, durable"
+    return [Goal(who, "submitted_per_s", kept, part, True, "calls_per_s"),
+            Goal(who, "calls_per_s", kept, part, True)]
 
 
 def callboard(name, calls, **options):
@@ -88,6 +99,24 @@ ROWS = [
     Row("6", "16 clients on one serial actor",
         [MEMORY, callboard("16 clients, memory", 500_000, clients=16)],
         [Goal("16 clients, memory", "calls_per_s", "Callboard, memory", 1.1, True)]),
+    Row("7", "a backlog of durable calls without a worker, then drained by one",
+        [KEPT, BACKLOG, Contestant("backlog, 64 MiB", "callboard_backlog",
+                                   {"calls": 1_000_000, "memory_max": 64 << 20}, rounds_max=3)],
+        [*backlog_goals("backlog", 0.8), *backlog_goals("backlog, 64 MiB", 0.5),
+         Goal("backlog", "redis_beyond_payload", "", 120, False),
+         Goal("backlog", "broker_beyond_payload", "", 160, False)]),
+    Row("8a", "cost as work grows, memory",
+        [MEMORY, callboard("100,000 actors", 500_000, actors=100_000),
+         callboard("8 workers, 32 actors", 500_000, workers=8, actors=32),
+         Contestant("200 clients", "callboard",
+                    {"calls": 500_000, "window": 100, "clients": 200})],
+        [Goal("100,000 actors", "all_cpu_us", "Callboard, memory", 1.25, False),
+         Goal("8 workers, 32 actors", "all_cpu_us", "Callboard, memory", 2.5, False),
+         Goal("200 clients", "broker_cpu_us", "Callboard, memory", 2, False)]),
+    Row("8b", "cost as the backlog grows, durable",
+        [Contestant("backlog of 1,000 at a time", "callboard", many(300_000, durable=True)),
+         BACKLOG],
+        [Goal("backlog", "all_cpu_us", "backlog of 1,000 at a time", 1.25, False)]),
     Row("9", "actors created and called once",
         [callboard("created, memory", 50_000, work="create"),
          callboard("created, durable", 50_000, work="create", durable=True)],

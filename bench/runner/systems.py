@@ -6,7 +6,9 @@ import os
 import pathlib
 import subprocess
 
-from processes import (Failed, Missing, Stage, descendants, find_program, free_port, memory_bytes)
+import backlog
+from processes import (Failed, Missing, Stage, descendants, find_program, free_port, memory_bytes,
+                       output_of)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = ROOT / "bench/peers"
@@ -18,7 +20,7 @@ TIMEOUT_S = 120
 def program(build, name):
     path = build / "bench" / name
     if not path.exists():
-        raise Missing(f"{path.relative_to(ROOT)} is not built")
+        raise Missing(f"{name} is not built")
     return path
 
 
@@ -95,13 +97,14 @@ class Callboard:
     """A system of `callboard dev`; its Redis appends to a file, as it would in earnest."""
 
     def __init__(self, stage, build, options):
-        callboard = build / "cli/callboard"
-        if not callboard.exists():
+        self.program = build / "cli/callboard"
+        if not self.program.exists():
             raise Missing("callboard is not built")
-        dev = stage.start(callboard, "-o", "json", "dev", "--port", 0,
-                          "--load", program(build, "libbench_actors.so"),
-                          "--workers", options.get("workers", 1),
-                          "--data", f"{stage.folder}/data", stdout=subprocess.PIPE)
+        self.library = program(build, "libbench_actors.so")
+        dev = stage.start(self.program, "-o", "json", "dev", "--port", 0,
+                          "--load", self.library, "--workers", options.get("workers", 1),
+                          "--data", f"{stage.folder}/data", env=self.settings(options),
+                          stdout=subprocess.PIPE)
         line = dev.stdout.readline()
         if not line:
             raise Failed(f"callboard dev: {stage.log()[-500:]}")
@@ -109,8 +112,25 @@ class Callboard:
         self.endpoint, self.ready_ms = said["endpoint"], said["ready_ms"]
         pids = said["pids"]
         self.roles = {"broker": [pids["broker"]], "redis": [pids["redis"]],
-                      "worker": descendants(pids["worker"])}
+                      "worker": descendants(pids["worker"]) if pids.get("worker") else []}
         self.everything = descendants(dev.pid) + [pids["keeper"], *sum(self.roles.values(), [])]
+
+    def settings(self, options):
+        """memory_max: bytes that waiting calls may take in the broker."""
+        if "memory_max" not in options:
+            return None
+        if "#memory_max =" not in output_of(self.program, "config", "template"):
+            raise Missing("the broker has no setting memory_max: all waiting calls are in memory")
+        return {"CALLBOARD_BROKER_MEMORY_MAX": str(options["memory_max"])}
+
+    def redis_socket(self):
+        health = json.loads(output_of(self.program, "--broker", self.endpoint, "-o", "json",
+                                      "health"))
+        return health["redis"].removeprefix("unix://")
+
+    def start_worker(self, stage):
+        return stage.start(self.program, "--broker", self.endpoint, "worker",
+                           "--load", self.library)
 
     def load(self, build, options):
         return load([program(build, "bench_callboard"), "--broker", self.endpoint,
@@ -122,6 +142,15 @@ class Callboard:
 def callboard(build, options):
     with Stage() as stage:
         return Callboard(stage, build, options).load(build, options)
+
+
+def callboard_backlog(build, options):
+    with Stage() as stage:
+        system = Callboard(stage, build, {**options, "workers": 0})
+        calls, payload = options["calls"], options.get("payload", 64)
+        command = [program(build, "bench_backlog"), "--broker", system.endpoint, "--calls", calls,
+                   "--payload", payload]
+        return backlog.measure(stage, system, command, options, calls, payload)
 
 
 def callboard_whole(build, options):
@@ -198,5 +227,5 @@ def rabbitmq(build, options):
 
 
 SYSTEMS = {"relay": relay, "timers": timers, "callboard": callboard,
-           "callboard_whole": callboard_whole, "nats": nats, "gearman": gearman,
+           "callboard_backlog": callboard_backlog, "callboard_whole": callboard_whole, "nats": nats, "gearman": gearman,
            "rabbitmq": rabbitmq, "ray": python_peer("ray"), "celery": python_peer("celery")}
