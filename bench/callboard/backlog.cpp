@@ -1,6 +1,7 @@
 // A backlog: calls are submitted while no worker is there, and drained once there is one.
 //
-// usage: bench_backlog --broker ENDPOINT [--calls N] [--payload BYTES] [--durability durable|memory]
+// usage: bench_backlog --broker ENDPOINT [--calls N] [--payload BYTES]
+//                      [--durability durable|memory]
 //
 // It prints one line of JSON after each of its three steps, and then waits for a line on its
 // standard input, so that whoever runs it can look at the others and start the worker:

@@ -227,5 +227,6 @@ def rabbitmq(build, options):
 
 
 SYSTEMS = {"relay": relay, "timers": timers, "callboard": callboard,
-           "callboard_backlog": callboard_backlog, "callboard_whole": callboard_whole, "nats": nats, "gearman": gearman,
-           "rabbitmq": rabbitmq, "ray": python_peer("ray"), "celery": python_peer("celery")}
+           "callboard_backlog": callboard_backlog, "callboard_whole": callboard_whole,
+           "nats": nats, "gearman": gearman, "rabbitmq": rabbitmq,
+           "ray": python_peer("ray"), "celery": python_peer("celery")}
