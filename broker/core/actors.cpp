@@ -27,7 +27,9 @@ void Core::on_started(Worker& worker, const wire::Started& message) {
   const auto found = worker.slots.find(message.slot);
   if (found == worker.slots.end()) return;
   Instance& instance = *found->second;
-  if (instance.state != InstanceState::starting) return;
+  // One that was taken over may have been in its constructor still, though it counts as alive.
+  const bool taken_over = instance.state == InstanceState::alive && message.code != Errc::ok;
+  if (instance.state != InstanceState::starting && !taken_over) return;
   const std::shared_ptr<Queue> queue = instance.queue;
   if (message.code == Errc::ok) {
     instance.state = InstanceState::alive;

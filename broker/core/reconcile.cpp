@@ -126,7 +126,10 @@ void Core::answer_held_lane(Worker& worker, const wire::HeldCall& held) {
                                     [](const Group& group) { return group.max_concurrency == 1; });
   if (!may_hold) return;
   if (instance->out > 0) instance->recalling = true;
-  wire::FrameWriter out = to(*worker.peer, last_batch());
+  // What is sent from now on goes behind the answer, or it would be given back, and what follows it
+  // begin first.
+  instance->deferred_batch = std::max(instance->deferred_batch, last_batch());
+  wire::FrameWriter out = to(*worker.peer, instance->deferred_batch);
   wire::write(out, wire::GoOn{instance->slot, true});
 }
 

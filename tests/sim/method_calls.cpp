@@ -11,6 +11,10 @@ namespace {
 
 constexpr int kDepthMax = 4;
 
+/// The longest wait for an actor of the own chain. When the call of that actor has died meanwhile,
+/// its next one may come to wait for this one: a circle that nobody is promised the end of.
+constexpr std::int64_t kOwnChainUs = 10'000'000;
+
 /// One at a time whatever is called: a wait for it inside one of its own calls can never end.
 bool whole_actor_serial(const TargetSpec& target) {
   return target.serial() && target.options.groups.empty() &&
@@ -21,6 +25,12 @@ std::vector<const CallSpec*> chain_of(const CallSpec& spec) {
   std::vector<const CallSpec*> chain;
   for (const CallSpec* at = &spec; at != nullptr; at = at->inside) chain.push_back(at);
   return chain;
+}
+
+bool in_chain(const TargetSpec& target, const CallSpec& spec) {
+  const std::vector<const CallSpec*> chain = chain_of(spec);
+  return std::any_of(chain.begin(), chain.end(),
+                     [&](const CallSpec* outer) { return outer->target == target.index; });
 }
 
 }  // namespace
@@ -99,11 +109,15 @@ bool MethodCalls::make(const worker::Job& job, bool blocking, std::function<void
   auto extra = std::make_unique<client::CallExtra>();
   spec.options.parent = job.call;
   spec.options.when_full = wire::WhenFull::reject;
-  if (job.deadline_us != kNever) {  // it is inherited
-    spec.deadline_us = process_.to_virtual(job.deadline_us);
+  if (job.deadline_us != kNever) context_.coverage.hit("situation: deadline inherited");
+  std::int64_t deadline_us = job.deadline_us;
+  if (in_chain(target, outer)) {
+    deadline_us = std::min(deadline_us, process_.now().mono_us + kOwnChainUs);
+  }
+  if (deadline_us != kNever) {
+    spec.deadline_us = process_.to_virtual(deadline_us);
     spec.options.deadline_ms = 1;
-    extra->deadline_us = job.deadline_us;
-    context_.coverage.hit("situation: deadline inherited");
+    extra->deadline_us = deadline_us;
   }
   settle_promises(spec, target);
   spec.submitted_us = context_.schedule.now();

@@ -35,6 +35,30 @@ TEST(BrokerRecovery, RestartedBrokerGoesOnWhereTheOldOneStopped) {
   EXPECT_EQ(world.result(11, 2).text, "\x09");
 }
 
+TEST(BrokerRecovery, ConstructorThatThrowsAfterItsWorkerCameBackEndsTheActor) {
+  for (const bool restart : {true, false}) {
+    BrokerWorld world;
+    world.worker(20, "w0");
+    world.client(10);
+    world.create(10, 1, 1, {});
+    world.submit(10, 2, 1);
+    const Told start = world.last(20, Type::start);
+    wire::Hello hello = world.worker_hello(20, "w0");
+    hello.held_actors = {{start.actor, start.incarnation, start.slot}};
+    if (restart) {
+      world.restart();
+      world.client(10, 10, true);
+    }
+    world.greet(21, hello);
+    const std::string error = wire::encode(ErrorInfo());
+    world.say(21, wire::Started{start.slot, Errc::constructor_failed, error});
+    world.say(21, wire::Stopped{start.slot});
+    EXPECT_EQ(world.result(10, 2).code, Errc::constructor_failed);
+    world.create(10, 3, 3, {});
+    EXPECT_EQ(world.count(21, Type::start), 1u) << "it goes on with other actors";
+  }
+}
+
 // The broker that the outer call was in the memory of is gone, its actor is busy with it still.
 TEST(BrokerRecovery, WaitInsideACallThatNobodyKnowsForItsOwnActorIsADeadlock) {
   OneActor world;
@@ -134,6 +158,35 @@ TEST(BrokerRecovery, LaneHeldForAResultThatWasHeardBeforeHandsBackWhatStandsBehi
   EXPECT_EQ(world.runs(21), (std::vector<std::uint64_t>{}));
   world.say(21, wire::Returned{behind.lease});
   EXPECT_EQ(world.runs(21), (std::vector<std::uint64_t>{2, 3}));
+}
+
+// The retry of level memory waits for no commit of its own, the answer for the held lane for that of
+// the call behind.
+TEST(BrokerRecovery, RetryAtAWorkerThatCameBackGoesBehindTheAnswerForItsHeldLane) {
+  OneActor world({}, 1);
+  wire::CallOptions memory;
+  memory.durability = wire::Durability::memory;
+  memory.max_retries = 2;
+  memory.retry_on = wire::RetryOn{wire::RetryOn::Which::all, {}};
+  memory.backoff_ms = {{10, 10}};
+  world.submit(10, 2, 1, memory);
+  const Told start = world.last(20, Type::start);
+  const Told run = world.last(20, Type::run);
+  world.fail(20, run.lease, "Oops", true);
+  world.auto_commit = false;
+  world.submit(10, 3, 1);
+  world.pass_with(100, {10, 20});
+  wire::Hello hello = world.worker_hello(20, "w0");
+  hello.resume = true;
+  hello.held_actors = {{start.actor, start.incarnation, start.slot}};
+  hello.held_calls = {{run.lease, run.call, run.attempt, start.actor, start.incarnation, true}};
+  world.greet(21, hello);
+  world.say(21, wire::Window{start.slot, 0, 1});
+  EXPECT_EQ(world.count(21, Type::go_on), 0u) << "nothing of it is to be seen before the commit";
+  EXPECT_EQ(world.runs(21), (Seqs{}));
+  world.commit();
+  EXPECT_EQ(world.count(21, Type::go_on), 1u);
+  EXPECT_EQ(world.runs(21), (Seqs{2}));
 }
 
 TEST(BrokerRecovery, ActorThatLivedNowhereWhenTheBrokerStoppedIsPlacedAtOnce) {

@@ -23,7 +23,7 @@ class ConcurrencyChecker final : public Checker {
     std::uint32_t& running = running_[place];
     if (record.what == What::ended) {
       --running;
-      if (target.options.ordering == wire::Ordering::key) keys_.erase(key_of(spec));
+      if (target.options.ordering == wire::Ordering::key) leave(key_of(spec), life_of(record));
       return;
     }
     ++running;
@@ -33,19 +33,21 @@ class ConcurrencyChecker final : public Checker {
                                " are allowed: " + describe(spec));
     }
     if (target.options.ordering == wire::Ordering::key && !spec.options.key.empty()) {
-      const auto [at, is_new] = keys_.try_emplace(key_of(spec), record.process);
-      // A worker that was cut off may still run what its successor begins again.
-      if (!is_new && at->second == record.process) {
+      const auto [at, is_new] = keys_.try_emplace(key_of(spec), life_of(record));
+      // What was cut off may still run what its successor begins again, in the same worker too.
+      if (!is_new && at->second == life_of(record)) {
         return fail(verdict, "two calls of one key run at once: " + describe(spec));
       }
-      at->second = record.process;
+      at->second = life_of(record);
     }
   }
 
  private:
   using Place = std::tuple<ProcessId, ActorId, std::uint64_t, std::string>;
   using KeyPlace = std::pair<std::uint32_t, std::string>;
+  using Life = std::pair<ProcessId, std::uint64_t>;  ///< incarnation 0: a task
 
+  static Life life_of(const Record& record) { return {record.process, record.incarnation}; }
   static KeyPlace key_of(const CallSpec& spec) { return {spec.target, spec.options.key}; }
   static std::string group_of(const TargetSpec& target, const CallSpec& spec) {
     return target.kind == TargetSpec::Kind::task ? std::string() : spec.group;
@@ -56,13 +58,17 @@ class ConcurrencyChecker final : public Checker {
     }
     return target.options.max_concurrency;  // of a task: the worker's slots
   }
+  void leave(const KeyPlace& key, const Life& life) {
+    const auto at = keys_.find(key);
+    if (at != keys_.end() && at->second == life) keys_.erase(at);
+  }
   void forget(ProcessId process) {
     std::erase_if(running_, [&](const auto& entry) { return std::get<0>(entry.first) == process; });
-    std::erase_if(keys_, [&](const auto& entry) { return entry.second == process; });
+    std::erase_if(keys_, [&](const auto& entry) { return entry.second.first == process; });
   }
 
   std::map<Place, std::uint32_t> running_;
-  std::map<KeyPlace, ProcessId> keys_;
+  std::map<KeyPlace, Life> keys_;  ///< who runs a call of the key
 };
 
 }  // namespace
