@@ -165,7 +165,8 @@ void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCal
     // store, so is the word to forget.
     const bool ended = call != nullptr && call->state == CallState::ended;
     const bool unknown = call == nullptr || ended;
-    if (unknown && instance != nullptr && held.actor && !held.ended) {
+    const bool stranger = unknown && instance != nullptr && held.actor && !held.ended;
+    if (stranger) {
       worker.strangers[no] = {held.call, held.actor};
       Queue& queue = *instance->queue;
       if (queue.options.ordering == wire::Ordering::key) ++queue.strangers;
@@ -176,7 +177,8 @@ void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCal
       settle_orphan(*call);
       lease_lost(*call, {true, true, false, "its actor was replaced meanwhile", nullptr});
     }
-    forget(worker, no, last_batch() != 0);
+    // That it has ended is still to be heard: it is forgotten then.
+    if (!stranger) forget(worker, no, last_batch() != 0);
     return;
   }
   settle_orphan(*call);

@@ -346,8 +346,11 @@ TEST(BrokerRecovery, KeyOfACallThatEndedForItsOwnerAndStillRunsStaysBusy) {
   world.say(21, wire::Window{world.slot, 0, 2});
   world.pass_with(1'000, {11, 21});
   EXPECT_EQ(world.runs(21), (Seqs{})) << "2 still runs";
+  EXPECT_EQ(world.count(21, Type::forget), 0u) << "nobody would hear of its end";
   world.done(21, run.lease, "\x07");
   EXPECT_EQ(world.runs(21), (Seqs{3}));
+  world.pass_with(100, {11, 21});
+  EXPECT_EQ(world.last(21, Type::forget).ranges, (wire::Ranges{{run.lease, 1}}));
 }
 
 TEST(BrokerRecovery, KeyOfACallThatStillRunsIsFreeWhenItsWorkerIsLost) {
