@@ -28,6 +28,7 @@
 
 #include <atomic>
 #include <coroutine>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <type_traits>
@@ -159,6 +160,9 @@ class AsyncPromise : public boost::asio::detail::awaitable_frame<T, boost::asio:
  public:
   using Base = boost::asio::detail::awaitable_frame<T, boost::asio::any_io_executor>;
   using Base::await_transform;
+
+  static void* operator new(std::size_t bytes) { return take_frame(bytes); }
+  static void operator delete(void* frame, std::size_t bytes) { give_frame(frame, bytes); }
 
   Async<T> get_return_object() noexcept {
     Async<T> made(Base::get_return_object());

@@ -52,6 +52,11 @@ consteval auto overload(Signature* function) {
 
 namespace detail {
 
+/// Memory for the frames of such coroutines. A loop on which a thousand of them wait begins and
+/// ends many at once, so threads keep the memory of those that ended.
+void* take_frame(std::size_t bytes);
+void give_frame(void* frame, std::size_t bytes) noexcept;
+
 template <class R>
 struct Awaited {
   using Type = R;

@@ -148,7 +148,7 @@ class AsyncLane final : public Lane {
   void begin_calls();
   bool begin_next(std::int64_t now);
   void spawn(ActiveCall& call);
-  using Whole = asio::awaitable<asio::detail::awaitable_thread_entry_point>;
+  using Whole = Async<asio::detail::awaitable_thread_entry_point>;
   static Whole whole(AsyncLane& lane, ActiveCall& call);
   void stop(ActiveCall& call);
   void ended(ActiveCall& call, std::exception_ptr thrown);
