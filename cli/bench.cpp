@@ -1,6 +1,7 @@
 // callboard bench roundtrip|submit|overload|payload|relay
 #include "cli/bench.hpp"
 
+#include "cli/bench_file.hpp"
 #include "cli/bench_payload.hpp"
 #include "cli/bench_run.hpp"
 #include "cli/command.hpp"
@@ -14,7 +15,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <system_error>
+#include <utility>
 
 namespace callboard::cli {
 
@@ -25,6 +28,12 @@ using Measure = std::function<Json(const Context&, Connection&, const BenchOptio
 void add_load_options(Command& command, BenchOptions& options) {
   command.number("--window", options.window, "Calls on their way at once [1000]", 1, 1'000'000)
       .number("--payload", options.payload, "Bytes of each argument and result [64]", 0, 256 << 20);
+}
+
+void add_file_options(Command& command, BenchOptions& options) {
+  command.text("--json", options.json_file, "Write the figures to this file too", "FILE")
+      .text("--compare", options.compare_file, "Say what has changed since that file was written",
+            "FILE");
 }
 
 std::string cpu_text(const Json& cpu) {
@@ -60,8 +69,25 @@ void show_payloads(const Json& figures) {
               figures.at("rows")));
 }
 
-void show_figures(const Context& context, const Json& figures) {
-  if (context.format() == Format::json) return print_line(print_json(figures));
+std::string percent(const Json& change) {
+  if (change.is_null()) return "?";
+  const auto value = change.get<double>();
+  return (value > 0 ? "+" : "") + cell(change) + " %";
+}
+
+void show_compared(const Json& rows) {
+  Json shown = rows;
+  for (auto& row : shown) {
+    row["then"] = figure(row["then"]);
+    row["now"] = figure(row["now"]);
+    row["change_percent"] = percent(row["change_percent"]);
+  }
+  print("\n" + table({{"figure", "FIGURE"}, {"then", "THEN"}, {"now", "NOW"},
+                      {"change_percent", "CHANGE"}},
+                     shown));
+}
+
+void show_measured(const Context& context, const Json& figures) {
   if (figures.value("bench", "") == "payload") return show_payloads(figures);
   if (figures.value("bench", "") == "overload") return context.show(figures);
   Json rows = Json::array();
@@ -79,6 +105,35 @@ void show_figures(const Context& context, const Json& figures) {
                {"p99_us", "P99 US"},
                {"cpu", "CPU US PER CALL"}},
               rows));
+}
+
+/// Beside an earlier run's, when there is one.
+void show_figures(const Context& context, const BenchOptions& options, const Json& earlier,
+                  Json figures) {
+  write_figures(options.json_file, figures);
+  const Json changes = earlier.is_null() ? Json() : compared(earlier, figures);
+  if (context.format() == Format::json) {
+    if (!changes.is_null()) figures["compared"] = changes;
+    return print_line(print_json(figures));
+  }
+  show_measured(context, figures);
+  if (!changes.is_null()) show_compared(changes);
+}
+
+/// What figures of another run must have been asked for as well, to say anything of these.
+Json asked_of(const std::string& bench, const BenchOptions& options) {
+  Json out = {{"bench", bench}, {"durability", options.durability}};
+  if (bench == "payload") return out;
+  out["payload"] = options.payload;
+  out["actors"] = options.actors;
+  if (bench != "overload") {
+    out["window"] = options.window;
+    return out;
+  }
+  out["clients"] = options.clients;
+  out["work_us"] = options.work_us;
+  out["times"] = options.times;
+  return out;
 }
 
 /// A directory of its own for the store of one measurement: a durable call is only as dear as it is
@@ -101,7 +156,9 @@ class TemporaryData {
   std::string path_;
 };
 
-int run_measure(const Context& context, const BenchOptions& options, const Measure& measure) {
+int run_measure(const Context& context, const std::string& bench, const BenchOptions& options,
+                const Measure& measure) {
+  const Json earlier = read_earlier(options.compare_file, asked_of(bench, options));
   const TemporaryData data;
   std::optional<EmbeddedSystem> system;
   std::string endpoint = context.settings().client.broker;
@@ -121,7 +178,7 @@ int run_measure(const Context& context, const BenchOptions& options, const Measu
     figures = measure(context, broker, options);
   }
   if (options.with_relay) figures["relay"] = bench_relay(options);
-  show_figures(context, figures);
+  show_figures(context, options, earlier, std::move(figures));
   return 0;
 }
 
@@ -133,12 +190,15 @@ Command add_measure(const Command& bench, const std::string& name, const std::st
                     const std::shared_ptr<BenchOptions>& options, const Measure& measure) {
   Command command = bench.sub(name, help);
   add_load_options(command, *options);
+  add_file_options(command, *options);
   command.number("--actors", options->actors, "Actors that the calls go to [1]", 1, 100'000)
       .choice("--durability", options->durability, {"durable", "memory"}, "Of the calls [durable]")
       .flag("--embedded", options->embedded, "Against a private system, started for this")
       .number("--workers", options->workers, "Worker processes of the private system [1]", 1, 256);
   const Context& context = command.context();
-  command.run([&context, options, measure] { return run_measure(context, *options, measure); });
+  command.run([&context, name, options, measure] {
+    return run_measure(context, name, *options, measure);
+  });
   return command;
 }
 
@@ -163,8 +223,11 @@ void add_payload(const Command& bench) {
       .number("--rounds", options->rounds, "Of which the medians are shown [5]", 1, 100)
       .choice("--durability", options->durability, {"durable", "memory"}, "Of the calls [memory]")
       .flag("--embedded", options->embedded, "Against a private system, started for this");
+  add_file_options(command, *options);
   const Context& context = command.context();
-  command.run([&context, options] { return run_measure(context, *options, measure_payload); });
+  command.run([&context, options] {
+    return run_measure(context, "payload", *options, measure_payload);
+  });
 }
 
 }  // namespace
@@ -187,9 +250,12 @@ void add_bench(const Command& program) {
   Command relay = bench.sub("relay", "A raw ROUTER/DEALER relay, without any of our code");
   add_load_options(relay, *options);
   add_calls_option(relay, *options);
+  add_file_options(relay, *options);
   const Context& context = relay.context();
   relay.run([&context, options] {
-    show_figures(context, Json{{"relay", bench_relay(*options)}});
+    const Json asked = {{"window", options->window}, {"payload", options->payload}};
+    const Json earlier = read_earlier(options->compare_file, asked);
+    show_figures(context, *options, earlier, Json{{"relay", bench_relay(*options)}});
     return 0;
   });
 }

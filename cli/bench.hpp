@@ -28,6 +28,8 @@ struct BenchOptions {
   std::int64_t rounds = 5;   ///< of a phase at the peak and one above it
   std::int64_t seconds = 5;  ///< of each phase
   std::int64_t times = 3;    ///< how much of the peak is asked for above it
+  std::string json_file;     ///< where the figures go beside the terminal; empty: nowhere
+  std::string compare_file;  ///< with figures of an earlier run; empty: none
 };
 
 /// Three digits are all that a figure of a shared machine is good for; never below 0.01.

@@ -4,6 +4,7 @@ import json
 import pathlib
 import signal
 import subprocess
+import tempfile
 import unittest
 
 from cli_case import BIN, Dev, descendants, environment, eventually, lives, run
@@ -82,6 +83,47 @@ class Bench(unittest.TestCase):
         self.assertEqual(found["failed"], 0)
         self.assertGreaterEqual(found["refusal_p99_us"], found["refusal_p50_us"])
         self.assertEqual(len(found["goodput_percent_of_each_round"]), 1)
+
+    def test_compare_says_what_has_changed_since_a_file_was_written(self):
+        relay = ("relay", "--calls", "2000", "--window", "10")
+        with tempfile.TemporaryDirectory() as folder:
+            earlier = pathlib.Path(folder, "earlier.json")
+            written = self.figures(*relay, "--json", str(earlier))
+            self.assertEqual(json.loads(earlier.read_text()), written)
+            written["relay"][0]["p50_us"] = 1e9  # so that it is known what must come out
+            earlier.write_text(json.dumps(written))
+            found = self.figures(*relay, "--compare", str(earlier))
+            changes = {row["figure"]: row for row in found["compared"]}
+            slow = changes["relay, 1 in a frame: p50_us"]
+            self.assertEqual((slow["then"], slow["change_percent"]), (1e9, -100))
+            self.assertEqual(slow["now"], found["relay"][0]["p50_us"])
+            self.assertIn("relay, 100 in a frame: cpu_us_per_call relay", changes)
+            self.assertNotIn("relay, 1 in a frame: calls", changes)
+            shown = run("bench", *relay, "--compare", str(earlier))
+            self.assertRegex(shown.stdout, r"in a frame: p50_us +1,000,000,000 +\S+ +-100.0 %")
+
+    def test_compare_refuses_figures_of_something_else_before_it_measures(self):
+        with tempfile.TemporaryDirectory() as folder:
+            earlier = pathlib.Path(folder, "earlier.json")
+            self.figures("relay", "--calls", "500", "--window", "10", "--json", str(earlier))
+
+            def refusal(*arguments):
+                done = run("bench", *arguments, "--compare", str(earlier))
+                self.assertEqual((done.returncode, done.stdout), (2, ""))
+                return done.stderr
+            self.assertIn("the earlier run had window 10, this one has 11",
+                          refusal("relay", "--window", "11"))
+            self.assertIn("the earlier run had bench relay, this one has submit",
+                          refusal("submit", "--embedded", "--window", "10"))
+            earlier.write_text("no figures")
+            self.assertIn("is not what callboard bench --json writes", refusal("relay"))
+            earlier.unlink()
+            self.assertIn("No such file", refusal("relay"))
+
+    def test_figures_that_cannot_be_written_are_an_error(self):
+        done = run("bench", "relay", "--calls", "100", "--json", "/proc/no/such/folder")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cannot write /proc/no/such/folder", done.stderr)
 
     def test_existing_system_is_measured_too_and_lives_on(self):
         dev = Dev()
