@@ -56,6 +56,12 @@ ChildPlan plan_redis(const EmbeddedOptions& options, const std::string& dir) {
                    keeps ? "yes" : "no",
                    "--appendfsync",
                    keeps ? options.fsync : "no",
+                   // What is appended is mostly gone soon: a small store would be written anew, by
+                   // a process of its own, every second at full load.
+                   "--auto-aof-rewrite-min-size",
+                   "256mb",
+                   "--rdbcompression",
+                   "no",
                    "--maxmemory-policy",
                    "noeviction",
                    "--loglevel",

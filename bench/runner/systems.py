@@ -55,7 +55,8 @@ def start_redis(stage):
     path = f"{stage.folder}/redis.sock"
     redis = stage.start(find_program("redis-server"), "--port", 0, "--unixsocket", path,
                         "--dir", stage.folder, "--save", "", "--appendonly", "yes",
-                        "--appendfsync", "everysec", "--maxmemory-policy", "noeviction")
+                        "--appendfsync", "everysec", "--maxmemory-policy", "noeviction",
+                        "--auto-aof-rewrite-min-size", "256mb", "--rdbcompression", "no")
     stage.wait(lambda: os.path.exists(path), redis, "socket")
     return path, redis
 

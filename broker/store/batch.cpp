@@ -36,7 +36,8 @@ std::uint32_t hash_bytes(std::string_view bytes, std::uint64_t seed) {
     hash ^= hash >> 32;
   }
   hash *= kOdd;
-  return static_cast<std::uint32_t>(hash >> 32);
+  const auto value = static_cast<std::uint32_t>(hash >> 32);
+  return value == 0 ? 1 : value;
 }
 
 }  // namespace
@@ -75,7 +76,8 @@ template <class HashOf>
 void IndexTable::grow(std::size_t numbers, const HashOf& hash_of) {
   slots_.assign(std::max(kSlotsMin, slots_.size() * 2), 0);
   for (std::uint32_t number = 0; number < numbers; ++number) {
-    *find(hash_of(number), [](std::uint32_t) { return false; }) = number + 1;
+    const std::uint32_t hash = hash_of(number);
+    if (hash != 0) *find(hash, [](std::uint32_t) { return false; }) = number + 1;
   }
 }
 
@@ -88,9 +90,9 @@ void IndexTable::clear(std::size_t numbers, const HashOf& hash_of) {
   // Each run is cleared to its end, so whatever follows a gap that this makes is empty already.
   const std::size_t mask = slots_.size() - 1;
   for (std::uint32_t number = 0; number < numbers; ++number) {
-    for (std::size_t at = hash_of(number) & mask; slots_[at] != 0; at = (at + 1) & mask) {
-      slots_[at] = 0;
-    }
+    const std::uint32_t hash = hash_of(number);
+    if (hash == 0) continue;
+    for (std::size_t at = hash & mask; slots_[at] != 0; at = (at + 1) & mask) slots_[at] = 0;
   }
 }
 
@@ -120,6 +122,7 @@ void StoreBatch::swap(StoreBatch& other) noexcept {
   std::swap(arena_, other.arena_);
   std::swap(entries_, other.entries_);
   std::swap(keys_, other.keys_);
+  std::swap(indexed_, other.indexed_);
   std::swap(entry_index_, other.entry_index_);
   std::swap(key_index_, other.key_index_);
   std::swap(bytes_, other.bytes_);
@@ -127,7 +130,8 @@ void StoreBatch::swap(StoreBatch& other) noexcept {
 
 std::uint32_t StoreBatch::key(KeyKind kind, std::string_view name) {
   const std::uint32_t hash = hash_bytes(name, 0);
-  key_index_.make_room(keys_.size(), [this](std::uint32_t at) { return keys_[at].hash; });
+  key_index_.make_room(keys_.size(), keys_.size(),
+                       [this](std::uint32_t at) { return keys_[at].hash; });
   std::uint32_t* slot = key_index_.find(hash, [&](std::uint32_t at) {
     return keys_[at].hash == hash && keys_[at].name == name;
   });
@@ -149,16 +153,23 @@ std::uint32_t StoreBatch::key(KeyKind kind, std::string_view name) {
 
 StoreBatch::Entry& StoreBatch::entry(std::uint32_t key, std::string_view field) {
   const std::uint32_t hash = hash_bytes(field, key + 1);
-  entry_index_.make_room(entries_.size(), [this](std::uint32_t at) { return entries_[at].hash; });
+  entry_index_.make_room(indexed_, entries_.size(),
+                         [this](std::uint32_t at) { return entries_[at].hash; });
   std::uint32_t* slot = entry_index_.find(hash, [&](std::uint32_t at) {
     const Entry& known = entries_[at];
     return known.hash == hash && known.key == key && known.field_view() == field &&
            at >= keys_[key].valid_from;
   });
   if (!IndexTable::vacant(slot)) return entries_[IndexTable::number(slot)];
+  IndexTable::fill(slot, static_cast<std::uint32_t>(entries_.size()));
+  ++indexed_;
+  Entry& made = add(key, arena_.copy(field));
+  made.hash = hash;
+  return made;
+}
 
+StoreBatch::Entry& StoreBatch::add(std::uint32_t key, std::string_view field) {
   const auto made = static_cast<std::uint32_t>(entries_.size());
-  IndexTable::fill(slot, made);
   KeyRecord& record = keys_[key];
   if (record.last == UINT32_MAX) {
     record.first = made;
@@ -169,12 +180,26 @@ StoreBatch::Entry& StoreBatch::entry(std::uint32_t key, std::string_view field) 
   ++record.erases;  // an entry begins as an erase; set() makes it a set
 
   Entry& added = entries_.emplace_back();
-  added.field = arena_.copy(field).data();
+  added.field = field.data();
   added.field_bytes = static_cast<std::uint32_t>(field.size());
   added.key = key;
-  added.hash = hash;
   bytes_ += field.size() + sizeof(Entry);
   return added;
+}
+
+void StoreBatch::add_set(std::uint32_t key, std::string_view field, std::string_view value) {
+  CALLBOARD_CHECK(field.size() < UINT32_MAX && value.size() < UINT32_MAX / 2);
+  Entry& added = add(key, field);
+  added.value = const_cast<char*>(value.data());  // without room, so it is never written to
+  added.value_bytes = static_cast<std::uint32_t>(value.size());
+  added.sets = true;
+  ++keys_[key].sets;
+  --keys_[key].erases;
+}
+
+std::string_view StoreBatch::keep(std::string_view bytes) {
+  bytes_ += bytes.size();
+  return arena_.copy(bytes);
 }
 
 void StoreBatch::set(std::uint32_t key, std::string_view field, std::string_view value) {
@@ -226,6 +251,7 @@ void StoreBatch::clear() {
   entry_index_.clear(entries_.size(), [this](std::uint32_t at) { return entries_[at].hash; });
   key_index_.clear(keys_.size(), [this](std::uint32_t at) { return keys_[at].hash; });
   entries_.clear();
+  indexed_ = 0;
   keys_.clear();
   arena_.clear();
   bytes_ = 0;

@@ -3,7 +3,6 @@
 #include "common/check.hpp"
 
 #include <algorithm>
-#include <array>
 
 namespace callboard::broker {
 
@@ -11,8 +10,6 @@ namespace {
 
 /// How often the fsync policy is looked at, and the memory limit while there is none.
 constexpr std::int64_t kSeldomProbeMs = 10'000;
-/// A commit that Redis refuses this often in a row, for no passing reason, is refused for good.
-constexpr int kRefusalsMax = 3;
 /// hiredis moves what is left of its buffer after each kilobyte of replies, so it gets little.
 constexpr std::size_t kFeedBytes = 16 * 1024;
 
@@ -21,14 +18,6 @@ constexpr std::string_view kBeatScript = R"lua(#!lua flags=allow-oom
 redis.call('HINCRBY', KEYS[2], 'beat', 1)
 return redis.call('GET', KEYS[1])
 )lua";
-
-/// Errors that pass by themselves, or when somebody repairs Redis.
-bool is_passing(std::string_view error_word) {
-  static constexpr std::array<std::string_view, 13> kPassing = {
-      "LOADING",     "BUSY",     "READONLY", "MISCONF",   "OOM",    "MASTERDOWN", "NOREPLICAS",
-      "CLUSTERDOWN", "TRYAGAIN", "NOAUTH",   "WRONGPASS", "NOPERM", "NOSCRIPT"};
-  return std::find(kPassing.begin(), kPassing.end(), error_word) != kPassing.end();
-}
 
 std::string shard_prefix(std::uint32_t shard) {
   return "callboard:{" + std::to_string(shard) + "}:";
@@ -46,6 +35,7 @@ StoreDialogue::StoreDialogue(StoreOptions options, std::string run_token, StoreR
       prefix_(shard_prefix(options_.shard)),
       reader_(reader),
       writer_(prefix_),
+      transaction_(prefix_),
       pipeline_(writer_),
       fence_(prefix_, std::move(run_token), options_.broker_name) {}
 
@@ -133,6 +123,8 @@ void StoreDialogue::on_reply(Instant now, Asked what, const Reply& reply) {
       return on_probe(now, what, reply);
     case Asked::probe_config:
       return read_policy(now, reply);
+    default:
+      return on_transaction(now, what, reply);
   }
 }
 
@@ -240,80 +232,6 @@ void StoreDialogue::become_ready(Instant now) {
   news_.events.emplace_back(facts_for_people(facts_));
   if (down_) news_.events.emplace_back(StoreUp{});
   down_ = false;
-}
-
-// --- commits -------------------------------------------------------------------------------------
-
-bool StoreDialogue::idle() const {
-  return phase_ == Phase::ready && pipeline_.state() == CommitPipeline::State::waiting;
-}
-
-void StoreDialogue::commit(Instant now, const StoreBatch& batch, std::uint64_t commit_no) {
-  CALLBOARD_CHECK(idle());
-  if (asked_.empty()) progress_us_ = now.mono_us;
-  commit_asked_us_ = now.mono_us;
-  pipeline_.stage(batch, commit_no);
-  script_was_gone_ = false;
-  write_commit();
-}
-
-void StoreDialogue::write_commit() {
-  pipeline_.write(script_sha_, fence_.token(), output_);
-  ask(Asked::commit);
-}
-
-void StoreDialogue::on_commit(Instant now, const Reply& reply) {
-  const CommitAnswer answer = pipeline_.on_reply(reply);
-  switch (answer.kind) {
-    case CommitAnswer::Kind::committed:
-      confirmed_us_ = std::max(confirmed_us_, commit_asked_us_);
-      return committed();
-    case CommitAnswer::Kind::no_script:
-      if (script_was_gone_) return rest(now, "Redis forgets scripts as soon as they are loaded");
-      script_was_gone_ = true;
-      RespWriter(output_).command({"SCRIPT", "LOAD", writer_.script()});
-      ask(Asked::script);
-      return write_commit();
-    case CommitAnswer::Kind::not_yet:
-    case CommitAnswer::Kind::refused:
-      return on_refused_commit(now, answer.text);
-    case CommitAnswer::Kind::fenced:
-      return end(answer.text);
-    case CommitAnswer::Kind::went_back:
-      return went_back(now, answer.text);
-  }
-}
-
-void StoreDialogue::on_refused_commit(Instant now, const std::string& text) {
-  const std::string_view word = std::string_view(text).substr(0, text.find(' '));
-  if (!is_passing(word) && ++refusals_ >= kRefusalsMax) {
-    return end("Redis refuses commit " + std::to_string(pipeline_.commit_no()) + ": " + text);
-  }
-  rest(now, "Redis refuses a commit: " + text);
-}
-
-void StoreDialogue::committed() {
-  refusals_ = 0;
-  backoff_ms_ = 0;
-  state_.commit_no = pipeline_.collect();
-  news_.events.emplace_back(Committed{state_.commit_no});
-}
-
-void StoreDialogue::resolve(Instant now, std::uint64_t store_commit_no) {
-  const CommitAnswer answer = pipeline_.resolve(store_commit_no);
-  switch (answer.kind) {
-    case CommitAnswer::Kind::committed:
-      committed();
-      break;
-    case CommitAnswer::Kind::not_yet:
-      if (pipeline_.state() == CommitPipeline::State::staged) write_commit();
-      break;
-    case CommitAnswer::Kind::went_back:
-      return went_back(now, answer.text);
-    default:
-      return end(answer.text);
-  }
-  become_ready(now);
 }
 
 // --- probes and time -----------------------------------------------------------------------------

@@ -155,7 +155,14 @@ class StoreDialogue {
   };
   enum class Asked : std::uint8_t {
     login, name, info, config, script, watch, fence, scan, commit, probe_fence, probe_memory,
-    probe_config, leave,
+    probe_config, leave, probe_exec, multi, queued, exec, guard, guard_fence, guard_commit,
+  };
+  /// Whether commits may be transactions: whoever changes the fence makes the next one do nothing.
+  enum class Guard : std::uint8_t {
+    none,   ///< the fence is not watched, or it was not ours
+    asked,  ///< what is watched is not known yet
+    set,    ///< it is watched, and it is ours
+    off,    ///< this connection takes no transactions
   };
 
   void ask(Asked what) { asked_.push_back(what); }
@@ -170,7 +177,13 @@ class StoreDialogue {
   void on_scan(Instant now, const Reply& reply);
   void go_on_loading(Instant now);
   void become_ready(Instant now);
-  void write_commit();
+  void write_commit(Instant now);
+  void write_transaction();
+  void set_guard();
+  void watch_fence();
+  void on_transaction(Instant now, Asked what, const Reply& reply);
+  void on_exec(Instant now, const Reply& reply);
+  void on_guard(Asked what, const Reply& reply);
   void on_commit(Instant now, const Reply& reply);
   void on_refused_commit(Instant now, const std::string& text);
   void committed();
@@ -197,6 +210,7 @@ class StoreDialogue {
   std::string prefix_;
   StoreReader& reader_;
   ScriptCommitWriter writer_;
+  Transaction transaction_;
   CommitPipeline pipeline_;
   Fence fence_;
   StoreState state_;
@@ -221,6 +235,7 @@ class StoreDialogue {
   std::string seen_;                ///< the owner's last sign of life
   bool probing_ = false;            ///< the fence was asked for
   bool script_was_gone_ = false;    ///< NOSCRIPT came for the commit in flight
+  Guard guard_ = Guard::none;
 
   // of all connections
   std::optional<StoreLoader> loader_;
@@ -230,6 +245,7 @@ class StoreDialogue {
   MemoryWatch memory_;
   std::int64_t next_try_us_ = 0;
   std::int64_t backoff_ms_ = 0;
+  std::int64_t scripts_until_us_ = 0;  ///< a transaction was refused: none is tried until then
   int refusals_ = 0;                ///< of one commit in a row, for no passing reason
   bool down_ = false;               ///< StoreDown was told
   std::string away_text_;           ///< why Redis is away; empty when it is there

@@ -53,6 +53,7 @@ void StoreDialogue::hang_up() {
   output_.clear();
   asked_.clear();
   replies_.reset();
+  guard_ = Guard::none;
   pipeline_.on_disconnect();
 }
 

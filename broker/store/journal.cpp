@@ -146,13 +146,11 @@ const StoreBatch& Journal::write(Instant now, const StoreBatch& changes,
   const bool off = settle_us_ == 0;
   if (off && records_.empty()) return changes;
   out_.clear();
-  if (off) {
-    // The rest of an earlier run first, then the changes, which win.
-    settle(now.mono_us, commit_no);
-    if (records_.empty()) {
-      for (const StoreBatch::Key& key : changes.keys()) copy(key);
-      return out_;
-    }
+  drop_records(now.mono_us);
+  if (off && records_.empty()) {
+    for (const StoreBatch::Key& key : changes.keys()) copy(key);
+    write_journal_key();
+    return out_;
   }
   Record made{commit_no, now.mono_us, {}};
   noted_ = 0;
@@ -185,24 +183,31 @@ const StoreBatch& Journal::write(Instant now, const StoreBatch& changes,
   } else {
     spare_.push_back(std::move(made.bytes));
   }
-  if (!off) settle(now.mono_us, commit_no);
-  if (holds) {
-    out_.set(out_.key(KeyKind::hash, kKey), std::to_string(commit_no), records_.back().bytes);
-  }
+  settle(now.mono_us);
+  write_journal_key(holds ? &records_.back() : nullptr);
   changes_.drop_idle_keys();
   return out_;
 }
 
+void Journal::write_journal_key(const Record* made) {
+  if (made == nullptr && dropped_.empty()) return;
+  const std::uint32_t key = out_.key(KeyKind::hash, kKey);
+  if (made != nullptr) out_.add_set(key, out_.keep(std::to_string(made->no)), made->bytes);
+  for (const std::uint64_t no : dropped_) out_.add_erase(key, out_.keep(std::to_string(no)));
+}
+
 std::int64_t Journal::due_us() const {
   if (records_.empty()) return kNever;
-  return records_.front().at_us + settle_us_;
+  // Records that say nothing any more are in nobody's way.
+  const std::int64_t drop_us = records_.front().at_us + 2 * settle_us_;
+  return changes_.empty() ? drop_us : std::min(drop_us, changes_.oldest().at_us + settle_us_);
 }
 
 void Journal::copy(const StoreBatch::Key& key) {
   const std::uint32_t to = out_.key(key.kind, key.name);
   if (key.drop) out_.drop(to);
-  for (const auto& [field, value] : key.sets) out_.set(to, field, value);
-  for (std::string_view field : key.erases) out_.erase(to, field);
+  for (const auto& [field, value] : key.sets) out_.add_set(to, field, value);
+  for (std::string_view field : key.erases) out_.add_erase(to, field);
   if (key.expire_ms >= 0) out_.expire(to, key.expire_ms);
 }
 
@@ -239,7 +244,7 @@ void Journal::record(const StoreBatch::Key& key, Record& into) {
       if (!at_once(value)) continue;
       append(field);
       changes_.forget_field(number, field);
-      out_.set(out_.key(KeyKind::hash, key.name), field, value);
+      out_.add_set(out_.key(KeyKind::hash, key.name), field, value);
     }
   }
   // What ends first, then what takes its room: changes are settled in this order.
@@ -272,12 +277,13 @@ bool Journal::is_fresh(std::uint32_t key, std::string_view field) const {
   return change != nullptr && change->fresh;
 }
 
-/// Writes the change to its hash and forgets it.
+/// Writes the change to its hash and forgets it. Of each field there is one change, and its bytes
+/// are those of a record that is still there.
 void Journal::settle_change(const Change& change, std::uint32_t to) {
   if (change.sets) {
-    out_.set(to, change.field, change.value);
+    out_.add_set(to, change.field, change.value);
   } else {
-    out_.erase(to, change.field);
+    out_.add_erase(to, change.field);
   }
   changes_.remove(change);
 }
@@ -287,13 +293,12 @@ void Journal::settle_key(std::uint32_t key) {
   while (const Change* change = changes_.any_of(key)) settle_change(*change, to);
 }
 
-void Journal::settle(std::int64_t now_us, std::uint64_t commit_no) {
-  const std::int64_t until_us = now_us - settle_us_;
+void Journal::settle(std::int64_t now_us) {
+  const std::int64_t until_us = now_us - ride_us();
   std::uint32_t key = ChangeTable::kNone;
   std::uint32_t to = 0;
-  const bool made = !records_.empty() && records_.back().no == commit_no;
-  const std::size_t bytes_max =
-      std::max(kSettledBytesMax, made ? 2 * records_.back().bytes.size() : 0);
+  const std::size_t made_bytes = noted_ > 0 ? records_.back().bytes.size() : 0;
+  const std::size_t bytes_max = std::max(kSettledBytesMax, 2 * made_bytes);
   const std::size_t changes_max = std::max(kSettledMax, 2 * noted_);
   std::size_t bytes = 0;
   for (std::size_t n = 0; n < changes_max && bytes < bytes_max && !changes_.empty(); ++n) {
@@ -306,12 +311,18 @@ void Journal::settle(std::int64_t now_us, std::uint64_t commit_no) {
     bytes += change.value.size();
     settle_change(change, to);
   }
-  // What is still to be settled has its bytes in its record, which goes after it.
+}
+
+/// Those of which earlier commits have settled all. What is still to be settled has its bytes in
+/// its record.
+void Journal::drop_records(std::int64_t now_us) {
+  const std::int64_t until_us = now_us - ride_us();
+  dropped_.clear();
   while (!records_.empty()) {
     Record& first = records_.front();
-    if (first.no >= commit_no || first.at_us > until_us) break;
+    if (first.at_us > until_us) break;
     if (!changes_.empty() && changes_.oldest().no <= first.no) break;
-    out_.erase(out_.key(KeyKind::hash, kKey), std::to_string(first.no));
+    dropped_.push_back(first.no);
     if (spare_.size() < kSpareRecords && first.bytes.capacity() <= kSpareBytesMax) {
       spare_.push_back(std::move(first.bytes));
     }

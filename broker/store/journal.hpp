@@ -7,8 +7,8 @@
 // Invariants: records are deleted oldest first. The hashes hold every change of the records that
 // are gone; of those that are there they may hold some. So the state is: the hashes, and over them
 // the records, in order. Records say what a field is to be, not how it differs, so it does no harm
-// to apply one that was applied already. A commit that fails midway keeps what it wrote: the
-// journal's own key comes last in it, so a record goes only after what it said is in the hashes.
+// to apply one that was applied already. A commit that goes wrong may leave any part of itself: so
+// a record goes only with a commit after the one that brought the last of it to the hashes.
 // Changes reach a hash in the order in which they were made, so it never holds more calls than the
 // queue did at some moment.
 // Keys that the journal does not carry (all but q:NAME and its calls and sent) are written at once.
@@ -58,7 +58,8 @@ class Journal {
   bool empty() const { return records_.empty(); }
 
   // --- commits -----------------------------------------------------------------------------------
-  /// What commit `commit_no` has to write for `changes`. Valid and unchanged until the next call.
+  /// What commit `commit_no` has to write for `changes`. Valid and unchanged until the next call,
+  /// and as long as `changes` stays as it is.
   /// REQUIRES: the commits before have been applied or will be; `now` never goes back.
   const StoreBatch& write(Instant now, const StoreBatch& changes, std::uint64_t commit_no);
   /// When a commit is due even if nothing changes; kNever when all is settled.
@@ -68,6 +69,9 @@ class Journal {
 
  private:
   using Change = ChangeTable::Change;
+  /// Were the settle time over for a record with each commit, each would be due on its own.
+  static constexpr std::int64_t kRidesEarlierBy = 5;  ///< a fifth
+
   struct Record {
     std::uint64_t no = 0;
     std::int64_t at_us = 0;
@@ -85,11 +89,16 @@ class Journal {
   bool is_fresh(std::uint32_t key, std::string_view field) const;
   void settle_change(const Change& change, std::uint32_t to);
   void settle_key(std::uint32_t key);
-  void settle(std::int64_t now_us, std::uint64_t commit_no);
+  void settle(std::int64_t now_us);
+  void drop_records(std::int64_t now_us);
+  void write_journal_key(const Record* made = nullptr);
+  /// What is older rides with a commit that is made anyway.
+  std::int64_t ride_us() const { return settle_us_ - settle_us_ / kRidesEarlierBy; }
 
   std::int64_t settle_us_;
   std::map<std::uint64_t, std::string> loaded_;
   std::deque<Record> records_;  ///< oldest first
+  std::vector<std::uint64_t> dropped_;  ///< numbers of records that go with this commit
   std::vector<std::string> spare_;
   std::size_t noted_ = 0;  ///< changes in the record of the last commit
   ChangeTable changes_;

@@ -10,11 +10,15 @@
 // At most one commit is in flight. A lost connection leaves its fate unknown, never failed; it is
 // resolved by the commit number that the store holds, read after the fence was replaced, so that
 // the old connection can no longer change it.
+// Written as a transaction it may be there in part, when an error inside was never told: then the
+// script writes it once more. Changes say what a field is to be, so that does no harm.
 // No I/O, no clock. Thread safety: none.
 #pragma once
 
 #include "broker/store/commit_writer.hpp"
+#include "broker/store/transaction.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -25,7 +29,7 @@ namespace callboard::broker {
 struct CommitAnswer {
   enum class Kind : std::uint8_t {
     committed,   ///< applied, whole
-    not_yet,     ///< not applied: write() it (resolve() only; also when nothing is in flight)
+    not_yet,     ///< not applied, or perhaps in part: write() it (also when nothing is in flight)
     no_script,   ///< not applied: the script must be loaded again, then write()
     refused,     ///< Redis answered with an error; its fate is unknown until resolve()
     fenced,      ///< another broker owns the shard; nothing was applied and nothing ever will be
@@ -54,8 +58,13 @@ class CommitPipeline {
   void stage(const StoreBatch& batch, std::uint64_t commit_no);
   /// Appends the commit's command. REQUIRES: state() is staged
   void write(std::string_view script_sha, std::string_view token, OutBuffer& out);
+  /// The same as a transaction; how many replies come before that of EXEC.
+  std::size_t write(const Transaction& transaction, OutBuffer& out);
   /// The reply to what write() wrote. REQUIRES: state() is written
   CommitAnswer on_reply(const Reply& reply);
+  /// The reply to EXEC. REQUIRES: state() is written
+  CommitAnswer on_exec(const Reply& reply);
+  bool in_transaction() const { return state_ == State::written && in_part_; }
   /// The connection is gone, and with it the reply.
   void on_disconnect();
   /// The store is to be read anew, and whoever waits for the commit in flight is gone.
@@ -74,6 +83,8 @@ class CommitPipeline {
   std::uint64_t commit_no_ = 0;
   std::uint64_t committed_ = 0;
   bool unknown_ = false;  ///< it was written, and no reply told whether it was applied
+  bool in_part_ = false;  ///< if the store has its number, that does not mean that it has it whole
+  bool again_ = false;    ///< the store has its number already
 };
 
 }  // namespace callboard::broker

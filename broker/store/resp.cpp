@@ -5,6 +5,7 @@
 #include <hiredis/hiredis.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 
@@ -31,6 +32,13 @@ char* put_header(char* at, char type, std::uint64_t value) {
 }
 
 }  // namespace
+
+bool is_passing(std::string_view error_word) {
+  static constexpr std::array<std::string_view, 13> kPassing = {
+      "LOADING",     "BUSY",     "READONLY", "MISCONF",   "OOM",    "MASTERDOWN", "NOREPLICAS",
+      "CLUSTERDOWN", "TRYAGAIN", "NOAUTH",   "WRONGPASS", "NOPERM", "NOSCRIPT"};
+  return std::find(kPassing.begin(), kPassing.end(), error_word) != kPassing.end();
+}
 
 void OutBuffer::make_room(std::size_t bytes) {
   const std::size_t used = end_ - begin_;

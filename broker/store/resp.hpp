@@ -107,6 +107,9 @@ class ReplyReader {
   Reply reply_{nullptr};
 };
 
+/// An error that passes by itself, or when somebody repairs Redis.
+bool is_passing(std::string_view error_word);
+
 /// A whole decimal number; false when the text is anything else.
 bool parse_number(std::string_view text, std::uint64_t& value);
 

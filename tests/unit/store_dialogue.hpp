@@ -90,6 +90,21 @@ class Dialogue : public ::testing::Test, protected StoreReader {
     dialogue_.commit(now_, batch_, commit_no);
   }
 
+  /// The script's answer, and what the broker then asks so that it may use transactions.
+  void commit_by_script(std::uint64_t commit_no, const std::string& token = "random-1") {
+    write(commit_no);
+    EXPECT_EQ(verbs(), std::vector<std::string>{"EVALSHA"});
+    say("+COMMITTED\r\n");
+    EXPECT_EQ(verbs(), (std::vector<std::string>{"MULTI", "EXEC", "WATCH", "GET", "HGET"}));
+    say("+OK\r\n*0\r\n" + guard(token, commit_no));
+  }
+  /// The answers to WATCH, GET and HGET.
+  static std::string guard(const std::string& token, std::uint64_t commit_no) {
+    return "+OK\r\n" + bulk(token) + bulk(std::to_string(commit_no));
+  }
+  /// The answers to a transaction without changes, up to that of EXEC.
+  static std::string queued() { return "+OK\r\n+QUEUED\r\n"; }
+
   // --- what happened ----------------------------------------------------------------------------
   std::vector<std::string> events() {
     std::vector<std::string> all;

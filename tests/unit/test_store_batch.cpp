@@ -184,8 +184,18 @@ TEST(StoreBatch, AgreesWithPlainMapsThroughManyRandomBatches) {
       const std::string field = std::to_string(random() % 500);
       const auto key = batch.key(KeyKind::hash, name);
       PlainKey& expected = plain[name];
-      const auto what = random() % 100;
-      if (what < 60) {
+      const auto what = random() % 120;
+      if (what >= 100) {  // a field that nothing else names
+        const std::string_view added = batch.keep("added " + std::to_string(step));
+        const std::string_view value = batch.keep(std::to_string(random()));
+        if (what < 110) {
+          batch.add_set(key, added, value);
+          expected.fields[std::string(added)] = std::string(value);
+        } else {
+          batch.add_erase(key, added);
+          expected.fields[std::string(added)] = std::nullopt;
+        }
+      } else if (what < 60) {
         const std::string value(random() % 40, static_cast<char>('a' + random() % 26));
         batch.set(key, field, value);
         expected.fields[field] = value;

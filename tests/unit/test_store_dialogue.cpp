@@ -100,8 +100,12 @@ TEST_F(Dialogue, TellsCommittedWhenRedisSaysSoAndTakesOneCommitAtATime) {
   EXPECT_THAT(events(), IsEmpty());
   say("+COMMITTED\r\n");
   EXPECT_THAT(events(), ElementsAre("committed 11"));
+  say("-NOPERM no\r\n-NOPERM no\r\n-NOPERM no\r\n" + bulk("random-1") + bulk("11"));
+  asked();
   write(12);
+  EXPECT_THAT(verbs(), ElementsAre("EVALSHA"));
   say("+COMMITTED\r\n");
+  EXPECT_THAT(verbs(), IsEmpty());
   EXPECT_THAT(events(), ElementsAre("committed 12"));
 }
 
@@ -187,7 +191,8 @@ TEST_F(Dialogue, ProbesAndCommitsShareTheConnectionInOrder) {
   EXPECT_THAT(verbs(), ElementsAre("EVALSHA", "GET", "INFO"));
   say("+COMMITTED\r\n" + bulk("random-1"));
   write(12);
-  say(bulk("used_memory:1\r\nmaxmemory:1000\r\n") + "+COMMITTED\r\n");
+  say(bulk("used_memory:1\r\nmaxmemory:1000\r\n") + "+OK\r\n*0\r\n" + guard("random-1", 11) +
+      "+COMMITTED\r\n");
   EXPECT_THAT(events(), ElementsAre("committed 11", "room", "committed 12"));
 }
 

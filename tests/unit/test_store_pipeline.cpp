@@ -5,10 +5,12 @@
 #include <gmock/gmock.h>
 
 #include <string>
+#include <vector>
 
 namespace callboard::broker {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Fate = CommitAnswer::Kind;
 using State = CommitPipeline::State;
@@ -26,6 +28,13 @@ class Pipeline : public ::testing::Test {
     return take_commands(out).front();
   }
   CommitAnswer answer(std::string_view bytes) { return pipeline_.on_reply(WireReply(bytes)); }
+  /// As a transaction; what was written.
+  std::vector<Words> write_quickly() {
+    OutBuffer out;
+    EXPECT_EQ(pipeline_.write(Transaction("callboard:{0}:"), out), 3u);
+    return take_commands(out);
+  }
+  CommitAnswer exec(std::string_view bytes) { return pipeline_.on_exec(WireReply(bytes)); }
 
   ScriptCommitWriter writer_{"callboard:{0}:"};
   CommitPipeline pipeline_{writer_};
@@ -128,6 +137,66 @@ TEST_F(Pipeline, ErrorLeavesTheFateOpenUntilItIsResolved) {
   EXPECT_THAT(refused.text, HasSubstr("MISCONF"));
   EXPECT_EQ(pipeline_.state(), State::staged);
   EXPECT_EQ(pipeline_.resolve(10).kind, Fate::not_yet);
+}
+
+TEST_F(Pipeline, TransactionThatWasAppliedIsACommit) {
+  pipeline_.stage(batch_, 11);
+  EXPECT_THAT(write_quickly(),
+              ElementsAre(ElementsAre("MULTI"), ElementsAre("HSET", "callboard:{0}:k", "f", "v"),
+                          ElementsAre("HSET", "callboard:{0}:meta", "commit_no", "11"),
+                          ElementsAre("EXEC")));
+  EXPECT_EQ(exec("*2\r\n:1\r\n:0\r\n").kind, Fate::committed);
+  EXPECT_EQ(pipeline_.collect(), 11u);
+}
+
+TEST_F(Pipeline, TransactionThatDidNothingIsWrittenAsTheScript) {
+  for (const char* nothing : {"*-1\r\n", "-EXECABORT Transaction discarded\r\n"}) {
+    if (pipeline_.state() == State::waiting) pipeline_.stage(batch_, 11);
+    write_quickly();
+    EXPECT_EQ(exec(nothing).kind, Fate::not_yet) << nothing;
+    EXPECT_EQ(write()[8], "10") << nothing;
+    pipeline_.on_disconnect();
+  }
+  EXPECT_EQ(pipeline_.resolve(11).kind, Fate::committed);  // that is the script's, so it is whole
+}
+
+TEST_F(Pipeline, TransactionThatMayBeThereInPartIsMadeWholeByTheScript) {
+  for (const bool told : {true, false}) {
+    pipeline_.stage(batch_, pipeline_.committed() + 1);
+    const std::string at = std::to_string(pipeline_.commit_no());
+    write_quickly();
+    if (told) {
+      const CommitAnswer part = exec("*2\r\n-WRONGTYPE not a hash\r\n:0\r\n");
+      EXPECT_EQ(part.kind, Fate::refused);
+      EXPECT_THAT(part.text, HasSubstr("WRONGTYPE"));
+    }
+    for (int lost = 0; lost < 2; ++lost) {
+      pipeline_.on_disconnect();
+      EXPECT_EQ(pipeline_.resolve(pipeline_.commit_no()).kind, Fate::not_yet);
+      const Words again = write();
+      EXPECT_EQ(again[7], at);
+      EXPECT_EQ(again[8], at);  // where the store is
+    }
+    EXPECT_EQ(answer("+COMMITTED\r\n").kind, Fate::committed);
+    pipeline_.collect();
+  }
+}
+
+TEST_F(Pipeline, TransactionOfWhichTheStoreHasNothingIsWrittenAsTheScript) {
+  pipeline_.stage(batch_, 11);
+  write_quickly();
+  pipeline_.on_disconnect();
+  EXPECT_EQ(pipeline_.resolve(10).kind, Fate::not_yet);
+  EXPECT_EQ(write()[8], "10");
+  EXPECT_EQ(answer("+COMMITTED\r\n").kind, Fate::committed);
+}
+
+TEST_F(Pipeline, AnswersOfExecThatMakeNoSenseCommitNothing) {
+  for (const char* bytes : {"+OK\r\n", "+QUEUED\r\n", "*0\r\n", "-ERR EXEC without MULTI\r\n"}) {
+    if (pipeline_.state() == State::waiting) pipeline_.stage(batch_, 11);
+    write_quickly();
+    EXPECT_EQ(exec(bytes).kind, Fate::refused) << bytes;
+  }
 }
 
 TEST_F(Pipeline, AnswersThatMakeNoSenseCommitNothing) {

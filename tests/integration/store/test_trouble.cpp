@@ -165,6 +165,57 @@ TEST_F(Trouble, NewRunTakesOverAndTheOldOneChangesNothingMore) {
   EXPECT_TRUE(new_run.commit(numbered(2)));
 }
 
+TEST_F(Trouble, OldRunThatUsesTransactionsChangesNothingMoreEither) {
+  redis_.start();
+  StoreDriver old_run(redis_.url());
+  for (int i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(old_run.commit(numbered(i)));
+    old_run.run_for_ms(20);
+  }
+  EXPECT_THAT(redis_.answer({"INFO", "commandstats"}), HasSubstr("cmdstat_watch"));
+  StoreDriver new_run(redis_.url());
+  ASSERT_TRUE(new_run.run_until_idle());
+
+  old_run.write(numbered(4));
+  ASSERT_TRUE(old_run.run_until([&] { return !old_run.fatal.empty(); }));
+  EXPECT_THAT(old_run.fatal, HasSubstr("another broker took over"));
+  EXPECT_EQ(redis_.answer({"HGET", kMeta, "commit_no"}), "3");
+  EXPECT_EQ(redis_.answer({"HEXISTS", kLog, "n4"}), "0");
+  EXPECT_TRUE(new_run.commit(numbered(4)));
+}
+
+TEST_F(Trouble, ErrorInsideATransactionIsRepairedByWritingItAgain) {
+  redis_.start();
+  StoreDriver driver(redis_.url());
+  ASSERT_TRUE(driver.commit(numbered(1)));
+  driver.run_for_ms(20);
+  StoreBatch batch;
+  batch.set(batch.key(KeyKind::hash, "q:x:calls"), "1", "call");
+  batch.set(batch.key(KeyKind::hash, "q:y:calls"), "1", "call");
+  ASSERT_EQ(redis_.answer({"SET", "callboard:{0}:q:x:calls", "of a wrong kind"}), "OK");
+  driver.write(batch);
+  ASSERT_TRUE(driver.run_until([&] { return driver.downs == 1; }));
+  ASSERT_EQ(driver.committed, 1u);
+  ASSERT_EQ(redis_.answer({"HGET", "callboard:{0}:q:y:calls", "1"}), "call");  // the rest is there
+  ASSERT_EQ(redis_.answer({"DEL", "callboard:{0}:q:x:calls"}), "1");
+  ASSERT_TRUE(driver.run_until([&] { return driver.committed == 2; }));
+  EXPECT_EQ(redis_.answer({"HGET", "callboard:{0}:q:x:calls", "1"}), "call");
+}
+
+TEST_F(Trouble, UserWithoutTransactionsIsServedByTheScript) {
+  redis_.start();
+  ASSERT_EQ(redis_.answer({"ACL", "SETUSER", "bob", "on", ">pw", "~*", "+@all", "-multi"}), "OK");
+  std::string url = redis_.url();
+  url.insert(url.find("//") + 2, "bob:pw@");
+  StoreDriver driver(url);
+  for (int i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(driver.commit(numbered(i)));
+    driver.run_for_ms(20);
+  }
+  EXPECT_EQ(driver.downs, 0);
+  EXPECT_EQ(redis_.answer({"HGET", kMeta, "commit_no"}), "3");
+}
+
 TEST_F(Trouble, IdleRunNoticesThatItWasReplaced) {
   redis_.start();
   StoreDriver old_run(redis_.url());
@@ -325,6 +376,7 @@ TEST_F(Trouble, FullMemoryRefusesNewCallsWhileCommitsStillFindRoom) {
   redis_.start();
   StoreDriver driver(redis_.url());
   ASSERT_TRUE(driver.commit(numbered(1)));
+  driver.run_for_ms(20);  // the next one begins as a transaction, which is refused
   ASSERT_EQ(redis_.answer({"CONFIG", "SET", "maxmemory", "1mb"}), "OK");  // less than it has
   ASSERT_NE(redis_.answer({"SET", "other", "x"}), "OK");  // a usual write is refused
   EXPECT_TRUE(driver.commit(numbered(2))) << driver.fatal;
