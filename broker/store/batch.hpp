@@ -175,7 +175,7 @@ class StoreBatch {
   void set(std::uint32_t key, std::string_view field, std::string_view value);
   void erase(std::uint32_t key, std::string_view field);
   /// As set() and erase(), but quicker: nothing is looked up and nothing is copied.
-  /// REQUIRES: the batch says nothing of the field yet; the bytes stay where they are until clear().
+  /// REQUIRES: the batch says nothing of the field yet; the bytes stay as they are until clear().
   void add_set(std::uint32_t key, std::string_view field, std::string_view value);
   void add_erase(std::uint32_t key, std::string_view field) { add(key, field); }
   /// A copy that lives until clear().
