@@ -18,6 +18,15 @@ if(CALLBOARD_WERROR)
   add_compile_options(-Werror)
 endif()
 
+# Small objects are zeroed by plain stores: g++ would take "rep stos", which costs as much as a
+# whole look-up before it begins.
+include(CheckCXXCompilerFlag)
+set(callboard_memset -mmemset-strategy=unrolled_loop:512:noalign,libcall:-1:noalign)
+check_cxx_compiler_flag("${callboard_memset}" CALLBOARD_HAS_MEMSET_STRATEGY)
+if(CALLBOARD_HAS_MEMSET_STRATEGY)
+  add_compile_options("${callboard_memset}")
+endif()
+
 if(CALLBOARD_SANITIZE)
   add_compile_options(-fsanitize=${CALLBOARD_SANITIZE} -fno-omit-frame-pointer
                       -fno-sanitize-recover=all)

@@ -60,6 +60,10 @@ class FrameWriter : public Writer {
   void body(const Body& value) {
     if (value.bytes.size() < limits::kPartBytesMin) return bin(value.bytes);
     nil();
+    add_part(value);
+  }
+  /// The bytes alone, as a part. REQUIRES: the head has a nil for them.
+  void add_part(const Body& value) {
     frame_.parts.push_back(value.part ? value.part : Blob(std::string(value.bytes)));
   }
   bool full() const {
@@ -95,7 +99,7 @@ class FrameReader : public Reader {
       value.bytes = value.part.view();
       return true;
     }
-    value.part = Blob();
+    if (value.part) value.part = Blob();
     return bin(value.bytes);
   }
   /// Skips the fields of a message that a newer peer may have added at its end.

@@ -58,7 +58,7 @@ bool read(FrameReader& in, std::uint32_t fields, MethodTable& m) {
 }
 
 void write(FrameWriter& out, const Run& m) {
-  Packed head;
+  Packed head(out, m.args, m.options.size());
   head.array(10);
   head.uint(static_cast<std::uint8_t>(Type::run));
   head.uint(m.lease);
@@ -68,8 +68,8 @@ void write(FrameWriter& out, const Run& m) {
   head.uint(m.call.seq);
   head.uint(m.attempt);
   head.integer(m.deadline_ms);
-  append(out, head, m.args);
-  write_encoded(out, m.options);
+  head.body(out, m.args);
+  head.encoded(m.options);
 }
 
 bool read(FrameReader& in, std::uint32_t fields, Run& m) {
@@ -131,13 +131,13 @@ bool read(FrameReader& in, std::uint32_t fields, Started& m) {
 }
 
 void write(FrameWriter& out, const Done& m) {
-  Packed head;
+  Packed head(out, m.value);
   head.array(5);
   head.uint(static_cast<std::uint8_t>(Type::done));
   head.uint(m.lease);
   head.uint(static_cast<std::uint64_t>(m.status));
-  append(out, head, m.value);
-  out.boolean(m.held);
+  head.body(out, m.value);
+  head.boolean(m.held);
 }
 
 bool read(FrameReader& in, std::uint32_t fields, Done& m) {

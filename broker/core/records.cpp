@@ -7,19 +7,16 @@ namespace callboard::broker {
 using wire::Writer;
 
 void append_call_record(const Call& call, std::string& out) {
-  wire::Packed head;
-  head.array(7);
-  head.uint(kRecordVersion);
-  head.uint(value_of(call.id.session));
-  head.uint(call.id.seq);
-  Writer w(out);
-  w.raw(head.view());
-  w.str(call.queue->methods.empty() ? std::string_view() : call.queue->methods[call.method]);
+  const std::string_view method =
+      call.queue->methods.empty() ? std::string_view() : call.queue->methods[call.method];
+  wire::Packed w(out, method.size() + call.options_bytes + call.value().size());
+  w.array(7);
+  w.uint(kRecordVersion);
+  w.uint(value_of(call.id.session));
+  w.uint(call.id.seq);
+  w.str(method);
   w.integer(call.deadline_wall_ms);
-  if (call.options_bytes == 0)
-    w.nil();
-  else
-    w.raw(call.options());
+  w.encoded(call.options());
   w.bin(call.value());
 }
 

@@ -17,23 +17,26 @@ namespace callboard::wire {
 /// Nesting deeper than this is refused, so that hostile input cannot exhaust the stack.
 inline constexpr int kDepthMax = 64;
 
-/// The value as the network has it. Compilers make one instruction of the loop.
+/// The value with its bytes in the other order.
+template <class T>
+inline T byte_swapped(T value) {
+  if constexpr (sizeof(T) == 8) return static_cast<T>(__builtin_bswap64(value));
+  else if constexpr (sizeof(T) == 4) return static_cast<T>(__builtin_bswap32(value));
+  else if constexpr (sizeof(T) == 2) return static_cast<T>(__builtin_bswap16(value));
+  else return value;
+}
+/// The value as the network has it. One store: a loop over bytes, which the next load of the whole
+/// must wait for, costs more than all else that is done for a number.
 template <class T>
 inline void store_big_endian(char* to, T value) {
-  unsigned char bytes[sizeof(T)];
-  for (std::size_t i = 0; i < sizeof(T); ++i) {
-    bytes[i] = static_cast<unsigned char>(value >> (8 * (sizeof(T) - 1 - i)));
-  }
-  std::memcpy(to, bytes, sizeof(T));
+  if constexpr (std::endian::native == std::endian::little) value = byte_swapped(value);
+  std::memcpy(to, &value, sizeof(T));
 }
 template <class T>
 inline T load_big_endian(const char* from) {
-  unsigned char bytes[sizeof(T)];
-  std::memcpy(bytes, from, sizeof(T));
   T value = 0;
-  for (std::size_t i = 0; i < sizeof(T); ++i) {
-    value = static_cast<T>(value | static_cast<T>(bytes[i]) << (8 * (sizeof(T) - 1 - i)));
-  }
+  std::memcpy(&value, from, sizeof(T));
+  if constexpr (std::endian::native == std::endian::little) value = byte_swapped(value);
   return value;
 }
 
@@ -153,15 +156,13 @@ class Reader {
     return true;
   }
 
-  bool uint(std::uint64_t& value) {
-    if (!have(1)) return fail();
-    const std::uint8_t tag = front();
-    if (tag < 0x80) { value = tag; ++at_; return true; }
-    if (tag >= 0xcc && tag <= 0xcf) return big_endian(1u << (tag - 0xcc), value);
-    std::int64_t wide = 0;
-    if (!integer(wide) || wide < 0) return fail();
-    value = static_cast<std::uint64_t>(wide);
-    return true;
+  [[gnu::always_inline]] bool uint(std::uint64_t& value) {
+    if (at_ != end_ && front() < 0x80) {
+      value = front();
+      ++at_;
+      return true;
+    }
+    return wide_uint(value);
   }
   /// Reads an unsigned number no larger than `max` into any integral type.
   template <class T>
@@ -209,6 +210,21 @@ class Reader {
   }
 
  private:
+  [[gnu::noinline]] bool wide_uint(std::uint64_t& value) {
+    if (!have(1)) return fail();
+    const std::uint8_t tag = front();
+    if (tag >= 0xcc && tag <= 0xcf) {
+      const unsigned width = 1u << (tag - 0xcc);
+      if (!have(9)) return big_endian(width, value);
+      value = load_big_endian<std::uint64_t>(at_ + 1) >> (64 - 8 * width);
+      at_ += 1 + width;
+      return true;
+    }
+    std::int64_t wide = 0;
+    if (!integer(wide) || wide < 0) return fail();
+    value = static_cast<std::uint64_t>(wide);
+    return true;
+  }
   bool have(std::size_t n) const { return static_cast<std::size_t>(end_ - at_) >= n; }
   std::uint8_t front() const { return static_cast<std::uint8_t>(*at_); }
   bool big_endian(std::size_t width, std::uint64_t& value) {
