@@ -2,6 +2,9 @@
 
 #include "common/check.hpp"
 
+#include <memory>
+#include <utility>
+
 namespace callboard::broker {
 
 Call& CallSlab::make() {
@@ -18,10 +21,22 @@ Call& CallSlab::make() {
 
 void CallSlab::free(Call& call) {
   CALLBOARD_CHECK(!call.in_list);
-  keep_room(call);
   const std::uint32_t generation = call.generation + 1;
-  call = Call();
+  // The next call comes here, most likely, and has as much to keep. Of many that are free only
+  // some keep their room.
+  std::unique_ptr<char[]> room;
+  std::uint32_t bytes = 0;
+  if (call.data_bytes <= kRoomSteps * kRoomStep && free_.size() < kSpareRooms) {
+    room = std::move(call.data);
+    bytes = call.data_bytes;
+  } else {
+    keep_room(call);
+  }
+  std::destroy_at(&call);
+  std::construct_at(&call);
   call.generation = generation;
+  call.data = std::move(room);
+  call.data_bytes = bytes;
   free_.push_back(&call);
   --used_;
 }

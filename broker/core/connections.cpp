@@ -108,6 +108,7 @@ void Core::forget_peer(Peer& peer) {
   }
   peers_by_age_.erase(peer.by_age);
   peers_.erase(static_cast<std::uint64_t>(peer.id));
+  ++peers_forgotten_;
 }
 
 void Core::on_goodbye(Peer& peer, Errc code) {

@@ -122,11 +122,14 @@ void Core::on_frame(PeerId id, const wire::FrameView& frame) {
       wire::write_who(out);
       return;
     }
+    const std::uint64_t forgotten = peers_forgotten_;
     if (number > 255 || !on_message(*peer, type, fields, in)) {
       in.fail();
       break;
     }
-    if (!peers_.contains(static_cast<std::uint64_t>(id))) return;  // it said goodbye
+    if (peers_forgotten_ != forgotten && !peers_.contains(static_cast<std::uint64_t>(id))) {
+      return;  // it said goodbye
+    }
   }
   if (!in.ok()) {
     ++counters_.bad_frames;

@@ -178,6 +178,8 @@ class Core {
 
   // --- submit.cpp ------------------------------------------------------------------------------
   void on_submit(Session& session, const wire::Submit& message);
+  void submit(Session& session, Handle& handle, const wire::Submit& message,
+              const wire::CallOptions* options, Errc code, std::string text);
   bool number_is_new(Session& session, std::uint64_t seq, std::uint32_t handle_no);
   Errc submit_problem(Session& session, Handle& handle, const wire::Submit& message,
                       const wire::CallOptions* options, std::string& text);
@@ -256,12 +258,14 @@ class Core {
   void enter(Call& call);  ///< waiting or back -> its lane
   void leave_lane(Call& call);
   void key_done(Call& call);
-  bool ready(const Call& call) const;
+  static bool ready(const Call& call) { return call.state == CallState::ready; }
 
   // --- dispatch.cpp ----------------------------------------------------------------------------
   void wake(Queue& queue);  ///< dispatches what may go
   void wake_instance(Instance& instance);
-  Lane* next_lane(Queue& queue, std::size_t first);
+  bool send_head(Queue& queue, const Lane& lane);
+  const Lane* next_lane(const Queue& queue, std::size_t first) const;
+  const Lane* first_of_lanes(const Queue& queue, std::size_t first) const;
   Instance* free_instance(Queue& queue, std::uint8_t group);
   void send(Call& call, Instance& instance);
   void splice(const Call& call, std::string& args) const;
@@ -269,6 +273,7 @@ class Core {
 
   // --- returns.cpp -----------------------------------------------------------------------------
   void on_done(Worker& worker, const wire::Done& message);
+  bool on_failed(Call& call, Instance& instance, const wire::Done& message);
   void on_returned(Worker& worker, const wire::Returned& message);
   void end_unbegun(Call& call, Errc asked);
   void on_window(Worker& worker, const wire::Window& message);
@@ -395,12 +400,14 @@ class Core {
 
   CallSlab slab_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Peer>> peers_;
-  std::list<Peer*> peers_by_age_;  ///< front: silent for the longest
+  std::uint64_t peers_forgotten_ = 0;  ///< counts them
+  std::list<Peer*> peers_by_age_;      ///< front: silent for the longest
   std::map<SessionId, std::unique_ptr<Session>> sessions_;
   std::list<SessionId> away_;  ///< sessions without a peer, the longest first
   std::list<std::pair<std::int64_t, SessionId>> gone_;  ///< wall ms when their results go
   std::map<std::string, std::unique_ptr<Worker>, std::less<>> workers_;
   std::unordered_map<std::uint32_t, Worker*> workers_by_serial_;
+  Worker* holder_ = nullptr;  ///< found last among them
   std::uint32_t worker_serials_ = 0;
   std::map<std::string, std::shared_ptr<Queue>, std::less<>> queues_;  ///< by name
   std::map<ActorId, std::shared_ptr<Queue>> actors_;                   ///< actors, deployments

@@ -9,6 +9,11 @@ namespace callboard::broker {
 
 Instance* Core::free_instance(Queue& queue, std::uint8_t group) {
   const std::size_t n = queue.instances.size();
+  if (n == 1) {
+    Instance* const only = queue.instances.front();
+    const bool free = only->room(only->queue ? group : std::uint8_t{0});
+    return free && only->worker->peer != nullptr ? only : nullptr;
+  }
   Instance* best = nullptr;
   for (std::size_t i = 0; i < n; ++i) {
     Instance* instance = queue.instances[(queue.turn + i) % n];
@@ -18,7 +23,7 @@ Instance* Core::free_instance(Queue& queue, std::uint8_t group) {
     if (best == nullptr || instance->out < best->out) best = instance;
     if (best->out == 0) break;
   }
-  if (best != nullptr && n > 1) {
+  if (best != nullptr) {
     queue.turn =
         static_cast<std::size_t>(std::find(queue.instances.begin(), queue.instances.end(), best) -
                                  queue.instances.begin() + 1);
@@ -33,34 +38,54 @@ void Core::wake(Queue& queue) {
   // Behind calls of which nobody knows yet whether they have begun, order has to wait.
   if (queue.orphans > 0 && queue.kind != QueueKind::task) return;
   if (queue.strangers > 0) return;  // one of them may have the key of what would be sent
+  if (queue.lanes.size() == 1) {
+    while (const Lane* lane = next_lane(queue, 0)) {
+      if (!send_head(queue, *lane)) return;
+    }
+    return;
+  }
   std::size_t i = 0;
   while (i < queue.lanes.size()) {
     const std::size_t first = i;
     const std::uint8_t group = queue.lanes[i].group;
     while (i < queue.lanes.size() && queue.lanes[i].group == group) ++i;
-    while (Lane* lane = next_lane(queue, first)) {
-      Instance* instance = free_instance(queue, group);
-      if (instance == nullptr) {
-        if (queue.kind == QueueKind::task && !queue.in_ready_tasks) {
-          queue.in_ready_tasks = true;
-          ready_tasks_.push_back(&queue);
-        }
-        break;
-      }
-      send(*lane->head, *instance);
+    while (const Lane* lane = next_lane(queue, first)) {
+      if (!send_head(queue, *lane)) break;
     }
   }
 }
 
+/// False when there is no room for it.
+bool Core::send_head(Queue& queue, const Lane& lane) {
+  Instance* const instance = free_instance(queue, lane.group);
+  if (instance != nullptr) {
+    send(*lane.head, *instance);
+    return true;
+  }
+  if (queue.kind == QueueKind::task && !queue.in_ready_tasks) {
+    queue.in_ready_tasks = true;
+    ready_tasks_.push_back(&queue);
+  }
+  return false;
+}
+
 /// Of the lanes of one group, which stand together from `first` on: the one whose turn it is. It
 /// has the highest priority, to which waiting adds, so that no lane starves.
-Lane* Core::next_lane(Queue& queue, std::size_t first) {
-  Lane* best = nullptr;
+const Lane* Core::next_lane(const Queue& queue, std::size_t first) const {
+  if (queue.lanes.size() == 1) {
+    const Lane& only = queue.lanes.front();
+    return only.head != nullptr && ready(*only.head) ? &only : nullptr;
+  }
+  return first_of_lanes(queue, first);
+}
+
+const Lane* Core::first_of_lanes(const Queue& queue, std::size_t first) const {
+  const Lane* best = nullptr;
   std::int64_t best_level = 0;
   const std::int64_t step_us = options_.priority_ageing_ms * kMicrosPerMilli;
   const std::uint8_t group = queue.lanes[first].group;
   for (std::size_t i = first; i < queue.lanes.size() && queue.lanes[i].group == group; ++i) {
-    Lane& lane = queue.lanes[i];
+    const Lane& lane = queue.lanes[i];
     if (lane.head == nullptr || !ready(*lane.head)) continue;
     const std::int64_t level = lane.priority * step_us + (now_.mono_us - lane.head->since_us);
     if (best != nullptr && level <= best_level) continue;
@@ -126,7 +151,11 @@ void Core::send(Call& call, Instance& instance) {
   // Results that it takes are seen by its method: they are on record first, too.
   const bool takes = call.extra && !call.extra->holds.empty();
   if (takes && last_batch() != 0) instance.deferred_batch = last_batch();
-  worker.leases.insert(call.lease, Lease{&call, &instance, window, instance.deferred_batch});
+  Lease& lease = worker.leases.add(call.lease);
+  lease.call = &call;
+  lease.instance = &instance;
+  lease.group = window;
+  lease.batch = instance.deferred_batch;
   wire::Run run;
   run.lease = call.lease;
   run.slot = instance.slot;

@@ -27,12 +27,11 @@ wire::Frame& Effects::last_of(std::vector<wire::Frame>& of_peer) {
 
 wire::Frame& Effects::frame_for(PeerId peer) {
   // Most steps write to the peer that they wrote to last.
-  if (!frames.empty() && frames.back().first == peer) {
-    return last_of(frames.back().second);
-  }
+  if (last_ < frames.size() && frames[last_].first == peer) return last_of(frames[last_].second);
   const auto [place, added] = index.try_emplace(static_cast<std::uint64_t>(peer), frames.size());
   if (added) frames.emplace_back(peer, std::vector<wire::Frame>());
-  return last_of(frames[place->second].second);
+  last_ = place->second;
+  return last_of(frames[last_].second);
 }
 
 void Effects::forget(PeerId peer) {

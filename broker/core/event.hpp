@@ -100,6 +100,7 @@ struct Effects {
  private:
   wire::Frame& last_of(std::vector<wire::Frame>& of_peer);
 
+  std::size_t last_ = 0;           ///< the place that was written to last
   std::size_t typical_bytes_ = 0;  ///< room for a new head, so that it need not grow step by step
   std::size_t largest_bytes_ = 0;  ///< of the heads since clear()
 };

@@ -5,8 +5,6 @@
 
 namespace callboard::broker {
 
-bool Core::ready(const Call& call) const { return call.state == CallState::ready; }
-
 namespace {
 
 /// Puts the call into the line of its key, by its number. True: it is the first now, and its turn

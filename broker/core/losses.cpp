@@ -93,6 +93,7 @@ void Core::worker_lost(Worker& worker, const wire::ChildDied* report, std::strin
   std::erase(confirm_, &worker);
   lease_floor_ = std::max(lease_floor_, worker.next_lease);
   workers_by_serial_.erase(worker.serial);
+  if (holder_ == &worker) holder_ = nullptr;
   workers_.erase(workers_.find(worker.name));
   place_waiting();
   std::vector<std::shared_ptr<Queue>> tasks;

@@ -33,6 +33,9 @@ void Lane::remove(Call& call) {
 }
 
 Lane& Queue::lane(std::uint8_t group, std::int8_t priority) {
+  if (!lanes.empty() && lanes.front().group == group && lanes.front().priority == priority) {
+    return lanes.front();
+  }
   const auto after = [](const Lane& lane, std::pair<std::uint8_t, std::int8_t> key) {
     return lane.group != key.first ? lane.group < key.first : lane.priority > key.second;
   };

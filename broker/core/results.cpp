@@ -162,10 +162,13 @@ void Core::uncount(Call& call) {
 void Core::confirm_lease(Call& call, bool deferred) {
   // While the lease is out there is nothing to confirm: its Done will come and be confirmed then.
   if (call.lease == 0 || call.instance != nullptr) return;
-  const auto holder = workers_by_serial_.find(call.holder);
   const std::uint64_t lease = std::exchange(call.lease, 0);
-  if (holder == workers_by_serial_.end()) return;
-  forget(*holder->second, lease, deferred);
+  if (holder_ == nullptr || holder_->serial != call.holder) {
+    const auto found = workers_by_serial_.find(call.holder);
+    if (found == workers_by_serial_.end()) return;
+    holder_ = found->second;
+  }
+  forget(*holder_, lease, deferred);
 }
 
 void Core::forget(Worker& worker, std::uint64_t lease, bool deferred) {
@@ -179,8 +182,8 @@ void Core::drop_if_done(Call& call) {
   if (call.state != CallState::ended || !call.taken) return;
   if (call.extra && (call.extra->holders > 0 || !call.extra->dependents.empty())) return;
   if (call.instance != nullptr) return;  // its lease is out
-  uncount(call);
-  confirm_lease(call, call.durable);
+  if (call.counted || call.delayed) uncount(call);
+  if (call.lease != 0) confirm_lease(call, call.durable);
   if (call.recorded) {
     open_->erase(open_->key(KeyKind::hash, "results:" + hex(value_of(call.id.session))),
                  std::to_string(call.id.seq));

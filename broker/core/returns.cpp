@@ -42,39 +42,10 @@ void Core::on_done(Worker& worker, const wire::Done& message) {
     key_done(call);
     confirm_lease(call, last_batch() != 0);
     drop_if_done(call);
+  } else if (message.status == Errc::ok) {
+    end_call(call, message.status, message.value, true);
   } else {
-    ErrorInfo error;
-    if (message.status == Errc::task_error) {
-      error = wire::decode_error(message.value.bytes, message.status);
-    }
-    const bool wanted = wants_retry(call, message.status, error.type);
-    if (wanted) ++call.more().errors;
-    if (wanted && has_attempts(call) && !lacks_results(call)) {
-      CallExtra& extra = *call.extra;
-      ++counters_.retried;
-      hand_back = message.held;
-      extra.last_error = message.value.bytes;
-      const bool durable = call.durable;
-      confirm_lease(call, durable);
-      retry(call, backoff_ms(call, extra.errors));
-      // A broker that does not know of the retry yet takes the call for running, and sends others
-      // behind it: until it is on record the worker's lane stays held.
-      if (hand_back && durable) {
-        instance.deferred_batch = std::max(instance.deferred_batch, last_batch());
-      }
-    } else if (message.status == Errc::expired && call.attempts > 1) {
-      end_overdue(call, true);
-    } else if (message.status == Errc::cancelled && call.deadline_wall_ms != 0 &&
-               call.deadline_wall_ms <= now_.wall_ms && call.extra && call.extra->cancels.empty()) {
-      // An earlier broker run asked it to stop, because its time was over.
-      end_with(call, Errc::deadline_exceeded, "its deadline passed while it ran");
-    } else {
-      if (wanted && call.max_retries != 0) {
-        bury(call, message.status, error.type + ": " + error.message, nullptr);
-      }
-      // That it expired is the worker's verdict, not a method's: it is not told early.
-      end_call(call, message.status, message.value, message.status != Errc::expired);
-    }
+    hand_back = on_failed(call, instance, message);
   }
   if (message.held) {
     if (hand_back && instance.out > 0) instance.recalling = true;
@@ -88,6 +59,44 @@ void Core::on_done(Worker& worker, const wire::Done& message) {
   }
   wake_instance(instance);
   if (instance.queue && instance.queue->state != QueueState::open) finish_closing(*instance.queue);
+}
+
+/// A call ended with an error. True: it is tried again, and what is behind it is to be handed back.
+bool Core::on_failed(Call& call, Instance& instance, const wire::Done& message) {
+  ErrorInfo error;
+  if (message.status == Errc::task_error) {
+    error = wire::decode_error(message.value.bytes, message.status);
+  }
+  const bool wanted = wants_retry(call, message.status, error.type);
+  if (wanted) ++call.more().errors;
+  if (wanted && has_attempts(call) && !lacks_results(call)) {
+    CallExtra& extra = *call.extra;
+    ++counters_.retried;
+    extra.last_error = message.value.bytes;
+    const bool durable = call.durable;
+    confirm_lease(call, durable);
+    retry(call, backoff_ms(call, extra.errors));
+    // A broker that does not know of the retry yet takes the call for running, and sends others
+    // behind it: until it is on record the worker's lane stays held.
+    if (message.held && durable) {
+      instance.deferred_batch = std::max(instance.deferred_batch, last_batch());
+    }
+    return message.held;
+  }
+  if (message.status == Errc::expired && call.attempts > 1) {
+    end_overdue(call, true);
+  } else if (message.status == Errc::cancelled && call.deadline_wall_ms != 0 &&
+             call.deadline_wall_ms <= now_.wall_ms && call.extra && call.extra->cancels.empty()) {
+    // An earlier broker run asked it to stop, because its time was over.
+    end_with(call, Errc::deadline_exceeded, "its deadline passed while it ran");
+  } else {
+    if (wanted && call.max_retries != 0) {
+      bury(call, message.status, error.type + ": " + error.message, nullptr);
+    }
+    // That it expired is the worker's verdict, not a method's: it is not told early.
+    end_call(call, message.status, message.value, message.status != Errc::expired);
+  }
+  return false;
 }
 
 void Core::on_returned(Worker& worker, const wire::Returned& message) {

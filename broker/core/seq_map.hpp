@@ -23,7 +23,10 @@ class SeqMap {
     return value ? &value : nullptr;
   }
   /// REQUIRES: nothing is stored under `number`; `value` tests true.
-  void insert(std::uint64_t number, T value) {
+  void insert(std::uint64_t number, const T& value) { add(number) = value; }
+  /// The place of a value, which the caller fills in before anything else is done here. REQUIRES:
+  /// nothing is stored under `number`.
+  T& add(std::uint64_t number) {
     Chunk* chunk = chunk_of(number);
     if (chunk == nullptr) {
       auto& place = chunks_[number / kWidth];
@@ -31,9 +34,9 @@ class SeqMap {
       chunk = place.get();
       cached(number / kWidth) = {number / kWidth, chunk};
     }
-    chunk->values[number % kWidth] = value;
     ++chunk->count;
     ++size_;
+    return chunk->values[number % kWidth];
   }
   void erase(std::uint64_t number) {
     Chunk* chunk = chunk_of(number);

@@ -45,28 +45,29 @@ void Core::on_submit(Session& session, const wire::Submit& message) {
   if (handle == nullptr) {
     return refuse(session, message.seq, message.handle, Errc::unknown_actor, "no such handle");
   }
-  wire::CallOptions parsed;
-  const wire::CallOptions* options = nullptr;
+  if (message.options.empty()) return submit(session, *handle, message, nullptr, Errc::ok, {});
+  wire::CallOptions options;
+  wire::Reader in(message.options);
   std::string text;
-  Errc code = Errc::ok;
-  if (!message.options.empty()) {
-    wire::Reader in(message.options);
-    if (!wire::read(in, parsed, text))
-      code = Errc::invalid_option;
-    else
-      options = &parsed;
-  }
-  if (code == Errc::ok) code = submit_problem(session, *handle, message, options, text);
+  const bool good = wire::read(in, options, text);
+  submit(session, *handle, message, good ? &options : nullptr,
+         good ? Errc::ok : Errc::invalid_option, std::move(text));
+}
+
+/// `code`: why it is to be refused already, with `text`.
+void Core::submit(Session& session, Handle& handle, const wire::Submit& message,
+                  const wire::CallOptions* options, Errc code, std::string text) {
+  if (code == Errc::ok) code = submit_problem(session, handle, message, options, text);
   if (code != Errc::ok) {
     refuse(session, message.seq, message.handle, code, text,
            time_may_cure(code) ? limits::kRetryAfterMs : 0);
-    return offer_waiting(session, message.handle, *handle);
+    return offer_waiting(session, message.handle, handle);
   }
-  if (park_or_refuse(session, *handle, message, options)) return;
-  Queue& queue = *handle->queue;
+  if (park_or_refuse(session, handle, message, options)) return;
+  Queue& queue = *handle.queue;
   Call& call = make_call(session, queue, CallId{session.id, message.seq}, message.options,
                          message.args, options);
-  call.method = queue.kind == QueueKind::task ? 0 : handle->methods[message.method];
+  call.method = queue.kind == QueueKind::task ? 0 : handle.methods[message.method];
   call.group = options != nullptr && !options->group.empty() ? queue.group_named(options->group)
                                                              : queue.method_group[call.method];
   session.ack_urgent = session.ack_urgent || call.no_result;
