@@ -5,6 +5,8 @@
 // Thread safety: any thread.
 #pragma once
 
+#include "common/prefetch.hpp"
+
 #include <cstddef>
 #include <mutex>
 #include <new>
@@ -30,6 +32,7 @@ class BlockCache {
 
  private:
   static constexpr std::size_t kMagazine = 128;
+  static constexpr std::size_t kAhead = 2;       ///< blocks that are asked for before their turn
   static constexpr std::size_t kShelfMax = 256;  ///< full magazines that wait to be used
 
   using Blocks = std::vector<void*>;
@@ -58,6 +61,10 @@ class BlockCache {
     void* pop() {
       void* block = blocks_.back();
       blocks_.pop_back();
+      // The thread that let go of the next ones wrote to them.
+      if (blocks_.size() >= kAhead) {
+        prefetch_to_write(blocks_[blocks_.size() - kAhead], sizeof(T));
+      }
       return block;
     }
     void refill() {

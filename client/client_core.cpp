@@ -4,6 +4,7 @@
 #include "client/futex.hpp"
 #include "client/raise.hpp"
 #include "common/clock.hpp"
+#include "common/prefetch.hpp"
 
 #include <unistd.h>
 
@@ -18,6 +19,8 @@ namespace {
 
 /// Small strings move their bytes; those of a batch must stay where they are.
 constexpr std::size_t kBatchBytes = 16 * 1024;
+
+constexpr std::size_t kAhead = 3;  ///< futures that are asked for before their turn
 
 /// With so many calls unanswered and answers coming all the time, later calls gather until the next
 /// frame from the broker, until they are a frame worth its cost, or until they have waited so long.
@@ -278,7 +281,12 @@ void Core::drain(Instant now) {
 }
 
 void Core::take(Instant now, Gathered& gathered) {
-  for (const Entry& entry : gathered.entries) {
+  for (std::size_t i = 0; i < gathered.entries.size(); ++i) {
+    const Entry& entry = gathered.entries[i];
+    // Whoever submitted it wrote the future.
+    if (i + kAhead < gathered.entries.size() && gathered.entries[i + kAhead].state != nullptr) {
+      prefetch_to_write(gathered.entries[i + kAhead].state, sizeof(FutureState));
+    }
     if (entry.command != kNone) {
       gathered.commands[entry.command](now);
       continue;

@@ -29,6 +29,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace callboard {
@@ -56,6 +57,11 @@ struct Payload {
   explicit Payload(std::string bytes) : text(std::move(bytes)) {}
   explicit Payload(Blob blob) : part(std::move(blob)) {}
   std::string_view view() const { return part ? part.view() : std::string_view(text); }
+  /// The other's bytes; it has a buffer of this one afterwards, and no value.
+  void take_over(Payload& other) {
+    text.swap(other.text);
+    if (part || other.part) part = std::exchange(other.part, Blob());
+  }
 };
 
 /// One attempt of one call, as the broker sent it.
@@ -69,6 +75,19 @@ struct Job {
   std::int64_t deadline_us = kNever;    ///< steady clock
   Payload args;                           ///< encoded array
   std::string options;                  ///< encoded CallOptions, or empty; read only when needed
+
+  /// Becomes the other, which has spare buffers afterwards and is no job any more.
+  void take_over(Job& other) {
+    lease = other.lease;
+    call = other.call;
+    slot = other.slot;
+    method = other.method;
+    attempt = other.attempt;
+    ticket = other.ticket;
+    deadline_us = other.deadline_us;
+    args.take_over(other.args);
+    options.swap(other.options);
+  }
 };
 
 /// What became of one job.
@@ -90,6 +109,35 @@ struct Outcome {
   std::int64_t began_us = 0;   ///< steady clock; 0 when it never began
   std::int64_t ended_us = 0;
   Payload value;                 ///< encoded result, or encoded ErrorInfo
+
+  /// Of this job; what the value has is spare.
+  void begin(const Job& job, Fate what) {
+    lease = job.lease;
+    call = job.call;
+    slot = job.slot;
+    attempt = job.attempt;
+    ticket = job.ticket;
+    fate = what;
+    status = Errc::ok;
+    held = false;
+    began_us = ended_us = 0;
+    if (value.part) value.part = Blob();
+    value.text.clear();
+  }
+  /// Becomes the other, which has spare buffers afterwards and is no outcome any more.
+  void take_over(Outcome& other) {
+    lease = other.lease;
+    call = other.call;
+    slot = other.slot;
+    attempt = other.attempt;
+    ticket = other.ticket;
+    fate = other.fate;
+    status = other.status;
+    held = other.held;
+    began_us = other.began_us;
+    ended_us = other.ended_us;
+    value.take_over(other.value);
+  }
 
   Outcome() = default;
   Outcome(const Job& job, Fate what)

@@ -1,5 +1,6 @@
 #include "worker/host.hpp"
 
+#include "common/prefetch.hpp"
 #include "worker/crash_handler.hpp"
 
 #include <utility>
@@ -35,7 +36,7 @@ bool Host::take(Arrivals& arrivals, std::int64_t now_us) {
 }
 
 void Host::release(std::span<const std::uint32_t> tickets) {
-  for (const std::uint32_t ticket : tickets) recorder_.release(ticket);
+  recorder_.release(tickets);
 }
 
 std::optional<std::uint32_t> Host::next_waiting() {
@@ -80,9 +81,14 @@ void Host::ended(std::span<Outcome> outcomes, bool more_soon) {
     auto& queue = waiting_.outcomes;
     for (Outcome& outcome : outcomes) {
       if (waiting_.outcome_count == queue.size()) queue.emplace_back();
-      std::swap(queue[waiting_.outcome_count++], outcome);
+      queue[waiting_.outcome_count++].take_over(outcome);
     }
     wake |= !looked_after_;
+    // The I/O thread had the next ones before, and the buffer that the next result comes into.
+    if (waiting_.outcome_count + 1 < queue.size()) {
+      prefetch_to_write(&queue[waiting_.outcome_count + 1], sizeof(Outcome));
+      prefetch_to_write(queue[waiting_.outcome_count].value.text.data(), 2 * kCacheLine);
+    }
   }
   if (wake) wake_();
 }

@@ -1,6 +1,7 @@
 #include "worker/recorder.hpp"
 
 #include "common/check.hpp"
+#include "common/prefetch.hpp"
 #include "worker/flight_page.hpp"
 
 #include <sys/mman.h>
@@ -60,7 +61,11 @@ std::uint32_t Recorder::take() {
     const auto slot = static_cast<std::uint32_t>(top);
     const std::uint64_t below = below_[slot].load(std::memory_order_relaxed);
     const std::uint64_t next = ((top >> 32) + 1) << 32 | below;
-    if (freed_.compare_exchange_weak(top, next, std::memory_order_acquire)) return slot;
+    if (freed_.compare_exchange_weak(top, next, std::memory_order_acquire)) {
+      // The thread that released it wrote to the next one, too.
+      if (below != kNoSlot) prefetch_to_write(&page_->slot[below - 1], sizeof(FlightSlot));
+      return slot;
+    }
   }
   std::uint32_t slot = untouched_.load(std::memory_order_relaxed);
   while (slot <= kSlots) {
@@ -72,6 +77,7 @@ std::uint32_t Recorder::take() {
 std::uint32_t Recorder::begin(const RecordedCall& call) {
   const std::uint32_t number = take();
   if (number == kNoSlot) return kNoSlot;
+  in_use_.fetch_add(1, std::memory_order_relaxed);
   FlightSlot& slot = page_->slot[number - 1];
   slot.attempt = call.attempt;
   slot.call_session = value_of(call.call.session);
@@ -86,7 +92,6 @@ std::uint32_t Recorder::begin(const RecordedCall& call) {
   std::atomic_signal_fence(std::memory_order_seq_cst);
   slot.state.store(static_cast<std::uint32_t>(SlotState::begun), std::memory_order_release);
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  in_use_.fetch_add(1, std::memory_order_relaxed);
   return number;
 }
 
@@ -97,16 +102,22 @@ void Recorder::end(std::uint32_t slot) {
                                     std::memory_order_release);
 }
 
-void Recorder::release(std::uint32_t slot) {
-  CALLBOARD_CHECK(slot != kNoSlot && slot <= kSlots);
-  page_->slot[slot - 1].state.store(static_cast<std::uint32_t>(SlotState::free),
-                                    std::memory_order_release);
-  in_use_.fetch_sub(1, std::memory_order_relaxed);
+void Recorder::release(std::span<const std::uint32_t> slots) {
+  if (slots.empty()) return;
+  // All of them come onto the stack at once: what one of these threads wrote last comes to the
+  // other much later, and each step on the stack itself would wait for that.
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    CALLBOARD_CHECK(slots[i] != kNoSlot && slots[i] <= kSlots);
+    page_->slot[slots[i] - 1].state.store(static_cast<std::uint32_t>(SlotState::free),
+                                          std::memory_order_release);
+    if (i > 0) below_[slots[i]].store(slots[i - 1], std::memory_order_relaxed);
+  }
+  in_use_.fetch_sub(static_cast<std::uint32_t>(slots.size()), std::memory_order_relaxed);
   std::uint64_t top = freed_.load(std::memory_order_relaxed);
   std::uint64_t next = 0;
   do {
-    below_[slot].store(static_cast<std::uint32_t>(top), std::memory_order_relaxed);
-    next = ((top >> 32) + 1) << 32 | slot;
+    below_[slots.front()].store(static_cast<std::uint32_t>(top), std::memory_order_relaxed);
+    next = ((top >> 32) + 1) << 32 | slots.back();
   } while (!freed_.compare_exchange_weak(top, next, std::memory_order_release,
                                          std::memory_order_relaxed));
 }

@@ -17,6 +17,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace callboard::worker {
@@ -57,8 +58,10 @@ class Recorder {
   std::uint32_t begin(const RecordedCall& call);
   /// Its result is encoded. REQUIRES: begin() gave this slot.
   void end(std::uint32_t slot);
-  /// The broker keeps its result, or will never ask for it. REQUIRES: begin() gave this slot.
-  void release(std::uint32_t slot);
+  /// The broker keeps their results, or will never ask for them. REQUIRES: begin() gave these
+  /// slots.
+  void release(std::span<const std::uint32_t> slots);
+  void release(std::uint32_t slot) { release({&slot, 1}); }
   /// Slots that are not free.
   std::uint32_t in_use() const { return in_use_.load(std::memory_order_relaxed); }
   /// Looks at every slot that was ever used: not for every turn.

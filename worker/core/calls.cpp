@@ -1,6 +1,8 @@
 // The worker session's calls: how they come, end, are told and forgotten.
 #include "worker/core/session.hpp"
 
+#include "common/prefetch.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -44,11 +46,16 @@ WorkerSession::Held& WorkerSession::add_call(const wire::Run& run, const Slot& s
 }
 
 void WorkerSession::Held::reset() {
-  std::string text = std::move(value.text);
-  *this = Held();
-  if (text.capacity() > kSpareBytesMax) return;
-  text.clear();
-  value.text = std::move(text);
+  call = {};
+  actor = {};
+  incarnation = 0;
+  slot = attempt = ticket = 0;
+  group = 0;
+  ended = held = taken_back = false;
+  status = Errc::ok;
+  if (value.part) value.part = Blob();
+  if (value.text.capacity() > kSpareBytesMax) std::string().swap(value.text);
+  else value.text.clear();
 }
 
 void WorkerSession::forget(std::uint64_t lease, Held& held) {
@@ -117,6 +124,9 @@ void WorkerSession::queue_job(Instant now, const wire::Run& run, std::uint32_t m
   job_slot_ = run.slot;
   if (job_count_ == jobs_.size()) jobs_.emplace_back();
   Job& job = jobs_[job_count_++];
+  if (job_count_ < jobs_.size()) {
+    prefetch_to_write(jobs_[job_count_].args.text.data(), 2 * kCacheLine);  // an executor had it
+  }
   job.lease = run.lease;
   job.call = run.call;
   job.slot = run.slot;
@@ -161,7 +171,8 @@ void WorkerSession::outcomes(std::span<Outcome> outcomes) {
     held.held = outcome.held;
     held.status = outcome.status;
     held.ticket = outcome.ticket;
-    std::swap(held.value, outcome.value);
+    held.value.take_over(outcome.value);
+    prefetch_to_read(held.value.text.data(), 2 * kCacheLine);  // told at the end of the turn
     if (!held.value.part && held.value.text.size() >= limits::kPartBytesMin) {
       held.value.part = Blob(std::move(held.value.text));  // sent and sent again without a copy
       held.value.text.clear();

@@ -43,6 +43,7 @@ ActiveCall& CallPool::acquire() {
     }
   }
   ActiveCall& call = *spare_.pop_front();
+  if (!spare_.empty()) prefetch_to_write(spare_.front(), sizeof(ActiveCall));
   call.references.store(1, std::memory_order_relaxed);
   // Here and not when it was freed: I/O may have asked it to stop in the moment in which it ended.
   call.running.cancel_requested.store(false, std::memory_order_relaxed);
@@ -98,7 +99,7 @@ void CallPool::close() {
 }
 
 void CallPool::drop_arguments(ActiveCall& call) {
-  call.job.args.part = Blob();
+  if (call.job.args.part) call.job.args.part = Blob();
   trim(call.job.args.text, kSpareBytesMax);
 }
 

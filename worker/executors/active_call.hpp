@@ -16,6 +16,7 @@
 // Thread safety: as said at each member. "I/O" is the thread that calls the Executor.
 #pragma once
 
+#include "common/prefetch.hpp"
 #include "worker/executor.hpp"
 
 #include <callboard/context.hpp>
@@ -129,6 +130,12 @@ class CallQueue {
     ActiveCall* call = head_;
     if (call != nullptr) head_ = call->next;
     return call;
+  }
+  /// Another thread wrote these calls: the first one's arguments come now, and the second itself.
+  void prefetch() const {
+    if (head_ == nullptr) return;
+    prefetch_to_read(head_->job.args.text.data(), 2 * kCacheLine);
+    if (head_->next != nullptr) prefetch_to_write(head_->next, sizeof(ActiveCall));
   }
   /// Moves all of `other` behind what is here.
   void append(CallQueue& other) {

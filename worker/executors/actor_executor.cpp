@@ -186,7 +186,7 @@ void ActorExecutor::submit(std::span<Job> jobs) {
   std::uint32_t count = 0;
   for (Job& job : jobs) {
     ActiveCall& call = pool_->acquire();
-    std::swap(call.job, job);
+    call.job.take_over(job);
     const Target target = call.job.method < table_.size() ? table_[call.job.method] : nameless_;
     call.method = target.method;
     call.incarnation = &incarnation_;

@@ -283,7 +283,8 @@ bool AsyncLane::begin_next(std::int64_t now) {
 void AsyncLane::spawn(ActiveCall& call) {
   if (!call.extension) call.extension = std::make_unique<Coroutine>(loop_);
   Coroutine& coroutine = coroutine_of(call);
-  coroutine.invocation = prepare(call);
+  coroutine.invocation = Invocation();
+  prepare(call, coroutine.invocation);
   coroutine.past_deadline = false;
   running_.emplace(call.job.lease, &call);
   if (call.job.deadline_us != kNever) {

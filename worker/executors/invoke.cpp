@@ -72,19 +72,14 @@ bool says_cancelled() {
 
 }  // namespace
 
-Invocation prepare(const ActiveCall& call) {
-  Invocation invocation;
+void prepare(const ActiveCall& call, Invocation& invocation) {
   invocation.args = call.job.args.view();
-  invocation.owner = call.job.args.part.owner();
+  if (call.job.args.part) invocation.owner = call.job.args.part.owner();
   invocation.core = call.incarnation->environment.core;
-  return invocation;
 }
 
 void invoke(ActiveCall& call, Invocation& invocation) {
-  std::string buffer = std::move(invocation.result);
-  buffer.clear();
-  invocation = prepare(call);
-  invocation.result = std::move(buffer);
+  prepare(call, invocation);
   const RunningScope scope(call);
   void* const object = call.incarnation->object;
   try {
@@ -99,7 +94,7 @@ void invoke(ActiveCall& call, Invocation& invocation) {
 }
 
 void invoke_batch(std::span<ActiveCall*> calls, std::vector<Invocation>& invocations) {
-  for (std::size_t i = 0; i < calls.size(); ++i) invocations[i] = prepare(*calls[i]);
+  for (std::size_t i = 0; i < calls.size(); ++i) prepare(*calls[i], invocations[i]);
   const RunningScope scope(*calls.front());
   try {
     calls.front()->method->batched(calls.front()->incarnation->object, invocations);
@@ -137,7 +132,7 @@ void fail(const ActiveCall& call, Invocation& invocation) {
 }
 
 void complete(const ActiveCall& call, Invocation& invocation, Outcome& outcome) {
-  invocation.owner.reset();
+  if (invocation.owner) invocation.owner.reset();
   const std::size_t bytes = std::max(invocation.result.size(), invocation.placed.size());
   if (!invocation.error && bytes > limits::kPayloadBytesMax) {
     invocation.error = std::make_unique<ErrorInfo>();
@@ -159,7 +154,8 @@ void complete(const ActiveCall& call, Invocation& invocation, Outcome& outcome) 
     outcome.value =
         Payload(SharedMemory::process().share_or_keep(std::move(invocation.result)));
   } else {
-    outcome.value = Payload(std::move(invocation.result));
+    if (outcome.value.part) outcome.value.part = Blob();
+    outcome.value.text.swap(invocation.result);
   }
 }
 

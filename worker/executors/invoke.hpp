@@ -13,10 +13,11 @@
 
 namespace callboard::worker {
 
-/// An invocation with the arguments of `call`, which outlives it.
-Invocation prepare(const ActiveCall& call);
+/// Gives an invocation the arguments of `call`, which outlives it. REQUIRES: it is as new; its
+/// `result` may have a buffer.
+void prepare(const ActiveCall& call, Invocation& invocation);
 
-/// Calls a method on this thread. REQUIRES: it is not a coroutine.
+/// Calls a method on this thread. REQUIRES: it is not a coroutine; the invocation is as new.
 void invoke(ActiveCall& call, Invocation& invocation);
 
 /// Calls a batched method once for all calls. REQUIRES: all have that method. this_call() inside it

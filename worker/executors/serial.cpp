@@ -152,6 +152,7 @@ class SerialLane final : public Lane, private LaneThreads::Work {
     std::int64_t told_us = now;
     Outcome outcome;  // what it is swapped for has a buffer for the next value
     while (ActiveCall* call = taken_.pop_front()) {
+      taken_.prefetch();
       const std::uint64_t tries = tries_.load(std::memory_order_acquire);
       const Admission admission = admit(*call, now, outcome);
       if (admission == Admission::wait) {
@@ -176,8 +177,8 @@ class SerialLane final : public Lane, private LaneThreads::Work {
   /// Returns the time afterwards.
   std::int64_t run_call(ActiveCall& call, Outcome& outcome) {
     Invocation invocation;
-    invocation.result = std::move(outcome.value.text);
-    outcome = Outcome(call.job, Outcome::Fate::ended);
+    invocation.result.swap(outcome.value.text);
+    outcome.begin(call.job, Outcome::Fate::ended);
     invoke(call, invocation);
     const std::int64_t now = steady_now_us();
     conclude(call, invocation.error.get(), true, now, outcome);
