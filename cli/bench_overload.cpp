@@ -25,6 +25,9 @@ constexpr std::chrono::milliseconds kTick{2};
 constexpr std::chrono::milliseconds kSampleEvery{100};
 constexpr std::chrono::seconds kSettle{1};  ///< before a phase is measured
 constexpr std::chrono::seconds kPatience{60};
+/// One call in so many is timed, and its error read: what the bench does itself is taken from what
+/// it measures.
+constexpr std::uint64_t kTimedEvery = 16;
 
 /// Calls, by what became of them.
 struct Sums {
@@ -44,32 +47,70 @@ struct Sums {
   }
 };
 
-/// What has become of the calls of one submitter. Filled by its client's thread.
-struct Tally {
-  std::atomic<std::uint64_t> sent{0}, ok{0}, refused{0}, failed{0}, without_hint{0};
-  std::atomic<bool> measuring{false};
-  std::mutex mutex;
-  Latencies results{0}, refusals{0};
+/// Counts of one thread, which others read.
+class Count {
+ public:
+  void add() { value_.store(*this + 1, std::memory_order_relaxed); }
+  operator std::uint64_t() const { return value_.load(std::memory_order_relaxed); }
 
-  std::uint64_t open() const { return sent - ok - refused - failed; }
-  Sums sums() const { return {sent, ok, refused, failed, without_hint}; }
-  void begin() {
-    const std::lock_guard lock(mutex);
-    results = Latencies(0);
-    refusals = Latencies(0);
-    measuring = true;
-  }
-  void landed(std::int64_t sent_ns, const detail::StatePtr& state, Errc status) {
-    const auto took_ns = latency_clock_ns() - sent_ns;
-    const bool full = status == Errc::queue_full || status == Errc::refused_before ||
-                      status == Errc::store_full || status == Errc::store_unavailable;
-    (status == Errc::ok ? ok : full ? refused : failed).fetch_add(1);
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+bool is_full(Errc status) {
+  return status == Errc::queue_full || status == Errc::refused_before ||
+         status == Errc::store_full || status == Errc::store_unavailable;
+}
+
+/// What has become of calls, as one thread saw it.
+class Outcomes {
+ public:
+  Count ok, refused, failed, without_hint;
+
+  std::uint64_t all() const { return ok + refused + failed; }
+  void landed(const detail::StatePtr& state, std::int64_t sent_ns) {
+    const Errc status = detail::status_of(state.get());
+    const bool full = is_full(status);
+    (status == Errc::ok ? ok : full ? refused : failed).add();
+    if (sent_ns == 0) return;
     if (status == Errc::queue_full && FutureBase(state).error()->retry_after_ms == 0) {
-      without_hint.fetch_add(1);
+      without_hint.add();
     }
-    if (!measuring || !(full || status == Errc::ok)) return;
-    const std::lock_guard lock(mutex);
-    (full ? refusals : results).add(took_ns);
+    if (!full && status != Errc::ok) return;
+    const auto took_ns = latency_clock_ns() - sent_ns;
+    const std::lock_guard lock(mutex_);
+    (full ? refusals_ : results_).add(took_ns);
+  }
+  void forget_latencies() {
+    const std::lock_guard lock(mutex_);
+    results_ = Latencies(0);
+    refusals_ = Latencies(0);
+  }
+  void merge_into(Latencies& results, Latencies& refusals) {
+    const std::lock_guard lock(mutex_);
+    results.merge(results_);
+    refusals.merge(refusals_);
+  }
+
+ private:
+  std::mutex mutex_;
+  Latencies results_{0}, refusals_{0};
+};
+
+/// What has become of the calls of one submitter.
+struct Tally {
+  Count sent;           ///< its own thread counts
+  Outcomes at_once;     ///< what its own thread saw: calls that the client refused by itself
+  Outcomes later;       ///< what its client's thread saw
+
+  std::uint64_t open() const { return sent - at_once.all() - later.all(); }
+  Sums sums() const {
+    return {sent, at_once.ok + later.ok, at_once.refused + later.refused,
+            at_once.failed + later.failed, at_once.without_hint + later.without_hint};
+  }
+  void begin() {
+    at_once.forget_latencies();
+    later.forget_latencies();
   }
 };
 
@@ -82,13 +123,14 @@ class Submitter {
     for (const auto& name : actors) actors_.push_back(client_.get_actor<Echo>(name));
   }
   void submit() {
-    const auto sent_ns = latency_clock_ns();
-    tally_->sent.fetch_add(1);
+    const auto sent_ns = next_ % kTimedEvery == 0 ? latency_clock_ns() : 0;
+    tally_->sent.add();
     const auto& actor = actors_[next_++ % actors_.size()];
     const auto future = work_us_ == 0 ? actor.call<&Echo::echo>(payload_)
                                       : actor.call<&Echo::work>(payload_, work_us_);
+    if (future.ready()) return tally_->at_once.landed(future.state(), sent_ns);
     detail::notify_when_ready(future.state(), [tally = tally_, sent_ns, raw = future.state()] {
-      tally->landed(sent_ns, raw, detail::status_of(raw.get()));
+      tally->later.landed(raw, sent_ns);
     });
   }
   /// Submits so many; what is left of a call is added to the next time.
@@ -102,7 +144,7 @@ class Submitter {
   Bytes payload_;
   std::int64_t work_us_;
   std::vector<Actor<Echo>> actors_;
-  std::size_t next_ = 0;
+  std::uint64_t next_ = 0;
   double owed_ = 0;
   std::shared_ptr<Tally> tally_ = std::make_shared<Tally>();
 };
@@ -139,10 +181,11 @@ class Overload {
   }
   const Sums& sums() const { return sums_; }
   double took_s() const { return took_s_; }
-  Latencies all(Latencies Tally::*which) {
-    Latencies out(0);
-    for (auto& each : submitters_) out.merge(each->tally().*which);
-    return out;
+  void merge_into(Latencies& results, Latencies& refusals) {
+    for (auto& each : submitters_) {
+      each->tally().at_once.merge_into(results, refusals);
+      each->tally().later.merge_into(results, refusals);
+    }
   }
   double broker_mib() const { return broker_mib_; }  ///< the most that was seen in the last phase
 
@@ -182,7 +225,6 @@ class Overload {
     watch(began_ns + options_.seconds * 1'000'000'000);
     const Sums after = count();
     took_s_ = static_cast<double>(latency_clock_ns() - began_ns) / 1e9;
-    for (auto& each : submitters_) each->tally().measuring = false;
     sums_ = after - before;
   }
   void watch(std::int64_t until_ns) {
@@ -244,11 +286,11 @@ Json measure_overload(const Context&, Connection& broker, const BenchOptions& op
   for (std::int64_t i = 0; i < options.rounds; ++i) {
     Round round;
     round.peak = overload.peak();
-    at_peak.merge(overload.all(&Tally::results));
+    Latencies none(0);
+    overload.merge_into(at_peak, none);
     peak_mib = std::max(peak_mib, overload.broker_mib());
     round.goodput = overload.flood(round.peak * static_cast<double>(options.times));
-    results.merge(overload.all(&Tally::results));
-    refusals.merge(overload.all(&Tally::refusals));
+    overload.merge_into(results, refusals);
     flood_mib = std::max(flood_mib, overload.broker_mib());
     sums += overload.sums();
     flooded_s += overload.took_s();

@@ -161,7 +161,7 @@ class Core final : public wire::LinkMember,
   std::shared_ptr<Core> reference();
   Errc wait_for_room(std::unique_lock<std::mutex>& lock, const Queue& queue, const Outgoing& call,
                      std::uint64_t bytes);
-  bool refuse_full(Queue& queue, const Outgoing& call, FutureState* state);
+  StatePtr refuse_full(Queue& queue, const Outgoing& call);
   /// Null when all is well; else a future that says what is not.
   StatePtr add_dependencies(Outgoing& call, const PreparedOptions* options,
                             std::vector<callboard::detail::Piece>& args);

@@ -82,6 +82,16 @@ ActorId Queue::id() const {
   return id_now();
 }
 
+const StatePtr& Queue::refusal(std::int64_t now_us) {
+  const std::string_view error = full_.error(now_us);
+  if (!refusal_ || refusal_->bytes() != error) {
+    refusal_ = std::make_shared<FutureState>(core_, true);
+    refusal_->finish(Errc::queue_full, {error, Blob()});
+    refusal_->run_followers();  // there are none: what follows is run at once
+  }
+  return refusal_;
+}
+
 void Queue::set_id(ActorId id) {
   const std::lock_guard lock(mutex_);
   id_ = id;

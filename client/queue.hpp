@@ -50,6 +50,9 @@ class Queue {
   bool parked() const { return parked_.load(std::memory_order_relaxed); }
   /// What refuses calls before they are sent. Guarded by the client's own lock.
   FullQueue& full() { return full_; }
+  /// The answer of a call that was refused so. Calls of the same millisecond share it. Guarded by
+  /// the client's own lock.
+  const StatePtr& refusal(std::int64_t now_us);
 
   // --- by the client's thread -------------------------------------------------------------------
   void set_id(ActorId id);
@@ -63,6 +66,7 @@ class Queue {
   const StatePtr opened_;
   std::atomic<bool> parked_{false};
   FullQueue full_;
+  StatePtr refusal_;
   mutable std::mutex mutex_;
   std::string class_name_;  ///< guarded, as is all below
   std::string name_;

@@ -243,6 +243,11 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
   }
   if (bytes > limits::kPayloadBytesMax) return too_large();
   StatePtr state;
+  const bool ask_first = queue.full().known();  // a call that is refused costs next to nothing
+  if (ask_first) {
+    const std::lock_guard lock(mutex_);
+    if (StatePtr refusal = refuse_full(queue, call)) return result ? refusal : nullptr;
+  }
   if (result) {
     state = std::allocate_shared<FutureState>(BlockAllocator<FutureState>(), nullptr, true);
     state->keep(state);
@@ -256,7 +261,10 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
   bool enough = false;
   {
     std::unique_lock lock(mutex_);
-    if (refuse_full(queue, call, state.get())) return state;
+    if (StatePtr refusal = ask_first ? nullptr : refuse_full(queue, call)) {
+      if (state) state->release();
+      return result ? refusal : nullptr;
+    }
     problem = wait_for_room(lock, queue, call, bytes);
     if (problem != Errc::ok) queue.full().withdrawn();
     if (problem == Errc::ok) {
@@ -293,16 +301,10 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
 
 /// Whether the broker has said that it would refuse the call. Then that is its answer, and since
 /// its user can see it at once, it holds back nothing that follows. REQUIRES: mutex_ is held.
-bool Core::refuse_full(Queue& queue, const Outgoing& call, FutureState* state) {
+StatePtr Core::refuse_full(Queue& queue, const Outgoing& call) {
   if (ended_ || closing_) queue.full().forget();
   const std::int64_t now_us = queue.full().known() ? steady_us() : 0;
-  if (!queue.full().refuses(now_us, call.flags)) return false;
-  if (state == nullptr) return true;
-  state->belongs_to(reference());
-  state->finish(Errc::queue_full, {queue.full().error(now_us), Blob()});
-  state->run_followers();  // there are none yet: what follows is run at once
-  state->release();
-  return true;
+  return queue.full().refuses(now_us, call.flags) ? queue.refusal(now_us) : nullptr;
 }
 
 void Core::refuse_here(FutureState& state, Errc problem) const {

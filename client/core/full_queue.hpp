@@ -8,13 +8,14 @@
 //         half as many after the next refusal
 //     ──> a while in which nothing had to be refused: nothing is known any more
 //
-// Thread safety: none.
+// Thread safety: none, but for known().
 // Invariant: a call is refused only within the broker's retry_after, or while others of the queue
 // are neither accepted nor answered.
 #pragma once
 
 #include <callboard/error.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -54,14 +55,14 @@ class FullQueue {
   }
   /// A call that has passed was not submitted in the end.
   void withdrawn() { --passed_; }
-  bool known() const { return closed_until_us_ != 0; }
+  bool known() const { return closed_until_us_.load(std::memory_order_relaxed) != 0; }
   /// The encoded error of a call that was refused. Valid until the next call of this.
   std::string_view error(std::int64_t now_us);
 
  private:
   bool judge(std::int64_t now_us, std::uint8_t flags);
 
-  std::int64_t closed_until_us_ = 0;  ///< 0: nothing is known
+  std::atomic<std::int64_t> closed_until_us_{0};  ///< 0: nothing is known
   std::int64_t retry_after_us_ = 0;
   std::int64_t busy_us_ = 0;          ///< when a call was last refused
   bool all_ = false;
