@@ -327,7 +327,12 @@ std::string Core::restore_result(const Restored::StoredCall& stored) {
   call.durable = true;
   call.taken = taken;
   session->second->calls.insert(seq, &call);
-  session->second->unreleased_bytes += value.size();
+  if (taken) {
+    ++call.more().holders;
+    restored_.taken.push_back(&call);
+  } else {
+    session->second->unreleased_bytes += value.size();
+  }
   return {};
 }
 
@@ -462,6 +467,10 @@ void Core::loaded(Instant now, Effects& effects) {
   for (Call* call : calls) restore_attempts(call, sent);
   sort_restored(calls);
   for (Call* call : calls) resume_call(call);
+  for (Call* call : restored_.taken) {
+    --call->extra->holders;
+    drop_if_done(*call);
+  }
   if (!calls.empty()) {
     log(0, "found " + std::to_string(calls.size()) + " unfinished calls, " +
                std::to_string(orphans_.size()) + " of them sent, in " +

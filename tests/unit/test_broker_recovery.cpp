@@ -160,8 +160,8 @@ TEST(BrokerRecovery, LaneHeldForAResultThatWasHeardBeforeHandsBackWhatStandsBehi
   EXPECT_EQ(world.runs(21), (std::vector<std::uint64_t>{2, 3}));
 }
 
-// The retry of level memory waits for no commit of its own, the answer for the held lane for that of
-// the call behind.
+// The retry of level memory waits for no commit of its own; the answer for the held lane waits for
+// that of the call behind.
 TEST(BrokerRecovery, RetryAtAWorkerThatCameBackGoesBehindTheAnswerForItsHeldLane) {
   OneActor world({}, 1);
   wire::CallOptions memory;
@@ -426,6 +426,38 @@ TEST(BrokerRecovery, RetriesThatAreTheActorsDefaultOutliveItsEnd) {
   world.client(11, 10, true);
   world.pass_with(4'000, {11});
   EXPECT_EQ(world.result(11, 2).code, Errc::actor_died);
+}
+
+// Both take the result of 2, which its owner has released; 5 lacks another one as well.
+TEST(BrokerRecovery, ResultThatACallNeedsOutlivesTheEndOfAnotherThatNeededIt) {
+  wire::ActorOptions actor;
+  actor.max_restarts = -1;
+  OneActor world(actor);
+  for (const std::uint64_t seq : {2, 3}) {
+    world.submit(10, seq, 1);
+    world.done(20, world.last(20, Type::run).lease, "\x07");
+  }
+  wire::CallOptions takes;
+  takes.refs = {{0, CallId{SessionId{10}, 2}}};
+  wire::CallOptions lacks = takes;
+  lacks.after = {CallId{SessionId{10}, 3}};
+  world.submit(10, 4, 1);  // keeps the actor busy
+  world.submit(10, 5, 1, lacks, "\x91\xc0");
+  world.submit(10, 6, 1, takes, "\x91\xc0");
+  world.taken(10, 2);
+  ASSERT_EQ(world.runs(20), (Seqs{2, 3, 4}));
+  world.store.keys["results:000000000000000a"].erase("3");
+  world.restart();
+  world.client(11, 10, true);
+  EXPECT_EQ(world.result(11, 5).code, Errc::dependency_failed);
+  world.worker(22, "w9");
+  world.pass_with(4'000, {11, 22});
+  world.started(22);
+  ASSERT_EQ(world.runs(22), (Seqs{6}));
+  EXPECT_TRUE(world.store.keys.contains("results:000000000000000a"));
+  world.done(22, world.last(22, Type::run).lease, "\x08");
+  for (const std::uint64_t seq : {4, 5, 6}) world.taken(11, seq);
+  EXPECT_FALSE(world.store.keys.contains("results:000000000000000a")) << "nobody needs any now";
 }
 
 TEST(BrokerRecovery, CallThatHasBegunAndWhoseArgumentIsGoneIsUncertain) {

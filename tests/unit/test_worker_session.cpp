@@ -368,6 +368,18 @@ TEST_F(WorkerSessionTest, ACallThatIsRevokedTwiceAtOnceGivesTheSameAnswerTwice) 
   EXPECT_EQ(told.answers[1].answer, wire::CancelAnswer::cancelled_before_start);
 }
 
+TEST_F(WorkerSessionTest, ACallThatIsRevokedTwiceBeforeItsRunArrivesGivesTheSameAnswerTwice) {
+  connect();
+  start_actor(4, 2);
+  ASSERT_TRUE(receive(wire::Revoke{1, true, Errc::expired}));
+  ASSERT_TRUE(receive(wire::Revoke{1, true, Errc::cancelled}));
+  const Told told = turn();
+  ASSERT_EQ(told.answers.size(), 2u);
+  EXPECT_EQ(told.answers[0].answer, wire::CancelAnswer::cancelled_before_start);
+  EXPECT_EQ(told.answers[1].answer, wire::CancelAnswer::cancelled_before_start);
+  EXPECT_EQ(told.returned, (std::vector<std::uint64_t>{1}));
+}
+
 TEST_F(WorkerSessionTest, ACallThatIsRevokedBeforeItsRunArrivesNeverBegins) {
   connect();
   start_actor(4, 2);

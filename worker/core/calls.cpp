@@ -231,6 +231,8 @@ bool WorkerSession::on_revoke(std::uint32_t fields, wire::FrameReader& in, wire:
         case Revoked::unknown: break;
       }
     }
+  } else if (revoked_ahead_.contains(message.lease)) {
+    answer = wire::CancelAnswer::cancelled_before_start;  // asked again, for another reason
   } else if (leases_seen_.insert(message.lease)) {
     // It has overtaken its RUN, which will be taken for a repetition.
     answer = wire::CancelAnswer::cancelled_before_start;

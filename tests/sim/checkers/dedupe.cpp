@@ -51,7 +51,7 @@ class DedupeChecker final : public Checker {
       if (other->same_payload(*facts.spec)) continue;
       const CallFacts& holder = ledger.facts(*other);
       if (holder.arrived_us < 0 || holder.refused_us >= 0) continue;
-      // A broker that died before its RUN left had noted it: for the next one the call may have run.
+      // A broker that died before its RUN left had noted it: for the next one it may have run.
       const bool freed = holder.attempts_sent == 0 && holder.told_us >= 0 &&
                          holder.told_us < facts.arrived_us &&
                          holder.told_code != Errc::maybe_executed;
