@@ -58,7 +58,7 @@ struct Restored {
   /// Calls by queue, each its number and record. There may be millions.
   std::map<std::string, std::vector<std::pair<std::uint64_t, std::string>>, std::less<>> calls;
   std::vector<Call*> unfinished;  ///< of them and of the delayed ones, in this order
-  std::vector<Call*> taken;  ///< results that only others may still need; held until those are bound
+  std::vector<Call*> taken;  ///< results only others may need; held until those are bound
   std::vector<StoredCall> sent;
   std::vector<StoredCall> delayed;                                   ///< number = call id
   std::vector<StoredCall> dead;                                      ///< number = call id
