@@ -387,9 +387,12 @@ void Core::resume_call(Call* call) {
 }
 
 /// Those that were sent first, delayed ones last: of the calls of one idempotency key, the one that
-/// was sent leads.
+/// was sent leads, also while it waits for its retry.
 void Core::sort_restored(std::vector<Call*>& calls) {
-  const auto rank = [](const Call* call) { return call->delayed ? 2 : call->orphan ? 0 : 1; };
+  const auto rank = [](const Call* call) {
+    if (call->delayed) return 2;
+    return call->orphan || call->attempts > 0 ? 0 : 1;
+  };
   std::stable_sort(calls.begin(), calls.end(),
                    [&](const Call* a, const Call* b) { return rank(a) < rank(b); });
 }

@@ -76,6 +76,32 @@ TEST(BrokerIdempotency, OpenKeyIsKnownAfterARestart) {
   EXPECT_EQ(world.result(11, 2).text, "\x05");
 }
 
+// The follower has the lower number: its leader was delayed, and was numbered when it was due.
+TEST(BrokerIdempotency, CallThatWaitsForItsRetryLeadsAfterARestart) {
+  BrokerWorld world;
+  world.worker(20, "w0");
+  world.client(10);
+  world.open_task(10, 1);
+  wire::CallOptions leader = keyed("k");
+  leader.delay_ms = 200;
+  leader.max_retries = 3;
+  leader.retry_on = wire::RetryOn{wire::RetryOn::Which::all, {}};
+  leader.backoff_ms = {{1'000, 1'000}};
+  world.submit(10, 1, 1, leader);
+  world.submit(10, 2, 1, keyed("k"));
+  world.pass_with(300, {10, 20});
+  ASSERT_EQ(world.runs(20), (Seqs{1}));
+  world.fail(20, world.last(20, Type::run).lease, "Oops");
+  world.restart();
+  world.client(11, 10, true);
+  world.worker(21, "w1");
+  world.pass_with(4'000, {11, 21});
+  ASSERT_EQ(world.runs(21), (Seqs{1}));
+  world.done(21, world.last(21, Type::run).lease, "\x05");
+  EXPECT_EQ(world.result(11, 1).text, "\x05");
+  EXPECT_EQ(world.result(11, 2).text, "\x05");
+}
+
 /// The broker starts anew; the worker of `OneActor` has begun what it was sent, and returns as 21.
 void restart_beside_worker(TwoClients& world) {
   const Told start = world.last(20, Type::start);
