@@ -4,6 +4,7 @@
 
 #include "common/check.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 namespace callboard::broker {
@@ -121,18 +122,26 @@ std::uint32_t Core::calls_key(Queue& queue) {
   if (queue.calls_batch != open_batch()) {
     queue.calls_batch = open_batch();
     queue.calls_key = open_->key(KeyKind::hash, queue_key(queue.name, ":calls"));
+    queue.calls_from = UINT64_MAX;
   }
   return queue.calls_key;
 }
 
+/// A call is stored once, when it gets its number, and erased once: but for one that ends in the
+/// batch that stores it, the batch need not be asked what it says of it.
 void Core::store_call(const Call& call) {
   record_.clear();
   append_call_record(call, record_);
-  open_->set(calls_key(*call.queue), Decimal(call.number).view(), record_);
+  const std::uint32_t key = calls_key(*call.queue);
+  call.queue->calls_from = std::min(call.queue->calls_from, call.number);
+  open_->add_set(key, open_->keep(Decimal(call.number).view()), open_->keep(record_));
 }
 
 void Core::erase_call(const Call& call) {
-  open_->erase(calls_key(*call.queue), Decimal(call.number).view());
+  const std::uint32_t key = calls_key(*call.queue);
+  const Decimal number(call.number);
+  if (call.number >= call.queue->calls_from) return open_->erase(key, number.view());
+  open_->add_erase(key, open_->keep(number.view()));
 }
 
 void Core::store_sent(const Call& call, bool out) {

@@ -104,6 +104,7 @@ struct Queue {
   std::uint32_t owner_handles = 0;   ///< of the owner only
   std::uint64_t calls_batch = 0;     ///< the batch in which calls_key stands for its calls
   std::uint32_t calls_key = 0;
+  std::uint64_t calls_from = 0;  ///< the lowest number of a call that this batch stores
   std::uint64_t skipped_batch = 0;  ///< in which the last durable call ended that was not out
   bool counters_dirty = false;  ///< next_number or a watermark goes into the next commit
   bool in_ready_tasks = false;

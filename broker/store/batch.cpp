@@ -152,6 +152,7 @@ std::uint32_t StoreBatch::key(KeyKind kind, std::string_view name) {
 }
 
 StoreBatch::Entry& StoreBatch::entry(std::uint32_t key, std::string_view field) {
+  if (keys_[key].loose) index_all(key);
   const std::uint32_t hash = hash_bytes(field, key + 1);
   entry_index_.make_room(indexed_, entries_.size(),
                          [this](std::uint32_t at) { return entries_[at].hash; });
@@ -163,9 +164,25 @@ StoreBatch::Entry& StoreBatch::entry(std::uint32_t key, std::string_view field) 
   if (!IndexTable::vacant(slot)) return entries_[IndexTable::number(slot)];
   IndexTable::fill(slot, static_cast<std::uint32_t>(entries_.size()));
   ++indexed_;
-  Entry& made = add(key, arena_.copy(field));
+  Entry& made = add(key, keep(field));
   made.hash = hash;
   return made;
+}
+
+void StoreBatch::index_all(std::uint32_t key) {
+  keys_[key].loose = false;
+  for (std::uint32_t at = keys_[key].first; at != UINT32_MAX; at = entries_[at].next) {
+    if (entries_[at].hash == 0) index(at);
+  }
+}
+
+void StoreBatch::index(std::uint32_t entry) {
+  Entry& known = entries_[entry];
+  entry_index_.make_room(indexed_, entries_.size(),
+                         [this](std::uint32_t at) { return entries_[at].hash; });
+  known.hash = hash_bytes(known.field_view(), known.key + 1);
+  IndexTable::fill(entry_index_.find(known.hash, [](std::uint32_t) { return false; }), entry);
+  ++indexed_;
 }
 
 StoreBatch::Entry& StoreBatch::add(std::uint32_t key, std::string_view field) {
@@ -183,7 +200,7 @@ StoreBatch::Entry& StoreBatch::add(std::uint32_t key, std::string_view field) {
   added.field = field.data();
   added.field_bytes = static_cast<std::uint32_t>(field.size());
   added.key = key;
-  bytes_ += field.size() + sizeof(Entry);
+  bytes_ += sizeof(Entry);
   return added;
 }
 
@@ -193,8 +210,15 @@ void StoreBatch::add_set(std::uint32_t key, std::string_view field, std::string_
   added.value = const_cast<char*>(value.data());  // without room, so it is never written to
   added.value_bytes = static_cast<std::uint32_t>(value.size());
   added.sets = true;
+  keys_[key].loose = true;
   ++keys_[key].sets;
   --keys_[key].erases;
+}
+
+void StoreBatch::add_erase(std::uint32_t key, std::string_view field) {
+  CALLBOARD_CHECK(field.size() < UINT32_MAX);
+  add(key, field);
+  keys_[key].loose = true;
 }
 
 std::string_view StoreBatch::keep(std::string_view bytes) {

@@ -176,8 +176,9 @@ class StoreBatch {
   void erase(std::uint32_t key, std::string_view field);
   /// As set() and erase(), but quicker: nothing is looked up and nothing is copied.
   /// REQUIRES: the batch says nothing of the field yet; the bytes stay as they are until clear().
+  /// (Bytes that do not are given to keep() first.)
   void add_set(std::uint32_t key, std::string_view field, std::string_view value);
-  void add_erase(std::uint32_t key, std::string_view field) { add(key, field); }
+  void add_erase(std::uint32_t key, std::string_view field);
   /// A copy that lives until clear().
   std::string_view keep(std::string_view bytes);
   /// Forgets what the batch said about the key so far, and deletes the key.
@@ -217,10 +218,13 @@ class StoreBatch {
     std::uint32_t erases = 0;
     KeyKind kind = KeyKind::hash;
     bool drop = false;
+    bool loose = false;  ///< some of its entries are not in the index
   };
 
   Entry& entry(std::uint32_t key, std::string_view field);
   Entry& add(std::uint32_t key, std::string_view field);
+  void index(std::uint32_t entry);
+  void index_all(std::uint32_t key);
   Key view(std::size_t index) const;
 
   ByteArena arena_;

@@ -11,9 +11,20 @@ constexpr std::size_t kBucketsMin = 1024;
 /// A queue that is used again and again keeps its number meanwhile.
 constexpr std::size_t kIdleKeysMax = 1000;
 
-std::uint32_t hash_of(std::uint32_t key, std::string_view field) {
-  const std::size_t hash = std::hash<std::string_view>{}(field) + key * 0x9E3779B97F4A7C15ull;
-  return static_cast<std::uint32_t>(hash ^ hash >> 32);
+constexpr std::uint64_t kHashed = 1ull << 63;
+constexpr std::size_t kDigitsMax = 18;  ///< such a number stays below kHashed
+
+/// The number that a field is, as nearly all are; of another one a hash, which is no number.
+std::uint64_t id_of(std::string_view field) {
+  std::uint64_t number = 0;
+  bool is_number = !field.empty() && field.size() <= kDigitsMax &&
+                   (field.front() != '0' || field.size() == 1);
+  for (std::size_t i = 0; is_number && i < field.size(); ++i) {
+    const auto digit = static_cast<unsigned char>(field[i] - '0');
+    is_number = digit < 10;
+    number = number * 10 + digit;
+  }
+  return is_number ? number : std::hash<std::string_view>{}(field) | kHashed;
 }
 
 }  // namespace
@@ -70,20 +81,20 @@ void ChangeTable::drop_idle_keys() {
 // --- changes -------------------------------------------------------------------------------------
 
 const ChangeTable::Change* ChangeTable::find(std::uint32_t key, std::string_view field) const {
-  const std::uint32_t at = lookup(key, field, hash_of(key, field));
+  const std::uint32_t at = lookup(key, field, id_of(field));
   return at == kNone ? nullptr : &changes_[at];
 }
 
 void ChangeTable::note(const Change& change) {
-  const std::uint32_t hash = hash_of(change.key, change.field);
-  std::uint32_t at = lookup(change.key, change.field, hash);
+  const std::uint64_t id = id_of(change.field);
+  std::uint32_t at = lookup(change.key, change.field, id);
   bool fresh = change.fresh;
   if (at != kNone) {
     fresh = changes_[at].fresh;
     if (fresh && !change.sets) return remove_at(at);  // as if it had never been
     unlink(at);
   } else {
-    at = make(change.key, hash);
+    at = make(change.key, id);
   }
   Change& kept = changes_[at];
   kept.field = change.field;
@@ -100,21 +111,31 @@ void ChangeTable::remove(const Change& change) {
 }
 
 void ChangeTable::forget_field(std::uint32_t key, std::string_view field) {
-  const std::uint32_t at = lookup(key, field, hash_of(key, field));
+  const std::uint32_t at = lookup(key, field, id_of(field));
   if (at != kNone) remove_at(at);
 }
 
+/// Numbers that follow one another stand side by side.
+std::size_t ChangeTable::bucket_of(std::uint32_t key, std::uint64_t id) const {
+  return (id + key * 0x9E3779B97F4A7C15ull) & (buckets_.size() - 1);
+}
+
+std::uint32_t& ChangeTable::bucket(std::uint32_t key, std::uint64_t id) {
+  return buckets_[bucket_of(key, id)];
+}
+
 std::uint32_t ChangeTable::lookup(std::uint32_t key, std::string_view field,
-                                  std::uint32_t hash) const {
-  std::uint32_t at = buckets_[hash & (buckets_.size() - 1)];
+                                  std::uint64_t id) const {
+  std::uint32_t at = buckets_[bucket_of(key, id)];
   for (; at != kNone; at = changes_[at].chain) {
     const Change& change = changes_[at];
-    if (change.hash == hash && change.key == key && change.field == field) return at;
+    if (change.id != id || change.key != key) continue;
+    if ((id & kHashed) == 0 || change.field == field) return at;
   }
   return kNone;
 }
 
-std::uint32_t ChangeTable::make(std::uint32_t key, std::uint32_t hash) {
+std::uint32_t ChangeTable::make(std::uint32_t key, std::uint64_t id) {
   if (used_ >= buckets_.size()) grow();
   std::uint32_t at = free_;
   if (at == kNone) {
@@ -126,9 +147,8 @@ std::uint32_t ChangeTable::make(std::uint32_t key, std::uint32_t hash) {
   ++used_;
   Change& change = changes_[at];
   change.key = key;
-  change.hash = hash;
-  std::uint32_t& bucket = buckets_[hash & (buckets_.size() - 1)];
-  change.chain = std::exchange(bucket, at);
+  change.id = id;
+  change.chain = std::exchange(bucket(key, id), at);
   change.previous_of_key = kNone;
   change.next_of_key = std::exchange(keys_[key].first, at);
   if (change.next_of_key != kNone) changes_[change.next_of_key].previous_of_key = at;
@@ -151,7 +171,7 @@ void ChangeTable::unlink(std::uint32_t at) {
 void ChangeTable::remove_at(std::uint32_t at) {
   unlink(at);
   Change& change = changes_[at];
-  std::uint32_t* link = &buckets_[change.hash & (buckets_.size() - 1)];
+  std::uint32_t* link = &bucket(change.key, change.id);
   while (*link != at) link = &changes_[*link].chain;
   *link = change.chain;
   KeyName& key = keys_[change.key];
@@ -168,9 +188,8 @@ void ChangeTable::remove_at(std::uint32_t at) {
 void ChangeTable::grow() {
   buckets_.assign(buckets_.size() * 2, kNone);
   for (std::uint32_t at = oldest_; at != kNone; at = changes_[at].newer) {
-    std::uint32_t& bucket = buckets_[changes_[at].hash & (buckets_.size() - 1)];
-    changes_[at].chain = bucket;
-    bucket = at;
+    changes_[at].chain =
+        std::exchange(bucket(changes_[at].key, changes_[at].id), at);
   }
 }
 

@@ -28,7 +28,7 @@ class ChangeTable {
 
    private:
     friend class ChangeTable;
-    std::uint32_t hash = 0;
+    std::uint64_t id = 0;  ///< of the field, the same for no other number
     std::uint32_t chain = kNone;  ///< the next one of its bucket, or of the free ones
     std::uint32_t older = kNone;
     std::uint32_t newer = kNone;
@@ -73,8 +73,10 @@ class ChangeTable {
     bool idle = false;            ///< it is in idle_keys_; it may have changes again
   };
 
-  std::uint32_t lookup(std::uint32_t key, std::string_view field, std::uint32_t hash) const;
-  std::uint32_t make(std::uint32_t key, std::uint32_t hash);
+  std::uint32_t lookup(std::uint32_t key, std::string_view field, std::uint64_t id) const;
+  std::uint32_t make(std::uint32_t key, std::uint64_t id);
+  std::uint32_t& bucket(std::uint32_t key, std::uint64_t id);
+  std::size_t bucket_of(std::uint32_t key, std::uint64_t id) const;
   void link_newest(std::uint32_t at);
   void unlink(std::uint32_t at);
   void remove_at(std::uint32_t at);

@@ -167,6 +167,23 @@ TEST(StoreBatch, CopyAndMoveKeepTheContents) {
   EXPECT_TRUE(moved.empty());  // NOLINT(bugprone-use-after-move): it is said to be empty
 }
 
+TEST(StoreBatch, FieldThatWasAddedIsKnownToWhatIsSaidOfItLater) {
+  StoreBatch batch;
+  const auto key = batch.key(KeyKind::hash, "k");
+  for (int i = 0; i < 100; ++i) {
+    batch.add_set(key, batch.keep(std::to_string(i)), "added");
+    batch.add_erase(key, batch.keep("x" + std::to_string(i)));
+  }
+  batch.erase(key, "7");
+  batch.set(key, "x8", "set");
+  batch.add_set(key, "later", "added");
+  batch.set(key, "later", "longer than before");
+  EXPECT_EQ(batch.keys()[0].sets.size(), 101u);
+  EXPECT_EQ(batch.keys()[0].erases.size(), 100u);
+  EXPECT_THAT(sets_of(batch.keys()[0]), ::testing::Contains(Pair("later", "longer than before")));
+  EXPECT_THAT(erases_of(batch.keys()[0]), ::testing::Contains("7"));
+}
+
 // What a batch means, written down in the plainest way.
 struct PlainKey {
   bool drop = false;
