@@ -170,8 +170,9 @@ void Core::store_queue(const Queue& queue) {
 
 /// Calls that outlive the record of their actor: what a later broker run must know to end them.
 void Core::store_last_will(const Queue& queue) {
-  open_->set(open_->key(KeyKind::hash, queue_key(queue.name, "")), "max_retries",
-             std::to_string(queue.options.max_retries));
+  const auto key = open_->key(KeyKind::hash, queue_key(queue.name, ""));
+  open_->set(key, "class", queue.class_name);
+  open_->set(key, "max_retries", std::to_string(queue.options.max_retries));
 }
 
 void Core::erase_queue(const Queue& queue) {

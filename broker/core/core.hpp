@@ -410,7 +410,7 @@ class Core {
   std::unordered_map<std::uint32_t, Worker*> workers_by_serial_;
   Worker* holder_ = nullptr;  ///< found last among them
   std::uint32_t worker_serials_ = 0;
-  std::map<std::string, std::shared_ptr<Queue>, std::less<>> queues_;  ///< by name
+  std::map<std::string_view, std::shared_ptr<Queue>> queues_;          ///< by its own name
   std::map<ActorId, std::shared_ptr<Queue>> actors_;                   ///< actors, deployments
   std::vector<std::shared_ptr<Queue>> dying_;  ///< dead queues that ended calls still point to
   std::map<std::string, std::uint64_t, std::less<>> name_counters_;  ///< of names free again

@@ -82,11 +82,13 @@ std::shared_ptr<Queue> Core::create_queue(Session& session, const wire::Create& 
   queue->next_number = std::max(queue->next_number, numbers_begin());
   const auto known = classes_known_.find(message.class_name);
   if (known != classes_known_.end()) resolve_concurrency(*queue, known->second);
-  queues_[name] = queue;
+  queues_[queue->name] = queue;
   actors_[id] = queue;
   const std::uint32_t replicas = std::max<std::uint32_t>(options.replicas, 1);
   for (std::uint32_t i = 0; i < replicas; ++i) make_instance(queue, i);
-  store_queue(*queue);
+  // All that is to be known of one without a name stands in the record of the actor.
+  if (named) store_queue(*queue);
+  else open_->set(open_->key(KeyKind::set, "queues"), queue->name, "");
   if (named) open_->set(open_->key(KeyKind::hash, "names"), name, to_string(id));
   store_actor(*queue);
   for (Instance* instance : queue->instances) place(*instance);

@@ -108,10 +108,10 @@ void Core::on_methods(Session& session, const wire::Methods& message) {
 
 std::shared_ptr<Queue> Core::task_queue(const std::string& function) {
   const std::string name = "task/" + function;
-  auto& queue = queues_[name];
-  if (queue) return queue;
-  queue = std::make_shared<Queue>();
+  if (const auto found = queues_.find(name); found != queues_.end()) return found->second;
+  auto queue = std::make_shared<Queue>();
   queue->name = name;
+  queues_[queue->name] = queue;
   queue->kind = QueueKind::task;
   queue->class_name = function;
   queue->next_number = numbers_begin();

@@ -7,6 +7,13 @@
 
 namespace callboard::broker {
 
+namespace {
+
+/// Most actors have a few methods, and an index would take more room than all else of them.
+constexpr std::size_t kMethodsScanned = 16;
+
+}  // namespace
+
 void Lane::insert(Call& call) {
   CALLBOARD_CHECK(!call.in_list);
   Call* before = tail;  // the call goes behind this one
@@ -46,13 +53,29 @@ Lane& Queue::lane(std::uint8_t group, std::int8_t priority) {
   return *at;
 }
 
+int Queue::find_method(std::string_view method) const {
+  if (method_index) {
+    const auto found = method_index->find(std::string(method));
+    return found == method_index->end() ? -1 : found->second;
+  }
+  const auto found = std::find(methods.begin(), methods.end(), method);
+  return found == methods.end() ? -1 : static_cast<int>(found - methods.begin());
+}
+
 int Queue::intern_method(std::string_view method) {
-  const auto found = method_index.find(std::string(method));
-  if (found != method_index.end()) return found->second;
+  const int known = find_method(method);
+  if (known >= 0) return known;
   if (methods.size() >= limits::kMethodsMax) return -1;
   const auto index = static_cast<std::uint16_t>(methods.size());
   methods.emplace_back(method);
-  method_index.emplace(method, index);
+  if (method_index) {
+    method_index->emplace(method, index);
+  } else if (methods.size() > kMethodsScanned) {
+    method_index = std::make_unique<std::unordered_map<std::string, std::uint16_t>>();
+    for (std::size_t i = 0; i < methods.size(); ++i) {
+      method_index->emplace(methods[i], static_cast<std::uint16_t>(i));
+    }
+  }
   std::uint8_t group = 0;
   for (const auto& [grouped, group_name] : options.method_groups) {
     if (grouped == method) group = group_named(group_name);

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -79,7 +80,8 @@ struct Queue {
   std::uint64_t max_pending = 0;
   std::uint64_t max_pending_bytes = 0;
   std::vector<std::string> methods;
-  std::unordered_map<std::string, std::uint16_t> method_index;
+  /// Where more than a few are looked for.
+  std::unique_ptr<std::unordered_map<std::string, std::uint16_t>> method_index;
   std::vector<std::uint8_t> method_group;  ///< method -> group
   std::vector<Group> groups;               ///< [0] is the default group
   std::vector<Lane> lanes;                 ///< by group, then by priority from high to low
@@ -97,7 +99,7 @@ struct Queue {
   std::uint64_t ended_total = 0;
   std::uint64_t failed_total = 0;
   Pace pace;  ///< of its ends while it refuses calls
-  std::deque<ParkedSession> parked;
+  std::list<ParkedSession> parked;
   std::vector<Instance*> instances;  ///< its actor, its replicas, or the task slots that have it
   std::size_t turn = 0;              ///< where the search for a free instance begins
   std::uint32_t handles = 0;         ///< open handles of all sessions
@@ -113,6 +115,7 @@ struct Queue {
   bool leaves_in_order() const { return options.ordering == wire::Ordering::actor; }
   bool serial() const { return kind == QueueKind::actor && groups[0].max_concurrency == 1; }
   Lane& lane(std::uint8_t group, std::int8_t priority);
+  int find_method(std::string_view method) const;  ///< -1 when there is none
   /// Index of the method, adding it; -1 when there are too many.
   int intern_method(std::string_view method);
   std::uint8_t group_named(std::string_view group) const;  ///< 0 when there is none
@@ -123,6 +126,7 @@ struct Queue {
   std::uint64_t tenth() const {
     return std::max<std::uint64_t>(std::min(max_pending, count) / 10, 1);
   }
+  bool named() const { return !name.starts_with('~'); }
   bool full(std::uint64_t more_bytes) const {
     return count + granted >= max_pending || bytes + more_bytes > max_pending_bytes;
   }

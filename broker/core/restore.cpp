@@ -138,6 +138,8 @@ std::string Core::restore_queue(const std::string& name,
   } else {
     queue = std::make_shared<Queue>();
     queue->name = name;
+    // An unnamed one has its id in its name, and fields only of what has changed since.
+    if (fields["id"].empty() && name.starts_with('~')) fields["id"] = name.substr(1);
     const CallId id = call_id_from(fields["id"]);
     queue->id = ActorId{id.session, id.seq};
     queue->class_name = fields["class"];
@@ -160,7 +162,7 @@ std::string Core::restore_queue(const std::string& name,
         session->second->owned.insert(queue->id);
       }
     }
-    queues_[name] = queue;
+    queues_[queue->name] = queue;
   }
   queue->next_number =
       std::max({number_of(fields["next"]), queue->next_number, numbers_begin()});
@@ -317,7 +319,7 @@ std::string Core::restore_result(const Restored::StoredCall& stored) {
     made->state = QueueState::dead;
     made->reason = Errc::actor_died;
     made->reason_text = queue_name + " is gone";
-    queue = queues_.emplace(queue_name, made).first;
+    queue = queues_.emplace(made->name, made).first;
   }
   Call& call = make_call(*session->second, *queue->second, CallId{session->second->id, seq}, {},
                          wire::Body{value, Blob()}, nullptr);

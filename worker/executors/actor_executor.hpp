@@ -14,7 +14,7 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <semaphore>
@@ -74,7 +74,7 @@ class ActorExecutor final : public Executor, private LaneOwner {
 
   Incarnation incarnation_;
   const bool coroutines_apart_;
-  std::deque<Method> unknown_;  ///< names in the table that the class does not have
+  std::list<Method> unknown_;   ///< names in the table that the class does not have
   std::vector<Target> table_;
   const Target nameless_;       ///< of numbers that the table does not have
   std::uint64_t submitted_ = 0;
@@ -85,7 +85,7 @@ class ActorExecutor final : public Executor, private LaneOwner {
   std::atomic<std::size_t> lanes_left_{0};
   std::binary_semaphore gone_{0};  ///< last_rites() is over
   std::mutex held_mutex_;
-  std::deque<Lane*> held_;  ///< oldest first
+  std::list<Lane*> held_;   ///< oldest first
 
   CallPool::Owner pool_;
   std::vector<std::unique_ptr<Lane>> lanes_;
