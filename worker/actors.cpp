@@ -30,8 +30,6 @@ Actors::Slot* Actors::find(std::uint32_t number) {
 Actors::Slot& Actors::make_slot(std::uint32_t number, ActorId actor, std::uint64_t incarnation) {
   Slot& slot = slots_[number];
   slot.host = std::make_unique<SlotHost>(host_, actor, incarnation);
-  slot.environment = std::make_unique<Environment>(environment_);
-  slot.environment->host = slot.host.get();
   return slot;
 }
 
@@ -39,7 +37,7 @@ Actors::Slot& Actors::make_slot(std::uint32_t number, ActorId actor, std::uint64
 Actors::Slot& Actors::tasks() {
   if (Slot* slot = find(0)) return *slot;
   Slot& slot = make_slot(0, {}, 0);
-  slot.executor = make_task_executor(*slot.environment, registry_, task_slots_);
+  slot.executor = make_task_executor(environment_, registry_, task_slots_, slot.host.get());
   slot.executor->add_methods(task_names_);
   return slot;
 }
@@ -62,14 +60,17 @@ void Actors::start(const wire::Start& start) {
   spec.incarnation = start.incarnation;
   spec.name = start.name;
   spec.options = start.options;
-  slot.executor = make_actor_executor(*slot.environment, *entry, std::move(spec));
+  spec.host = slot.host.get();
+  slot.executor = make_actor_executor(environment_, *entry, std::move(spec));
   slot.dedicated = start.options.dedicated;
-  slot.constructor = {.call = {start.actor.session, start.actor.seq},
-                      .attempt = 0,
-                      .actor = start.actor,
-                      .incarnation = start.incarnation};
-  if (start.args.part) slot.args = Payload(start.args.part);
-  else slot.args = Payload(std::string(start.args.bytes));
+  slot.construction = std::make_unique<Construction>();
+  slot.construction->call = {.call = {start.actor.session, start.actor.seq},
+                             .attempt = 0,
+                             .actor = start.actor,
+                             .incarnation = start.incarnation};
+  Payload& args = slot.construction->args;
+  if (start.args.part) args.part = start.args.part;
+  else args.text = start.args.bytes;
   if (construct(slot)) return;
   slot.waits = true;
   constructors_waiting_.push_back(start.slot);
@@ -77,13 +78,14 @@ void Actors::start(const wire::Start& start) {
 
 /// False when the flight recorder has no room for it, or the lease is over.
 bool Actors::construct(Slot& slot) {
-  slot.constructor.began_us = clock_now().mono_us;
-  if (slot.constructor.began_us >= host_.lease_until_us()) return false;
-  slot.ticket = host_.recorder().begin(slot.constructor);
+  RecordedCall& call = slot.construction->call;
+  call.began_us = clock_now().mono_us;
+  if (call.began_us >= host_.lease_until_us()) return false;
+  slot.ticket = host_.recorder().begin(call);
   if (slot.ticket == kNoSlot) return false;
   slot.waits = false;
-  slot.executor->start(std::move(slot.args), slot.ticket);
-  slot.args = Payload();
+  const std::unique_ptr<Construction> construction = std::move(slot.construction);
+  slot.executor->start(std::move(construction->args), slot.ticket);
   return true;
 }
 
@@ -185,12 +187,13 @@ void Actors::destroy(std::uint32_t number) {
   if (ticket != kNoSlot) release({&ticket, 1});
 }
 
-std::uint64_t Actors::queued() const {
+std::uint64_t Actors::queued(std::span<const std::uint32_t> numbers) {
   std::uint64_t queued = 0;
   std::vector<GroupStats> stats;
-  for (const auto& [number, slot] : slots_) {
-    stats.clear();
-    slot.executor->stats(stats);
+  for (const std::uint32_t number : numbers) {
+    const Slot* slot = find(number);
+    if (slot == nullptr) continue;
+    slot->executor->stats(stats);
     for (const GroupStats& group : stats) queued += group.queued;
   }
   return queued;
@@ -199,7 +202,6 @@ std::uint64_t Actors::queued() const {
 void Actors::abandon() {
   for (auto& [number, slot] : slots_) {
     static_cast<void>(slot.executor.release());
-    static_cast<void>(slot.environment.release());
     static_cast<void>(slot.host.release());
   }
 }

@@ -11,9 +11,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace callboard::worker {
@@ -47,20 +47,23 @@ class Actors final : public Executors {
   std::int64_t overstay_us() const { return overstay_us_; }
   /// Slots that have an executor.
   std::size_t size() const { return slots_.size(); }
-  /// Calls that were submitted and have not begun.
-  std::uint64_t queued() const;
+  /// Calls that were submitted to these slots and have not begun.
+  std::uint64_t queued(std::span<const std::uint32_t> numbers);
   /// Leaves the executors and their threads as they are: the process is about to end at once.
   void abandon();
 
  private:
+  /// What is to be known of a constructor until it runs.
+  struct Construction {
+    RecordedCall call;
+    Payload args;
+  };
   struct Slot {
     std::unique_ptr<SlotHost> host;
-    std::unique_ptr<Environment> environment;
-    std::unique_ptr<Executor> executor;  ///< after host and environment, which it refers to
+    std::unique_ptr<Executor> executor;  ///< after host, which it refers to
+    std::unique_ptr<Construction> construction;
     std::uint32_t ticket = kNoSlot;      ///< of the constructor while it runs
-    RecordedCall constructor;
-    Payload args;                        ///< of a constructor that waits for the recorder
-    bool waits = false;
+    bool waits = false;                  ///< for the recorder
     bool stopping = false;
     bool dedicated = false;
   };
@@ -77,7 +80,7 @@ class Actors final : public Executors {
   const Registry& registry_;
   const std::uint32_t task_slots_;
   std::vector<std::string> task_names_;
-  std::map<std::uint32_t, Slot> slots_;
+  std::unordered_map<std::uint32_t, Slot> slots_;
   std::deque<std::uint32_t> constructors_waiting_;
   std::uint32_t overstaying_ = 0;      ///< the slot that overstay_us_ is about
   std::int64_t overstay_us_ = kNever;

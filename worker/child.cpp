@@ -223,7 +223,7 @@ class Child::Impl final : public wire::LinkMember {
     report.running = running.calls;
     report.longest_ms =
         running.calls == 0 ? 0 : (now.mono_us - running.oldest_us) / kMicrosPerMilli;
-    report.queued = actors_.queued();
+    report.queued = actors_.queued(session_.busy_slots());
     report.unconfirmed = host_.recorder().in_use() - running.calls;
     report.actors = session_.actors();
     session_.report(status_.encode(report));

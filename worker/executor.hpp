@@ -258,6 +258,7 @@ struct ActorSpec {
   std::uint64_t incarnation = 0;
   std::string name;             ///< queue name, for people
   wire::ActorOptions options;
+  ExecutorHost* host = nullptr; ///< its own; null: that of the environment
 };
 
 /// An executor of the mode that options and class ask for. `environment` and `entry` outlive it.
@@ -266,6 +267,7 @@ std::unique_ptr<Executor> make_actor_executor(const Environment& environment,
 
 /// The executor of slot 0: a pool of `task_slots` threads. Needs no start().
 std::unique_ptr<Executor> make_task_executor(const Environment& environment,
-                                             const Registry& registry, std::uint32_t task_slots);
+                                             const Registry& registry, std::uint32_t task_slots,
+                                             ExecutorHost* host = nullptr);
 
 }  // namespace callboard::worker

@@ -90,8 +90,11 @@ std::shared_ptr<Queue> Core::create_queue(Session& session, const wire::Create& 
   if (named) store_queue(*queue);
   else open_->set(open_->key(KeyKind::set, "queues"), queue->name, "");
   if (named) open_->set(open_->key(KeyKind::hash, "names"), name, to_string(id));
-  store_actor(*queue);
   for (Instance* instance : queue->instances) place(*instance);
+  // Whoever was placed has stored it, with what is to be known of its place.
+  const bool stored = std::any_of(queue->instances.begin(), queue->instances.end(),
+                                  [](const Instance* instance) { return instance->worker; });
+  if (!stored) store_actor(*queue);
   return queue;
 }
 

@@ -6,6 +6,12 @@ namespace callboard::broker {
 
 using wire::Writer;
 
+namespace {
+
+constexpr std::size_t kActorBytes = 96;  ///< of the record of an actor with few options, about
+
+}  // namespace
+
 void append_call_record(const Call& call, std::string& out) {
   const std::string_view method =
       call.queue->methods.empty() ? std::string_view() : call.queue->methods[call.method];
@@ -156,6 +162,8 @@ std::string session_record(const Session& session) {
 
 std::string actor_record(const Queue& queue) {
   std::string out;
+  out.reserve(kActorBytes + queue.name.size() + queue.class_name.size() +
+              queue.constructor_args.size());
   Writer w(out);
   w.array(8);
   w.uint(kRecordVersion);

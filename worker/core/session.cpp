@@ -139,6 +139,16 @@ void WorkerSession::erase_slot(std::uint32_t number) {
   limits_changed_ = true;
 }
 
+std::vector<std::uint32_t> WorkerSession::busy_slots() {
+  std::vector<std::uint32_t> busy;
+  calls_.each([&busy](std::uint64_t, const Held& call) {
+    if (!call.ended) busy.push_back(call.slot);
+  });
+  std::sort(busy.begin(), busy.end());
+  busy.erase(std::unique(busy.begin(), busy.end()), busy.end());
+  return busy;
+}
+
 std::string_view WorkerSession::name_of_slot(std::uint32_t slot) const {
   const auto found = slots_.find(slot);
   return found == slots_.end() ? std::string_view() : found->second.name;
@@ -164,9 +174,8 @@ bool WorkerSession::on_start(std::uint32_t fields, wire::FrameReader& in) {
   slot.groups.resize(1 + start.options.groups.size());
   slot.group_names.emplace_back();
   for (const auto& [name, limit] : start.options.groups) slot.group_names.push_back(name);
-  for (const auto& [method, group] : start.options.method_groups) {
-    slot.method_groups.emplace(method, group);
-  }
+  slot.method_groups.assign(start.options.method_groups.begin(),
+                            start.options.method_groups.end());
   if (problem.empty() && !draining_) {
     executors_.start(start);
     return true;
@@ -222,15 +231,20 @@ bool WorkerSession::on_method_table(std::uint32_t fields, wire::FrameReader& in)
   std::vector<std::string> unknown;
   for (std::string& name : table.names) {
     std::uint8_t group = 0;
-    if (const auto named = slot->method_groups.find(name); named != slot->method_groups.end()) {
+    const auto& groups = slot->method_groups;
+    const auto named = std::find_if(groups.begin(), groups.end(),
+                                    [&name](const auto& each) { return each.first == name; });
+    if (named != groups.end()) {
       const auto& names = slot->group_names;
       const auto found = std::find(names.begin() + 1, names.end(), named->second);
       if (found != names.end()) group = static_cast<std::uint8_t>(found - names.begin());
     }
-    const auto index = static_cast<std::uint32_t>(slot->known_methods.size());
-    const auto [method, is_new] = slot->known_methods.try_emplace(name, index);
-    slot->methods.push_back({method->second, group});
-    if (is_new) unknown.push_back(std::move(name));
+    auto& known = slot->known_methods;
+    const auto method = std::find(known.begin(), known.end(), name);
+    slot->methods.push_back({static_cast<std::uint32_t>(method - known.begin()), group});
+    if (method != known.end()) continue;
+    known.push_back(name);
+    unknown.push_back(std::move(name));
   }
   if (!unknown.empty()) executors_.add_methods(table.slot, unknown);
   return true;

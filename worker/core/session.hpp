@@ -30,6 +30,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace callboard::worker {
@@ -86,6 +87,8 @@ class WorkerSession final : public wire::LinkMember {
   bool ended() const { return ended_; }
 
   std::size_t calls() const { return calls_.size(); }
+  /// Slots with calls that have not ended.
+  std::vector<std::uint32_t> busy_slots();
   std::size_t actors() const { return slots_.size() - 1; }
   const WorkerCounters& counters() const { return counters_; }
   /// Name and id of the actor in a slot, for people; empty for slot 0 and unknown slots.
@@ -112,8 +115,8 @@ class WorkerSession final : public wire::LinkMember {
     std::uint32_t held = 0;     ///< outcomes that await go_on
     std::vector<Group> groups;
     std::vector<std::string> group_names;                          ///< [0] is the default group
-    std::unordered_map<std::string, std::string> method_groups;    ///< method -> group
-    std::unordered_map<std::string, std::uint32_t> known_methods;  ///< name -> executor's index
+    std::vector<std::pair<std::string, std::string>> method_groups;  ///< method, group
+    std::vector<std::string> known_methods;                          ///< by executor's index
     struct Method { std::uint32_t index = 0; std::uint8_t group = 0; };
     std::vector<Method> methods;                                   ///< the broker's index
   };

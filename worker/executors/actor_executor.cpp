@@ -94,7 +94,7 @@ void ActorExecutor::start(Payload args, std::uint32_t ticket) {
   error.code = Errc::constructor_failed;
   error.message = "this process can have no more threads";
   error.place = incarnation_.place("constructor of " + incarnation_.entry.name);
-  incarnation_.environment.host->started(incarnation_.spec.slot, std::move(error));
+  incarnation_.host.started(incarnation_.spec.slot, std::move(error));
 }
 
 void ActorExecutor::start_without_object() {
@@ -121,7 +121,7 @@ void ActorExecutor::start_lanes(std::function<void()> first) {
 void ActorExecutor::construct(const Payload& args, std::uint32_t ticket) {
   ErrorInfo error = incarnation_.construct(args.view(), ticket);
   const bool usable = error.code == Errc::ok;
-  incarnation_.environment.host->started(incarnation_.spec.slot, std::move(error));
+  incarnation_.host.started(incarnation_.spec.slot, std::move(error));
   open(usable);
 }
 
@@ -205,7 +205,7 @@ void ActorExecutor::submit(std::span<Job> jobs) {
 void ActorExecutor::turn_away(std::span<Job> jobs) {
   std::vector<Outcome> outcomes;
   for (const Job& job : jobs) outcomes.emplace_back(job, Outcome::Fate::returned);
-  if (!outcomes.empty()) incarnation_.environment.host->ended(outcomes, false);
+  if (!outcomes.empty()) incarnation_.host.ended(outcomes, false);
 }
 
 Revoked ActorExecutor::revoke(std::uint64_t lease, bool running_too) {
@@ -223,7 +223,7 @@ void ActorExecutor::report_held(Lane& lane, Outcome& outcome) {
   // Both under the lock: go_on() answers outcomes in the order in which the host got them.
   const std::lock_guard lock(held_mutex_);
   held_.push_back(&lane);
-  incarnation_.environment.host->ended({&outcome, 1}, false);
+  incarnation_.host.ended({&outcome, 1}, false);
 }
 
 void ActorExecutor::go_on(bool hand_back) {
@@ -246,7 +246,7 @@ void ActorExecutor::stop(bool now) {
   for (const auto& lane : lanes_) lane->stop(now);
   // Without a first lane there is nobody to say it.
   const bool nobody = !started_ || broken_;
-  if (nobody && !again) incarnation_.environment.host->stopped(incarnation_.spec.slot);
+  if (nobody && !again) incarnation_.host.stopped(incarnation_.spec.slot);
 }
 
 void ActorExecutor::drained() {
@@ -258,7 +258,7 @@ void ActorExecutor::last_rites() {
   for (std::size_t i = 1; i < lanes_.size(); ++i) lanes_[i]->join();
   incarnation_.destroy();
   for (const auto& lane : lanes_) lane->close();
-  incarnation_.environment.host->stopped(incarnation_.spec.slot);
+  incarnation_.host.stopped(incarnation_.spec.slot);
   gone_.release();
 }
 
@@ -279,11 +279,15 @@ std::unique_ptr<Executor> make_actor_executor(const Environment& environment,
 }
 
 std::unique_ptr<Executor> make_task_executor(const Environment& environment,
-                                             const Registry& registry, std::uint32_t task_slots) {
+                                             const Registry& registry, std::uint32_t task_slots,
+                                             ExecutorHost* host) {
   ActorExecutor::Plan plan;
   plan.groups.push_back({wire::Mode::threaded, std::max(task_slots, 1u)});
   plan.coroutines_apart = registry.tasks().has(MethodKind::coroutine);
-  auto executor = std::make_unique<ActorExecutor>(environment, registry.tasks(), ActorSpec{}, plan);
+  ActorSpec spec;
+  spec.host = host;
+  auto executor =
+      std::make_unique<ActorExecutor>(environment, registry.tasks(), std::move(spec), plan);
   executor->start_without_object();
   return executor;
 }

@@ -38,7 +38,7 @@ void Incarnation::destroy() noexcept {
   try {
     entry.destroy(std::exchange(object, nullptr));
   } catch (...) {
-    environment.host->stray_error(spec.slot, describe_exception());
+    host.stray_error(spec.slot, describe_exception());
   }
 }
 

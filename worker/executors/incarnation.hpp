@@ -16,12 +16,13 @@ namespace callboard::worker {
 
 struct Incarnation {
   const Environment& environment;
+  ExecutorHost& host;
   const ClassEntry& entry;
   const ActorSpec spec;
   void* object = nullptr;
 
   Incarnation(const Environment& e, const ClassEntry& c, ActorSpec s)
-      : environment(e), entry(c), spec(std::move(s)) {}
+      : environment(e), host(s.host != nullptr ? *s.host : *e.host), entry(c), spec(std::move(s)) {}
   Incarnation(const Incarnation&) = delete;
   Incarnation& operator=(const Incarnation&) = delete;
 

@@ -20,7 +20,7 @@ void count_one(std::atomic<std::uint64_t>& counter) {
 
 }  // namespace
 
-ExecutorHost& Lane::host() const { return *incarnation().environment.host; }
+ExecutorHost& Lane::host() const { return incarnation().host; }
 
 void Lane::submit(CallQueue& calls, std::uint32_t count) {
   submitted_ += count;
