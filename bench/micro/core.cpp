@@ -154,5 +154,3 @@ BENCHMARK_CAPTURE(BM_CoreCall, durable, wire::Durability::durable)
     ->Args({1, 100})->Args({1, 1000})->Args({1000, 1000});
 
 }  // namespace
-
-BENCHMARK_MAIN();
