@@ -138,6 +138,7 @@ POLICIES = {
     "RabbitMQ publish": "durable queue, persistent messages, confirmed; fsync as it chooses",
     "Celery and Redis": "Redis appendonly yes, appendfsync everysec; worker acknowledges early",
     "Ray, Python": "memory only",
+    "Ray, C++": "memory only",
     "gearmand, C": "memory only",
     "NATS request/reply": "memory only",
 }

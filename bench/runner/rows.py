@@ -143,6 +143,7 @@ ROWS = [
          Contestant("Callboard, durable", "callboard_whole",
                     many(300_000, calls_one=5000, durable=True)),
          Contestant("Ray, Python", "ray", many(4000, calls_one=500), rounds_max=2),
+         Contestant("Ray, C++", "ray_cpp", many(10_000, calls_one=500), rounds_max=2),
          Contestant("Celery and Redis", "celery", many(1000, calls_one=200), rounds_max=2),
          Contestant("gearmand, C", "gearman", many(10_000, calls_one=1000),
                     rounds_max=3)],

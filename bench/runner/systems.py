@@ -4,6 +4,7 @@ function of a build directory and a dict of options; it returns the figures of o
 import json
 import os
 import pathlib
+import re
 import subprocess
 
 import backlog
@@ -39,7 +40,7 @@ def last_json(words, options, env=None):
     limit = options.get("timeout", TIMEOUT_S) + 30
     try:
         done = subprocess.run([str(word) for word in words], capture_output=True, text=True,
-                              stdin=subprocess.DEVNULL, timeout=limit,
+                              errors="replace", stdin=subprocess.DEVNULL, timeout=limit,
                               env={**os.environ, **(env or {})})
     except subprocess.TimeoutExpired as error:
         raise Failed(f"{words[0]}: not done after {limit} s") from error
@@ -178,6 +179,23 @@ def python_peer(name):
     return run
 
 
+def ray_cpp(build, options):
+    peer, library = program(build, "bench_ray"), program(build, "libbench_ray_actor.so")
+    if not (VENV / "ray").exists():
+        raise Missing("ray is not installed; bench/setup does that")
+    with Stage() as stage:
+        port = free_port()
+        head = stage.start(VENV / "ray", "start", "--head", "--block", "--port", port,
+                           "--num-cpus", 2,
+                           "--include-dashboard", "false", "--object-store-memory", 200 << 20,
+                           "--temp-dir", stage.folder, "--disable-usage-stats")
+        stage.wait(lambda: "Ray runtime started" in stage.log(), head, "Ray", 60)
+        # Its drivers look for a node of the address that Ray finds for this machine.
+        address = re.search(r"Local node IP: ([\d.]+)", stage.log())[1]
+        command = [peer, "--address", f"{address}:{port}", "--library", library]
+        return one_and_many(lambda now: load(command, now, {}), options)
+
+
 def nats(build, options):
     """part: request (round trips) or publish (to a stream on file)."""
     peer = program(build, "bench_nats")
@@ -230,4 +248,4 @@ def rabbitmq(build, options):
 SYSTEMS = {"relay": relay, "timers": timers, "callboard": callboard,
            "callboard_backlog": callboard_backlog, "callboard_whole": callboard_whole,
            "nats": nats, "gearman": gearman, "rabbitmq": rabbitmq,
-           "ray": python_peer("ray"), "celery": python_peer("celery")}
+           "ray": python_peer("ray"), "ray_cpp": ray_cpp, "celery": python_peer("celery")}

@@ -1,0 +1,1 @@
+#include "bench/peers/ray_actor.hpp"
