@@ -1,4 +1,4 @@
-// The way of a commit to Redis, without Redis: the journal in front of the hashes, and the pipeline.
+// The way of a commit to Redis, without Redis: the journal before the hashes, and the pipeline.
 // Items are calls.
 #include "broker/store/journal.hpp"
 #include "broker/store/pipeline.hpp"

@@ -1,5 +1,5 @@
-// The actor that Ray's C++ API calls in `bench/run`: what bench::Echo is for Callboard. It is in the
-// program and in the library that Ray's worker loads. Thread safety: that of an actor.
+// The actor that Ray's C++ API calls in `bench/run`: what bench::Echo is for Callboard. It is in
+// the program and in the library that Ray's worker loads. Thread safety: that of an actor.
 #pragma once
 
 #include "bench/load/message.hpp"
