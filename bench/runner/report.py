@@ -137,8 +137,10 @@ def svg(summary):
                          f'width="{long:.0f}" height="15" fill="{colour_of(name)}"/>'
                          f'<text x="{left + long + 5:.0f}" y="{y + 4}">{count(value)}</text>')
         y = bottom + 44
-    caption = (f"{summary['date'][:10]}, {summary['machine']['cores']} cores, median of "
-               f"{summary['rounds']} rounds")
+    machine = summary["machine"]
+    caption = html.escape(f"{summary['date'][:10]}, {machine['cores']} cores "
+                          f"({machine['processor']}), {machine['memory_gib']} GiB, Linux "
+                          f"{machine['kernel']}, median of {summary['rounds']} rounds")
     parts.append(f'<text x="8" y="{y - 10}" fill="#666666">{caption}</text>')
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 80}" height="{y}" '
             f'font-family="sans-serif" font-size="12">\n'
