@@ -83,6 +83,7 @@ void StoreDialogue::connected(Instant now) {
 void StoreDialogue::received(Instant now, std::string_view bytes) {
   progress_us_ = now.mono_us;
   while (!bytes.empty() && has_connection()) {
+    skip_queued(bytes);
     replies_.feed(bytes.substr(0, kFeedBytes));
     bytes.remove_prefix(std::min(bytes.size(), kFeedBytes));
     while (const Reply* reply = replies_.next()) {

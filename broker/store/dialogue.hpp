@@ -182,6 +182,7 @@ class StoreDialogue {
   void set_guard();
   void watch_fence();
   void on_transaction(Instant now, Asked what, const Reply& reply);
+  void skip_queued(std::string_view& bytes);
   void on_exec(Instant now, const Reply& reply);
   void on_guard(Asked what, const Reply& reply);
   void on_commit(Instant now, const Reply& reply);

@@ -122,6 +122,16 @@ void StoreDialogue::write_transaction() {
   watch_fence();
 }
 
+/// Most answers say that a transaction goes on.
+void StoreDialogue::skip_queued(std::string_view& bytes) {
+  while (!asked_.empty()) {
+    const Asked what = asked_.front();
+    if (what != Asked::multi && what != Asked::queued) return;
+    if (!replies_.take(bytes, what == Asked::multi ? "+OK\r\n" : "+QUEUED\r\n")) return;
+    asked_.pop_front();
+  }
+}
+
 void StoreDialogue::on_transaction(Instant now, Asked what, const Reply& reply) {
   switch (what) {
     case Asked::multi:

@@ -160,6 +160,13 @@ void ReplyReader::feed(std::string_view bytes) {
   redisReaderFeed(reader_, bytes.data(), bytes.size());  // a failure stays in reader_->err
 }
 
+bool ReplyReader::take(std::string_view& bytes, std::string_view reply) const {
+  const bool read_all = reader_->err == 0 && reader_->ridx < 0 && reader_->pos == reader_->len;
+  if (!read_all || !bytes.starts_with(reply)) return false;
+  bytes.remove_prefix(reply.size());
+  return true;
+}
+
 const Reply* ReplyReader::next() {
   free_reply();
   void* reply = nullptr;

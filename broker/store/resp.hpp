@@ -92,6 +92,9 @@ class ReplyReader {
   ReplyReader& operator=(const ReplyReader&) = delete;
 
   void feed(std::string_view bytes);
+  /// Takes `reply` off the front of `bytes`, which were not fed yet, when it is the next one: then
+  /// it need not be read. False: feed them.
+  bool take(std::string_view& bytes, std::string_view reply) const;
   /// The next whole reply; null when more bytes are needed or the stream is broken.
   const Reply* next();
   /// What is wrong with the stream; empty while it is well-formed.

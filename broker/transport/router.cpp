@@ -237,6 +237,7 @@ void Router::wait(std::span<WatchedFd> watched, long timeout_ms, bool for_frames
   const int ready =
       ::poll(items.data(), count, static_cast<int>(std::min<long>(timeout_ms, INT_MAX)));
   monitor_ready_ = monitor_ready_ || (ready > 0 && items[0].revents != 0);
+  frames_ready_ = !for_frames || frames || (ready > 0 && items[1].revents != 0);
   std::size_t next = 2;
   for (WatchedFd& each : watched) {
     each.ready = each.fd >= 0 && ready > 0 && items[next].revents != 0;
@@ -277,6 +278,8 @@ std::size_t Router::receive(std::size_t frames_max, const OnFrame& on_frame,
   // What a connection brought is there before its end is told: a goodbye is heard, not lost.
   if (monitor_ready_) drain_monitor();
   sweep_memory();
+  // ZeroMQ would ask the kernel, between Redis's answer and what it lets go.
+  if (!frames_ready_ && !peers_.any_ending()) return 0;
   Message identity;
   Message head;
   std::size_t frames = 0;

@@ -85,6 +85,7 @@ class Router {
   std::string event_endpoint_;
   PeerTable peers_;
   bool monitor_ready_ = true;  ///< connections may have ended
+  bool frames_ready_ = true;   ///< false: the last wait() found that there is none
   std::vector<Blob> parts_;  ///< of the frame being received
   SharedMemory& memory_ = SharedMemory::process();
   std::int64_t swept_us_ = 0;

@@ -23,6 +23,22 @@ TEST_F(Dialogue, TransactionFollowsOnceTheFenceIsWatchedAndStillOurs) {
   EXPECT_THAT(verbs(), ElementsAre("MULTI", "HSET", "EXEC", "WATCH", "GET", "HGET"));
 }
 
+TEST_F(Dialogue, TransactionsAnswersMayComeInAnyPieces) {
+  start();
+  commit_by_script(11);
+  events();
+  for (std::uint64_t commit_no = 12; commit_no < 30; ++commit_no) {
+    write(commit_no);
+    asked();
+    const std::string all = queued() + "*1\r\n:0\r\n" + guard("random-1", commit_no);
+    for (std::size_t at = 0; at < all.size(); at += commit_no - 11) {
+      say(all.substr(at, commit_no - 11));
+    }
+    EXPECT_THAT(events(), ElementsAre("committed " + std::to_string(commit_no)));
+  }
+  EXPECT_TRUE(dialogue_.has_connection());
+}
+
 TEST_F(Dialogue, CommitThatComesBeforeTheWatchIsAnsweredIsTheScripts) {
   start();
   commit_by_script(11);
