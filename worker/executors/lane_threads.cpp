@@ -71,7 +71,7 @@ std::size_t LaneThreads::threads() const {
   return alive_;
 }
 
-void LaneThreads::ready(Work& work) {
+LaneThreads::Wakeup LaneThreads::ready(Work& work) {
   const std::lock_guard lock(mutex_);
   queue_.push_back(&work);
   try {
@@ -81,29 +81,32 @@ void LaneThreads::ready(Work& work) {
     throw;
   }
   waiting_.store(queue_.size(), std::memory_order_relaxed);
-  call_help();
+  return call_help();
 }
 
 void LaneThreads::blocks(bool begins) {
+  Wakeup wakeup;
   const std::lock_guard lock(mutex_);
   begins ? ++blocked_ : --blocked_;
-  if (begins) call_help();
+  if (begins) wakeup = call_help();
 }
 
-/// There is work: wakes a thread, or makes one. One at a time: it calls the next if some is left.
-void LaneThreads::call_help() {
-  if (queue_.empty() || coming_) return;
+/// There is work: calls a thread, or makes one. One at a time: it calls the next if some is left.
+LaneThreads::Wakeup LaneThreads::call_help() {
+  if (queue_.empty() || coming_) return {};
   if (!idle_.empty()) {
     coming_ = true;
     Idle& idle = *idle_.back();
     idle_.pop_back();
     idle.is_called = true;
-    idle.called.notify_one();
-  } else if (alive_ < std::min(wanted(), max_)) {
+    return Wakeup(idle);
+  }
+  if (alive_ < std::min(wanted(), max_)) {
     try_make_thread();
   } else if (alive_ < max_) {
     wake_watcher();
   }
+  return {};
 }
 
 void LaneThreads::wake_watcher() {
@@ -143,19 +146,28 @@ void LaneThreads::run() {
   retire();
 }
 
+LaneThreads::Idle& LaneThreads::begin_waiting() {
+  if (free_places_.empty()) free_places_.push_back(&places_.emplace_back());
+  Idle& place = *free_places_.back();
+  free_places_.pop_back();
+  place.is_called = false;
+  idle_.push_back(&place);
+  return place;
+}
+
 /// Waits for work. False when this thread is to end.
 bool LaneThreads::next(std::unique_lock<std::mutex>& lock) {
   while (queue_.empty()) {
     if (stopping_) return false;
     ++waits_for_work;
-    Idle idle;
-    idle_.push_back(&idle);
+    Idle& idle = begin_waiting();
     const auto is_over = [&] { return idle.is_called || stopping_; };
     if (alive_ <= wanted()) {
       idle.called.wait(lock, is_over);
     } else {
       idle.called.wait_for(lock, kIdleMax, is_over);
     }
+    free_places_.push_back(&idle);
     if (idle.is_called) {
       coming_ = false;
       continue;
@@ -171,8 +183,10 @@ void LaneThreads::run_one(std::unique_lock<std::mutex>& lock) {
   queue_.pop_front();
   waiting_.store(queue_.size(), std::memory_order_relaxed);
   ++taken_;
-  call_help();
-  lock.unlock();
+  {
+    const Wakeup wakeup = call_help();
+    lock.unlock();
+  }
   const std::int64_t began_us = steady_now_us();
   work.run();
   const bool slept = steady_now_us() - began_us >= kShortUs && has_slept();

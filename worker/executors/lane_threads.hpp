@@ -20,11 +20,18 @@
 #include <map>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace callboard::worker {
 
 class LaneThreads {
+  /// A thread that waits for work.
+  struct Idle {
+    std::condition_variable called;
+    bool is_called = false;
+  };
+
  public:
   /// Something to do. Whoever makes it ready sees to it that it is in the queue once at most.
   class Work {
@@ -36,6 +43,27 @@ class LaneThreads {
     ~Work() = default;
   };
 
+  /// When it is destroyed it wakes the thread that was called for some work: best once no lock is
+  /// held that this thread will want.
+  class Wakeup {
+   public:
+    Wakeup() = default;
+    Wakeup(Wakeup&& other) noexcept : idle_(std::exchange(other.idle_, nullptr)) {}
+    Wakeup& operator=(Wakeup&& other) noexcept {
+      std::swap(idle_, other.idle_);
+      return *this;
+    }
+    ~Wakeup() {
+      if (idle_ != nullptr) idle_->called.notify_one();
+    }
+
+   private:
+    friend class LaneThreads;
+    explicit Wakeup(Idle& idle) : idle_(&idle) {}
+
+    Idle* idle_ = nullptr;
+  };
+
   /// `prepare` is the first act of each thread.
   explicit LaneThreads(std::function<void()> prepare, std::size_t threads_max = SIZE_MAX);
   /// Waits for the threads. REQUIRES: nothing is ready, and nothing runs for ever.
@@ -44,7 +72,7 @@ class LaneThreads {
   LaneThreads& operator=(const LaneThreads&) = delete;
 
   /// Throws std::system_error when there is no thread yet and none can be had.
-  void ready(Work& work);
+  Wakeup ready(Work& work);
   /// Others wait: work that has run for a while should give way.
   bool crowded() const { return waiting_.load(std::memory_order_relaxed) > 0; }
   /// The calling thread, which is one of these, begins or ends a wait inside its work.
@@ -58,7 +86,8 @@ class LaneThreads {
   void run();
   bool next(std::unique_lock<std::mutex>& lock);
   void run_one(std::unique_lock<std::mutex>& lock);
-  void call_help();
+  Wakeup call_help();
+  Idle& begin_waiting();
   void wake_watcher();
   void make_thread();
   bool try_make_thread();
@@ -66,12 +95,6 @@ class LaneThreads {
   void watch();
   std::size_t wanted() const { return kept_ + blocked_; }
   bool stands_still() const { return !queue_.empty() && idle_.empty() && alive_ < max_; }
-
-  /// A thread that waits for work.
-  struct Idle {
-    std::condition_variable called;
-    bool is_called = false;
-  };
 
   const std::function<void()> prepare_;
   const std::size_t max_;
@@ -84,6 +107,8 @@ class LaneThreads {
   std::map<std::thread::id, std::thread> threads_;
   std::vector<std::thread> retired_;  ///< to be joined
   std::size_t alive_ = 0;
+  std::deque<Idle> places_;      ///< to wait at. They stay: whoever wakes a thread does it late
+  std::vector<Idle*> free_places_;
   std::vector<Idle*> idle_;      ///< the last is called first: its caches are warm
   std::size_t blocked_ = 0;      ///< have said that they wait
   bool coming_ = false;          ///< an idle thread was woken and has not looked yet

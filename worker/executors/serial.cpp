@@ -53,9 +53,10 @@ class SerialLane final : public Lane, private LaneThreads::Work {
 
  protected:
   void push(CallQueue& calls) override {
+    LaneThreads::Wakeup wakeup;  // once the lock is free that the thread takes first
     const std::lock_guard lock(mutex_);
     inbox_.append(calls);
-    call_thread();
+    wakeup = call_thread();
   }
   void opened() override { set(open_); }
   void resume() override {
@@ -82,10 +83,11 @@ class SerialLane final : public Lane, private LaneThreads::Work {
   }
 
   /// REQUIRES: the lock. Sees to it that a thread comes if there is something to do.
-  void call_thread() {
-    if (active_ || !starting_ || !has_work()) return;
-    threads().ready(*this);
+  LaneThreads::Wakeup call_thread() {
+    if (active_ || !starting_ || !has_work()) return {};
+    LaneThreads::Wakeup wakeup = threads().ready(*this);
     active_ = true;
+    return wakeup;
   }
   bool has_work() const {
     if (first_) return true;
