@@ -63,6 +63,8 @@ static_assert(kWorkerLeaseMs < kLeaseMs,
 /// Epochs, timelines and commits of a store; a peer that claims to have seen more is wrong. Redis's
 /// scripts count exactly up to 2^53.
 inline constexpr std::uint64_t kStoreNumberMax = 1ull << 48;
+/// Broker runs whose numbers the store remembers by their epochs, the latest ones.
+inline constexpr std::size_t kRunsRemembered = 1000;
 /// Numbers of queues and of the broker's own calls begin this much later in each timeline, so that
 /// none that was given out before a store went back is given out again.
 inline constexpr int kTimelineShift = 40;

@@ -107,6 +107,7 @@ void Link::say_hello(Instant now, LinkOut& out) {
   hello_sent_us_ = now.mono_us;
   Hello hello;
   hello.epoch_seen = epoch_seen_;
+  hello.run_seen = run_seen_;
   hello.timeline = timeline_;
   hello.commit_no = commit_no_;
   for (LinkMember* member : members_) {
@@ -132,7 +133,7 @@ void Link::on_frame(Instant now, const FrameView& frame, LinkOut& out) {
     return;
   }
   if (frame_epoch_ < epoch_seen_) return;  // an older broker run speaks: nothing it says counts
-  epoch_seen_ = frame_epoch_;
+  if (std::exchange(epoch_seen_, frame_epoch_) != frame_epoch_) run_seen_ = 0;
   last_heard_us_ = now.mono_us;
   ping_sent_us_ = kNever;
   while (!in.at_end() && (state_ == State::connecting || state_ == State::ready)) {
@@ -207,6 +208,7 @@ bool Link::on_welcome(Instant now, std::uint32_t fields, FrameReader& in, LinkOu
   welcome.heartbeat_ms = std::clamp<std::int64_t>(welcome.heartbeat_ms, 1, 60'000);
   welcome.lease_ms = std::clamp<std::int64_t>(welcome.lease_ms, welcome.heartbeat_ms, 600'000);
   const bool new_epoch = welcome.epoch != epoch_;
+  run_seen_ = welcome.run;
   welcome_ = std::move(welcome);
   epoch_ = welcome_.epoch;
   out.epoch_ = epoch_;

@@ -153,6 +153,7 @@ class Link {
   std::uint64_t connects_ = 0;
   std::uint64_t epoch_ = 0;
   std::uint64_t epoch_seen_ = 0;       ///< highest in any frame that was not refused
+  std::uint64_t run_seen_ = 0;         ///< of the last welcome, in that epoch
   std::uint64_t timeline_ = 0;         ///< with commit_no_: how far the store was, as told
   std::uint64_t commit_no_ = 0;
   std::uint64_t frame_epoch_ = 0;      ///< of the frame that is being read

@@ -113,6 +113,7 @@ struct Hello {
   std::uint64_t timeline = 0;       ///< highest (timeline, commit_no) that the peer has seen
   std::uint64_t commit_no = 0;
   std::uint64_t epoch_seen = 0;
+  std::uint64_t run_seen = 0;       ///< Welcome::run of that epoch; 0: there was no welcome
   // worker
   std::uint64_t instance = 0;    ///< random number of this worker process
   std::string supervisor;        ///< name of its supervisor, empty when none
@@ -132,6 +133,7 @@ struct Welcome {
   std::uint64_t version = limits::kProtocolVersionMax;
   std::uint64_t features = 0;
   std::uint64_t epoch = 0;
+  std::uint64_t run = 0;  ///< random number of this broker run: epochs repeat in a restored store
   std::string broker;
   std::uint64_t timeline = 0;
   std::uint64_t commit_no = 0;

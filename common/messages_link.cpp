@@ -102,6 +102,7 @@ bool read_hello_key(Reader& in, std::string_view key, Hello& m) {
   if (key == "timeline") return in.uint(m.timeline);
   if (key == "commit_no") return in.uint(m.commit_no);
   if (key == "epoch_seen") return in.uint(m.epoch_seen);
+  if (key == "run_seen") return in.uint(m.run_seen);
   if (key == "instance") return in.uint(m.instance);
   if (key == "supervisor") return read_name(in, m.supervisor);
   if (key == "task_slots") return in.uint_max(m.task_slots, limits::kConcurrencyMax);
@@ -116,6 +117,7 @@ bool read_hello_key(Reader& in, std::string_view key, Hello& m) {
 
 bool read_welcome_key(Reader& in, std::string_view key, Welcome& m) {
   if (key == "broker") return read_name(in, m.broker);
+  if (key == "run") return in.uint(m.run);
   if (key == "timeline") return in.uint(m.timeline);
   if (key == "commit_no") return in.uint(m.commit_no);
   if (key == "heartbeat_ms") return in.uint_max(m.heartbeat_ms, limits::kDurationMsMax);
@@ -158,6 +160,7 @@ void write(FrameWriter& out, const Hello& m) {
     info.uint("timeline", m.timeline);
     info.uint("commit_no", m.commit_no);
     info.uint("epoch_seen", m.epoch_seen);
+    info.uint("run_seen", m.run_seen);
     info.uint("instance", m.instance);
     info.str("supervisor", m.supervisor);
     info.uint("task_slots", m.task_slots);
@@ -189,6 +192,7 @@ void write(FrameWriter& out, const Welcome& m) {
   out.uint(m.epoch);
   InfoWriter::write(out, [&m](InfoWriter& info) {
     info.str("broker", m.broker);
+    info.uint("run", m.run);
     info.uint("timeline", m.timeline);
     info.uint("commit_no", m.commit_no);
     info.uint("heartbeat_ms", static_cast<std::uint64_t>(m.heartbeat_ms));

@@ -66,6 +66,7 @@ bool Core::has_batch() const {
 
 const StoreBatch& Core::take_batch(std::uint64_t& commit_no) {
   CALLBOARD_CHECK(has_batch());
+  record_run();
   for (Queue* queue : dirty_queues_) {
     queue->counters_dirty = false;
     const auto key = open_->key(KeyKind::hash, queue_key(queue->name, ""));

@@ -44,6 +44,7 @@ void Core::on_hello(PeerId id, const wire::Hello& hello) {
   if (hello.role == wire::Role::worker && !hello_worker(peer, hello)) return forget_peer(peer);
   if (hello.session != 0 && !hello_session(peer, hello, welcome)) return forget_peer(peer);
   welcome.epoch = options_.epoch;
+  welcome.run = run_;
   welcome.broker = options_.name;
   welcome.timeline = options_.timeline;
   welcome.commit_no = committed_;
@@ -64,10 +65,27 @@ void Core::on_hello(PeerId id, const wire::Hello& hello) {
 
 /// It was told of commits or broker runs that the store knows nothing of.
 bool Core::is_ahead(const wire::Hello& hello) const {
-  if (hello.timeline != options_.timeline) return hello.timeline > options_.timeline;
-  if (hello.epoch_seen > options_.epoch) return true;
+  // It would not listen to an earlier epoch than it has seen, whatever the timeline.
+  if (hello.timeline > options_.timeline || hello.epoch_seen > options_.epoch) return true;
+  if (hello.run_seen != 0) {
+    const auto run = runs_.find(hello.epoch_seen);
+    if (run != runs_.end() && run->second != hello.run_seen) return true;
+  }
+  if (hello.timeline < options_.timeline) return false;
   // What earlier runs said of the store was true when ours began.
   return hello.commit_no > (hello.epoch_seen < options_.epoch ? options_.commit_no : committed_);
+}
+
+/// Which broker run had an epoch is known from its first commit on.
+void Core::record_run() {
+  if (run_recorded_) return;
+  run_recorded_ = true;
+  const auto key = open_->key(KeyKind::hash, "runs");
+  open_->set(key, std::to_string(options_.epoch), hex(run_));
+  while (runs_.size() > limits::kRunsRemembered) {
+    open_->erase(key, std::to_string(runs_.begin()->first));
+    runs_.erase(runs_.begin());
+  }
 }
 
 void Core::meet_witness(PeerId id, const wire::Hello& hello) {

@@ -33,7 +33,9 @@ Core::Core(const BrokerOptions& options, std::uint64_t random_seed, ZoneReader r
       read_zone_(std::move(read_zone)),
       journal_(options.journal_ms),
       committed_(options.commit_no),
-      // Runs on copies of one store may have the same epoch; their incarnations must differ still.
+      // Runs on copies of one store may have the same epoch: this tells them apart, and their
+      // incarnations must differ still.
+      run_((random_seed * 31 + 2 * options.epoch) | 1),
       incarnations_(random_seed % kIncarnationsBegin) {}
 
 void Core::step(Instant now, const Event& event, Effects& effects) {

@@ -118,6 +118,7 @@ class Core {
   void on_hello(PeerId id, const wire::Hello& hello);
   void reject(PeerId id, Errc code, std::string text);
   bool is_ahead(const wire::Hello& hello) const;
+  void record_run();
   void meet_witness(PeerId id, const wire::Hello& hello);
   void forget_peer(Peer& peer);
   void on_goodbye(Peer& peer, Errc code);
@@ -466,6 +467,9 @@ class Core {
   std::int64_t recovery_ends_us_ = 0;  ///< by listened_us_
   bool recovering_ = false;
 
+  const std::uint64_t run_;         ///< random number of this broker run
+  std::map<std::uint64_t, std::uint64_t> runs_;  ///< epoch -> run, as the store knows them; with ours
+  bool run_recorded_ = false;
   std::uint64_t incarnations_ = 0;  ///< given out by this broker run
   std::int64_t next_sweep_us_ = 0;
   CoreCounters counters_;

@@ -43,6 +43,10 @@ std::string Core::load(const StoreEntry& entry) {
   if (entry.key == "names") return keep(restored_.names);
   if (entry.key == "classes") return keep(restored_.classes);
   if (entry.key == "schedules") return keep(restored_.schedules);
+  if (entry.key == "runs") {
+    runs_[number_of(entry.field)] = number_of(entry.value, 16);
+    return {};
+  }
   if (entry.key == "queues") {
     restored_.queues.try_emplace(std::string(entry.field));
     return {};
@@ -460,6 +464,7 @@ void Core::loaded(Instant now, Effects& effects) {
   now_ = began_ = now;
   effects_ = &effects;
   say_went_back();
+  runs_[options_.epoch] = run_;
   recovering_ = true;
   recovery_ends_us_ = options_.lease_ms * kMicrosPerMilli;
   apply_journal();

@@ -21,12 +21,13 @@ struct SingleKey {
   KeyKind kind;
 };
 
-constexpr std::array<SingleKey, 9> kSingleKeys = {{
+constexpr std::array<SingleKey, 10> kSingleKeys = {{
     {"classes", KeyKind::hash},
     {"sessions", KeyKind::hash},
     {"actors", KeyKind::hash},
     {"names", KeyKind::hash},
     {"schedules", KeyKind::hash},
+    {"runs", KeyKind::hash},
     {"workers", KeyKind::sorted_set},
     {"queues", KeyKind::set},
     {"dedupe", KeyKind::set},

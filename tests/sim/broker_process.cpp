@@ -46,8 +46,12 @@ void BrokerProcess::connect_store() {
   context_.store.set_token(token_);
   context_.store.sync(context_.store.commit_no());  // whatever is read now is on the disk
   if (!loaded_) return load();
+  if (store_went_back()) {
+    return begin_again({run_.epoch, run_.timeline, run_.commit_no, "the store is older"});
+  }
   if (in_flight_ != nullptr && context_.store.commit_no() == in_flight_->number) {
     context_.coverage.hit("store: lost answer, commit was applied");
+    run_.commit_no = in_flight_->number;
     events_.emplace_back(broker::Committed{in_flight_->number});
     in_flight_.reset();
   } else if (in_flight_ != nullptr) {
@@ -59,10 +63,39 @@ void BrokerProcess::connect_store() {
   turn_soon();
 }
 
+bool BrokerProcess::store_went_back() const {
+  const StoreModel::Numbers& found = context_.store.numbers();
+  return setup_.epochs_in_store && (found.epoch < run_.epoch || found.commit_no < run_.commit_no);
+}
+
+/// Loudly: another run in this process, on what the store has, in a timeline of its own.
+void BrokerProcess::begin_again(broker::Witness seen) {
+  context_.coverage.hit("situation: a new timeline begins");
+  if (!witness_) witness_.emplace();
+  witness_->epoch = std::max({witness_->epoch, seen.epoch, run_.epoch});
+  witness_->timeline = std::max({witness_->timeline, seen.timeline, run_.timeline});
+  witness_->commit_no = std::max({witness_->commit_no, seen.commit_no, run_.commit_no});
+  witness_->text = std::move(seen.text);
+  loaded_ = false;
+  in_flight_.reset();
+  events_.clear();
+  store_ = StoreState::connecting;
+  ++connection_;
+  process_.later(kConnectUs, [this] { connect_store(); });
+}
+
 void BrokerProcess::load() {
   broker::BrokerOptions options;
-  options.epoch = setup_.epoch;
-  options.commit_no = context_.store.commit_no();
+  run_ = context_.store.numbers();
+  run_.epoch = setup_.epoch;
+  if (setup_.epochs_in_store) {
+    run_ = context_.store.begin_run(witness_);
+    if (witness_) options.went_back = witness_->text;
+    witness_.reset();
+  }
+  options.epoch = run_.epoch;
+  options.timeline = run_.timeline;
+  options.commit_no = run_.commit_no;
   options.confirm_delay_us = setup_.epoch % 2 == 0 ? limits::kConfirmDelayUs : 0;
   options.endpoints = {"sim"};
   options.session_grace_ms = setup_.session_grace_ms;
@@ -85,6 +118,7 @@ void BrokerProcess::load() {
   store_ = StoreState::up;
   broker_->loaded(process_.now(), effects_);
   act();
+  if (std::exchange(listening_, true)) return turn_soon();
   context_.network.router_open([this](PeerId peer, DealerId dealer, wire::Frame frame) {
     on_frame(peer, dealer, std::move(frame));
   });
@@ -134,6 +168,7 @@ void BrokerProcess::on_answer(std::uint64_t connection, std::uint64_t number) {
   if (connection != connection_ || store_ != StoreState::up) return;  // of a broken connection
   CALLBOARD_CHECK(in_flight_ != nullptr && in_flight_->number == number);
   in_flight_.reset();
+  run_.commit_no = number;
   events_.emplace_back(broker::Committed{number});
   turn_soon();
 }
@@ -171,6 +206,13 @@ void BrokerProcess::cut_power(std::int64_t away_us) {
   if (!loaded_ || store_ != StoreState::up) return;
   context_.fault("store lost its power", process_.name());
   context_.coverage.hit("store: commits undone by a power cut", context_.store.lose_power());
+  lose_store(away_us);
+}
+
+void BrokerProcess::take_store_back(std::int64_t away_us) {
+  if (!loaded_ || store_ != StoreState::up) return;
+  context_.fault("store went back", process_.name());
+  context_.coverage.hit("store: commits gone with an older copy", context_.store.go_back());
   lose_store(away_us);
 }
 
@@ -228,7 +270,7 @@ void BrokerProcess::turn_soon() {
 
 void BrokerProcess::turn() {
   turning_ = false;
-  if (broker_ == nullptr) return;
+  if (broker_ == nullptr || !loaded_) return;
   while (!events_.empty()) {
     const broker::Event event = std::move(events_.front());
     events_.pop_front();
@@ -242,6 +284,7 @@ void BrokerProcess::turn() {
   }
   if (broker_->next_deadline_us() <= process_.now().mono_us) step(broker::Tick{});
   act();
+  if (!loaded_) return;
   commit();
   arm();
 }
@@ -268,7 +311,12 @@ void BrokerProcess::act() {
   if (!effects_.fatal.empty()) {
     context_.verdict.fail("broker", "it wants to stop: " + effects_.fatal);
   }
+  const std::optional<broker::Witness> ahead = std::exchange(effects_.ahead, std::nullopt);
   effects_.clear();
+  if (!ahead) return;
+  if (!setup_.epochs_in_store) context_.verdict.fail("broker", "it believes a witness: " + ahead->text);
+  context_.coverage.hit("situation: a witness is met");
+  begin_again(*ahead);
 }
 
 void BrokerProcess::arm() {

@@ -26,6 +26,7 @@ struct StoreShape {
 /// How one broker run is set up.
 struct BrokerSetup {
   std::uint64_t epoch = 1;
+  bool epochs_in_store = false;  ///< the store may go back, and the number of the epoch with it
   StoreShape store;
   std::int64_t session_grace_ms = 30'000;
   std::int64_t result_ttl_ms = 60'000;
@@ -44,6 +45,8 @@ class BrokerProcess {
   void lose_store(std::int64_t away_us);
   /// The store loses its power: what was not synced is gone, and so is the connection.
   void cut_power(std::int64_t away_us);
+  /// The store is replaced by an older copy of itself.
+  void take_store_back(std::int64_t away_us);
   void stall_store(std::int64_t for_us);
   void fill_store(std::int64_t for_us);
   /// The store is back at once.
@@ -64,6 +67,8 @@ class BrokerProcess {
   enum class StoreState : std::uint8_t { connecting, up, down };
 
   void connect_store();
+  bool store_went_back() const;
+  void begin_again(broker::Witness seen);
   void load();
   void on_frame(PeerId peer, DealerId dealer, wire::Frame frame);
   void turn_soon();
@@ -93,6 +98,9 @@ class BrokerProcess {
   StoreState store_ = StoreState::connecting;
   std::uint64_t connection_ = 0;       ///< counts connections to the store
   std::uint64_t token_ = 0;
+  StoreModel::Numbers run_;            ///< of this run; commit_no: the last that was confirmed
+  std::optional<broker::Witness> witness_;  ///< of what the store has forgotten
+  bool listening_ = false;
   std::int64_t store_back_us_ = 0;
   std::int64_t store_stalled_until_us_ = 0;
   std::shared_ptr<Commit> in_flight_;

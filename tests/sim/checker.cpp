@@ -22,6 +22,21 @@ std::vector<std::unique_ptr<Checker>> make_all_checkers(
   return checkers;
 }
 
+std::vector<std::unique_ptr<Checker>> make_checkers_of_lost_time() {
+  std::vector<std::unique_ptr<Checker>> checkers;
+  checkers.push_back(make_baseline_checker());
+  checkers.push_back(make_concurrency_checker());
+  checkers.push_back(make_deadline_checker());
+  checkers.push_back(make_delay_checker());
+  checkers.push_back(make_dependency_checker());
+  checkers.push_back(make_incarnation_checker());
+  checkers.push_back(make_liveness_checker());
+  checkers.push_back(make_outcome_checker(true));
+  checkers.push_back(make_pending_checker());
+  checkers.push_back(make_refusal_checker());
+  return checkers;
+}
+
 std::string describe(const CallSpec& spec) {
   std::string text = "call " + to_string(spec.id) + " (client " + std::to_string(spec.client) +
                      ", target " + std::to_string(spec.target) + "." + spec.method;

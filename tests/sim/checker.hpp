@@ -59,13 +59,15 @@ std::unique_ptr<Checker> make_dependency_checker();
 std::unique_ptr<Checker> make_incarnation_checker();
 std::unique_ptr<Checker> make_liveness_checker();
 std::unique_ptr<Checker> make_order_checker();
-std::unique_ptr<Checker> make_outcome_checker();
+std::unique_ptr<Checker> make_outcome_checker(bool lost_time = false);
 std::unique_ptr<Checker> make_pending_checker();
 std::unique_ptr<Checker> make_refusal_checker();
 std::unique_ptr<Checker> make_stability_checker();
 std::unique_ptr<Checker> make_baseline_checker();
 
 std::vector<std::unique_ptr<Checker>> make_all_checkers(std::int64_t dedupe_ttl_ms);
+/// Those of promises that hold although the store forgets what was acknowledged.
+std::vector<std::unique_ptr<Checker>> make_checkers_of_lost_time();
 
 /// "call 0000...: " and what its client asked for.
 std::string describe(const CallSpec& spec);

@@ -10,7 +10,7 @@ bool FaultClasses::parse(std::string_view text, FaultClasses& classes) {
     text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
     const bool all = word == "all";
     if (!all && word != "network" && word != "store" && word != "worker" && word != "broker" &&
-        word != "client" && word != "none") {
+        word != "client" && word != "backup" && word != "none") {
       return false;
     }
     classes.network |= all || word == "network";
@@ -18,6 +18,7 @@ bool FaultClasses::parse(std::string_view text, FaultClasses& classes) {
     classes.worker |= all || word == "worker";
     classes.broker |= all || word == "broker";
     classes.client |= all || word == "client";
+    classes.backup |= word == "backup";
   }
   return true;
 }
@@ -66,6 +67,7 @@ Scenario Scenario::draw(Random& random, FaultClasses faults) {
   s.faults.worker = faults.worker && random.chance(0.6);
   s.faults.broker = faults.broker && random.chance(0.5);
   s.faults.client = faults.client && random.chance(0.4);
+  s.faults.backup = faults.backup;
   s.clients = static_cast<int>(random.between(1, 4));
   s.workers = static_cast<int>(random.between(1, 4));
   s.actors = static_cast<int>(random.between(1, 6));

@@ -21,10 +21,11 @@ struct FaultClasses {
   bool worker = false;
   bool broker = false;
   bool client = false;
+  bool backup = false;  ///< the store is replaced by an older copy; not part of "all"
 
   /// From "network,store"; "all" and "none" are words too. False for an unknown word.
   static bool parse(std::string_view text, FaultClasses& classes);
-  bool any() const { return network || store || worker || broker || client; }
+  bool any() const { return network || store || worker || broker || client || backup; }
 };
 
 /// What the calls of one run use.

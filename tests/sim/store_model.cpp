@@ -2,6 +2,8 @@
 
 #include "common/check.hpp"
 
+#include <algorithm>
+
 namespace callboard::sim {
 
 StoreModel::Answer StoreModel::commit(std::int64_t now_us, std::uint64_t token,
@@ -12,7 +14,7 @@ StoreModel::Answer StoreModel::commit(std::int64_t now_us, std::uint64_t token,
     return Answer::fenced;
   }
   if (keep_undo_) {
-    Undo undo{commit_no_, {}};
+    Undo undo{numbers_.commit_no, {}};
     for (const auto& change : batch.keys()) {
       const auto found = keys_.find(change.name);
       undo.keys.emplace_back(std::string(change.name),
@@ -21,8 +23,8 @@ StoreModel::Answer StoreModel::commit(std::int64_t now_us, std::uint64_t token,
     undo_.push_back(std::move(undo));
   }
   for (const auto& change : batch.keys()) apply(now_us, change);
-  CALLBOARD_CHECK(commit_no > commit_no_);
-  commit_no_ = commit_no;
+  CALLBOARD_CHECK(commit_no > numbers_.commit_no);
+  numbers_.commit_no = commit_no;
   ++counts_.commits;
   return Answer::applied;
 }
@@ -81,8 +83,32 @@ std::uint64_t StoreModel::lose_power() {
       if (before) keys_[name] = std::move(*before);
       else keys_.erase(name);
     }
-    commit_no_ = undo->commit_no;
+    numbers_.commit_no = undo->commit_no;
   }
+  undo_.clear();
+  token_ = 0;  // nobody is connected any more
+  return lost;
+}
+
+const StoreModel::Numbers& StoreModel::begin_run(const std::optional<broker::Witness>& witness) {
+  ++numbers_.epoch;
+  if (!witness) return numbers_;
+  numbers_.epoch = std::max(numbers_.epoch, witness->epoch + 1);
+  if (numbers_.timeline <= witness->timeline) {
+    numbers_.timeline = witness->timeline + 1;
+    numbers_.commit_no = std::max(numbers_.commit_no, witness->commit_no);
+  }
+  return numbers_;
+}
+
+void StoreModel::back_up() { backup_ = Backup{keys_, numbers_, expiries_}; }
+
+std::uint64_t StoreModel::go_back() {
+  CALLBOARD_CHECK(backup_);
+  const std::uint64_t lost = numbers_.commit_no - backup_->numbers.commit_no;
+  keys_ = backup_->keys;
+  numbers_ = backup_->numbers;
+  expiries_ = backup_->expiries;
   undo_.clear();
   token_ = 0;  // nobody is connected any more
   return lost;

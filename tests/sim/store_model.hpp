@@ -4,6 +4,7 @@
 // applied after the last sync is forgotten by lose_power(). Thread safety: none.
 #pragma once
 
+#include "broker/core/event.hpp"
 #include "broker/store/batch.hpp"
 
 #include <cstdint>
@@ -38,7 +39,7 @@ class StoreModel {
   /// Forgets keys whose time has come.
   void expire(std::int64_t now_us);
   const Keys& keys() const { return keys_; }
-  std::uint64_t commit_no() const { return commit_no_; }
+  std::uint64_t commit_no() const { return numbers_.commit_no; }
   std::size_t length(std::string_view key) const;
 
   /// fsync: what was applied up to this commit survives a power cut.
@@ -47,6 +48,20 @@ class StoreModel {
   }
   /// Back to the last sync; the number of commits that are gone.
   std::uint64_t lose_power();
+  // --- copies ---
+  /// What the store says of itself, and a broker run that begins changes.
+  struct Numbers {
+    std::uint64_t epoch = 0, timeline = 1, commit_no = 0;
+  };
+  const Numbers& numbers() const { return numbers_; }
+  /// As the fence's script does: a new epoch; a witness of a later state begins a new timeline.
+  const Numbers& begin_run(const std::optional<broker::Witness>& witness);
+  /// A copy of all of it is put aside, in place of the one before.
+  void back_up();
+  bool has_backup() const { return backup_.has_value(); }
+  /// The copy takes its place; the number of commits that are gone.
+  std::uint64_t go_back();
+
   /// Whether commits are remembered until sync() so that lose_power() can undo them.
   void keep_undo(bool keep) { keep_undo_ = keep; }
 
@@ -61,14 +76,21 @@ class StoreModel {
     std::vector<std::pair<std::string, std::optional<Key>>> keys;
   };
 
+  struct Backup {
+    Keys keys;
+    Numbers numbers;
+    std::multimap<std::int64_t, std::string> expiries;
+  };
+
   void apply(std::int64_t now_us, const broker::StoreBatch::Key& change);
 
   Keys keys_;
   std::uint64_t token_ = 0;
-  std::uint64_t commit_no_ = 0;
+  Numbers numbers_;
   bool keep_undo_ = false;
   std::deque<Undo> undo_;  ///< oldest first
   std::multimap<std::int64_t, std::string> expiries_;  ///< may name keys that changed since
+  std::optional<Backup> backup_;
   Counts counts_;
 };
 

@@ -46,8 +46,11 @@ class Simulation(unittest.TestCase):
     def test_a_thousand_worlds_with_all_faults_keep_every_promise_and_all_of_them_fire(self):
         self.check_many(1000, "all")
 
+    def test_a_store_that_goes_back_loses_what_it_forgot_and_nothing_hangs(self):
+        self.check_many(300, "all,backup")
+
     def test_large_worlds_that_once_broke_a_promise_keep_it(self):
-        for seed in (8058, 9976, 10757, 18303, 20355, 20362):
+        for seed in (8058, 9976, 10757, 18303, 20355, 20362, 54233, 69075, 74913, 78648):
             self.check("--seed", str(seed), "--faults", "all", "--scale", "10")
 
     def digest_of(self, seed):

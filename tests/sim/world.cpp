@@ -27,7 +27,8 @@ World::World(std::uint64_t seed, FaultClasses faults, std::uint32_t scale)
       scenario_(draw_scenario(seed, faults, scale)),
       scale_(scale),
       observer_(context_),
-      checkers_(make_all_checkers(scenario_.dedupe_ttl_ms)) {
+      checkers_(scenario_.faults.backup ? make_checkers_of_lost_time()
+                                        : make_all_checkers(scenario_.dedupe_ttl_ms)) {
   context_.history.listen([this](const Record& record) {
     context_.ledger.on(record);
     for (const auto& checker : checkers_) checker->on(record, context_.ledger, context_.verdict);
@@ -152,6 +153,7 @@ void World::start_worker(std::size_t index) {
 void World::start_broker() {
   BrokerSetup setup;
   setup.epoch = next_epoch_++;
+  setup.epochs_in_store = scenario_.faults.backup;
   setup.store = scenario_.store;
   setup.session_grace_ms = scenario_.session_grace_ms;
   setup.result_ttl_ms = scenario_.result_ttl_ms;

@@ -67,6 +67,8 @@ class World {
   void worker_fault();
   void broker_fault();
   void client_fault();
+  void backup_fault();
+  void kill_broker();
   void kill_worker(std::size_t seat, CallId blamed);
   void exit_worker(std::size_t seat);
   DealerId random_dealer(std::string& whose);

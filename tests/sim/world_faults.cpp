@@ -34,6 +34,7 @@ void World::do_fault() {
   if (scenario_.faults.worker) kinds.push_back(&World::worker_fault);
   if (scenario_.faults.broker) kinds.push_back(&World::broker_fault);
   if (scenario_.faults.client) kinds.push_back(&World::client_fault);
+  if (scenario_.faults.backup) kinds.push_back(&World::backup_fault);
   (this->*random_.pick(kinds))();
 }
 
@@ -83,6 +84,14 @@ void World::store_fault() {
     case 2: return broker_->cut_power(outage_us(4'000 * kMilli));
     default: return broker_->lose_store(outage_us(4'000 * kMilli));
   }
+}
+
+void World::backup_fault() {
+  if (broker_ == nullptr) return;
+  if (!context_.store.has_backup() || random_.chance(0.6)) return context_.store.back_up();
+  const bool survives = random_.chance(0.5);
+  broker_->take_store_back(outage_us(2'000 * kMilli));
+  if (!survives) kill_broker();
 }
 
 void World::worker_fault() {
@@ -135,6 +144,10 @@ void World::broker_fault() {
     context_.fault("broker frozen", "for " + std::to_string(outage) + " us");
     return broker_->process().freeze(outage);
   }
+  kill_broker();
+}
+
+void World::kill_broker() {
   context_.fault("broker killed", broker_->process().name());
   broker_->die();
   dead_brokers_.push_back(std::move(broker_));
@@ -217,6 +230,9 @@ void World::require_coverage(const FaultClasses& faults, Coverage& coverage) {
                        "fault: worker crashed in a call", "message: child_died"});
   need(faults.broker, {"fault: broker killed", "fault: broker frozen", "broker: loaded entries",
                        "store: commit of a dead broker was applied"});
+  need(faults.backup, {"fault: store went back", "store: commits gone with an older copy",
+                       "situation: a new timeline begins", "situation: a witness is met",
+                       "outcome: lost"});
   need(faults.client, {"fault: client killed", "fault: client leaves", "fault: client frozen"});
 }
 

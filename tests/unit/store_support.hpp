@@ -44,7 +44,7 @@ inline std::string page(std::string_view cursor, const Words& fields) {
 }
 
 /// So many keys a loader asks for whatever the store holds.
-inline constexpr int kEmptyStorePages = 9;
+inline constexpr int kEmptyStorePages = 10;
 
 /// Holds one reply, given as the bytes that Redis sends.
 class WireReply {

@@ -257,7 +257,8 @@ TEST(BrokerRecovery, StoreIsEmptyAgainWhenEverythingWasTaken) {
   world.say(20, wire::Stopped{world.slot});
   world.pass(300);
   for (const auto& [key, fields] : world.store.keys) {
-    EXPECT_TRUE(key == "classes" || key == "workers" || key == "queues" || key == "q:task/resize")
+    EXPECT_TRUE(key == "classes" || key == "workers" || key == "queues" || key == "runs" ||
+                key == "q:task/resize")
         << key;
   }
 }

@@ -68,6 +68,48 @@ TEST(BrokerWentBack, PeerThatSawALaterEpochOrTimelineIsAWitness) {
   }
 }
 
+/// A peer that was welcomed by that run in that epoch, says hello; whether it is taken for a witness.
+bool is_witness(BrokerWorld& world, std::uint64_t peer, std::uint64_t epoch, std::uint64_t run) {
+  world.ahead.reset();
+  wire::Hello message;
+  message.session = peer;
+  message.timeline = 1;
+  message.epoch_seen = epoch;
+  message.run_seen = run;
+  world.greet(peer, message);
+  return world.ahead.has_value();
+}
+
+// Two runs on copies of one store have the same epoch, and the later one may have committed more.
+TEST(BrokerWentBack, PeerOfAnotherRunOfTheSameEpochIsAWitness) {
+  OneActor world;
+  const std::uint64_t run = world.last(10, Type::welcome).welcome.run;
+  ASSERT_NE(run, 0u);
+  EXPECT_FALSE(is_witness(world, 11, 1, run));
+  EXPECT_TRUE(is_witness(world, 12, 1, run + 2));
+  EXPECT_FALSE(is_witness(world, 13, 1, 0)) << "it was not welcomed";
+}
+
+TEST(BrokerWentBack, RunsOfEarlierEpochsAreRemembered) {
+  OneActor world;
+  const std::uint64_t run = world.last(10, Type::welcome).welcome.run;
+  world.restart();
+  world.client(10);
+  EXPECT_NE(world.last(10, Type::welcome).welcome.run, run);
+  EXPECT_FALSE(is_witness(world, 11, 1, run));
+  EXPECT_TRUE(is_witness(world, 12, 1, run + 2));
+}
+
+TEST(BrokerWentBack, StoreRemembersTheLatestRunsOnly) {
+  BrokerWorld world;
+  for (std::size_t i = 0; i < limits::kRunsRemembered + 10; ++i) {
+    world.worker(20, "w0");  // its classes are a first commit
+    world.restart();
+  }
+  world.worker(20, "w0");
+  EXPECT_EQ(world.store.keys["runs"].size(), limits::kRunsRemembered);
+}
+
 TEST(BrokerWentBack, NumbersThatNobodyCanHaveSeenAreRefused) {
   OneActor world;
   hello(world, 11, 1, 0, UINT64_MAX);

@@ -107,6 +107,20 @@ TEST_F(ClientLink, WelcomeOfAnOlderBrokerIsNoWelcome) {
   EXPECT_EQ(sent_of(Type::hello).back().hello.epoch_seen, 3u);
 }
 
+TEST_F(ClientLink, RunThatWelcomedItIsToldWhileNoLaterEpochWasSeen) {
+  wire::Welcome message;
+  message.epoch = epoch_ = 3;
+  message.run = 77;
+  receive([&](wire::FrameWriter& out) { wire::write(out, message); });
+  receive([](wire::FrameWriter& out) { wire::write_who(out); });
+  EXPECT_EQ(sent_of(Type::hello).back().hello.run_seen, 77u);
+  receive([&](wire::FrameWriter& out) { wire::write(out, message); });
+  epoch_ = 4;
+  receive([](wire::FrameWriter& out) { wire::write_who(out); });
+  EXPECT_EQ(sent_of(Type::hello).back().hello.epoch_seen, 4u);
+  EXPECT_EQ(sent_of(Type::hello).back().hello.run_seen, 0u);
+}
+
 TEST_F(ClientLink, CommitsOfAcknowledgementsAndPongsAreToldToTheNextBroker) {
   wire::Welcome message;
   message.epoch = 1;

@@ -13,7 +13,9 @@ namespace {
 
 class OutcomeChecker final : public Checker {
  public:
-  OutcomeChecker() : Checker("outcome") {}
+  /// `lost_time`: the store forgets what was acknowledged. Then a call may be told lost, failed or
+  /// uncertain although it went well; but once, and never a result that no execution gave.
+  explicit OutcomeChecker(bool lost_time) : Checker("outcome"), lost_time_(lost_time) {}
 
   void on(const Record& record, Ledger& ledger, Verdict& verdict) override {
     if (record.what != What::resolved && record.what != What::refused) return;
@@ -26,12 +28,13 @@ class OutcomeChecker final : public Checker {
     }
     settle_suspects(*facts, record.what == What::resolved && facts->code == Errc::ok, verdict);
     if (record.what == What::refused) return;  // that it never begins is the attempts checker's
-    const std::string problem = problem_with(*facts, ledger);
+    const std::string problem =
+        lost_time_ ? problem_with_value(*facts, ledger) : problem_with(*facts, ledger);
     if (!problem.empty()) {
       fail(verdict, "resolved as " + std::string(callboard::name_of(facts->code)) + ", but " +
                         problem + ": " + describe(*facts->spec));
     }
-    if (facts->code == Errc::dependency_failed) suspect(*facts->spec, ledger);
+    if (facts->code == Errc::dependency_failed && !lost_time_) suspect(*facts->spec, ledger);
   }
 
  private:
@@ -65,6 +68,12 @@ class OutcomeChecker final : public Checker {
       const bool settled = open_here && (!well || open.empty());
       at = settled ? suspects_.erase(at) : std::next(at);
     }
+  }
+
+  static std::string problem_with_value(const CallFacts& facts, const Ledger& ledger) {
+    const bool has_value = facts.code == Errc::ok || facts.code == Errc::task_error;
+    if (!has_value || facts.spec->once != nullptr) return {};
+    return problem_with_execution(facts, ledger, facts.code);
   }
 
   /// Of calls with one idempotency key one runs, and the others end as it did.
@@ -200,12 +209,15 @@ class OutcomeChecker final : public Checker {
     return "none of its dependencies failed";
   }
 
+  const bool lost_time_;
   std::map<CallId, int> answers_;
   std::map<const CallSpec*, std::set<const CallSpec*>> suspects_;
 };
 
 }  // namespace
 
-std::unique_ptr<Checker> make_outcome_checker() { return std::make_unique<OutcomeChecker>(); }
+std::unique_ptr<Checker> make_outcome_checker(bool lost_time) {
+  return std::make_unique<OutcomeChecker>(lost_time);
+}
 
 }  // namespace callboard::sim
