@@ -37,7 +37,7 @@ Actors::Slot& Actors::make_slot(std::uint32_t number, ActorId actor, std::uint64
 Actors::Slot& Actors::tasks() {
   if (Slot* slot = find(0)) return *slot;
   Slot& slot = make_slot(0, {}, 0);
-  slot.executor = make_task_executor(environment_, registry_, task_slots_, slot.host.get());
+  slot.executor = make_task_executor(environment_, registry_, task_slots_, *slot.host);
   slot.executor->add_methods(task_names_);
   return slot;
 }

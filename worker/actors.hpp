@@ -20,7 +20,7 @@ namespace callboard::worker {
 
 class Actors final : public Executors {
  public:
-  /// `environment.host` is not used: each slot gets a host of its own. All outlive this.
+  /// All outlive this.
   Actors(const Environment& environment, Host& host, const Registry& registry,
          std::uint32_t task_slots);
   ~Actors() override;

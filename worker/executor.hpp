@@ -242,7 +242,6 @@ class Executor {
 
 /// What all executors of a process share. Outlives them.
 struct Environment {
-  ExecutorHost* host = nullptr;
   Client* client = nullptr;     ///< for calls made inside calls; may be null
   client::Core* core = nullptr;  ///< of that client: what actor handles among arguments belong to
   std::string worker;           ///< its name, for people
@@ -258,7 +257,7 @@ struct ActorSpec {
   std::uint64_t incarnation = 0;
   std::string name;             ///< queue name, for people
   wire::ActorOptions options;
-  ExecutorHost* host = nullptr; ///< its own; null: that of the environment
+  ExecutorHost* host = nullptr; ///< whom it tells; there must be one, and it outlives the executor
 };
 
 /// An executor of the mode that options and class ask for. `environment` and `entry` outlive it.
@@ -268,6 +267,6 @@ std::unique_ptr<Executor> make_actor_executor(const Environment& environment,
 /// The executor of slot 0: a pool of `task_slots` threads. Needs no start().
 std::unique_ptr<Executor> make_task_executor(const Environment& environment,
                                              const Registry& registry, std::uint32_t task_slots,
-                                             ExecutorHost* host = nullptr);
+                                             ExecutorHost& host);
 
 }  // namespace callboard::worker

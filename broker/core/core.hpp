@@ -468,7 +468,7 @@ class Core {
   bool recovering_ = false;
 
   const std::uint64_t run_;         ///< random number of this broker run
-  std::map<std::uint64_t, std::uint64_t> runs_;  ///< epoch -> run, as the store knows them; with ours
+  std::map<std::uint64_t, std::uint64_t> runs_;  ///< epoch -> run: those in the store, and ours
   bool run_recorded_ = false;
   std::uint64_t incarnations_ = 0;  ///< given out by this broker run
   std::int64_t next_sweep_us_ = 0;

@@ -314,7 +314,9 @@ void BrokerProcess::act() {
   const std::optional<broker::Witness> ahead = std::exchange(effects_.ahead, std::nullopt);
   effects_.clear();
   if (!ahead) return;
-  if (!setup_.epochs_in_store) context_.verdict.fail("broker", "it believes a witness: " + ahead->text);
+  if (!setup_.epochs_in_store) {
+    context_.verdict.fail("broker", "it believes a witness: " + ahead->text);
+  }
   context_.coverage.hit("situation: a witness is met");
   begin_again(*ahead);
 }

@@ -212,7 +212,7 @@ int main(int argc, char** argv) {
   app.add_option("--seeds", seeds, "a range of seeds, FIRST..LAST")->excludes(one);
   app.add_option("--minutes", settings.minutes, "seeds from the first on, for this long");
   app.add_option("--faults", faults,
-                 "classes of faults: network, store, worker, broker, client; all, none; and backup");
+                 "classes of faults: network, store, worker, broker, client; all, none; backup");
   app.add_option("--scale", settings.scale, "so many times as many calls in each world")
       ->check(CLI::Range(1, 1000));
   app.add_option("--jobs", settings.jobs, "processes that share the seeds")

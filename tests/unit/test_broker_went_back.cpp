@@ -68,7 +68,7 @@ TEST(BrokerWentBack, PeerThatSawALaterEpochOrTimelineIsAWitness) {
   }
 }
 
-/// A peer that was welcomed by that run in that epoch, says hello; whether it is taken for a witness.
+/// A peer that was welcomed by that run in that epoch says hello; whether it is a witness.
 bool is_witness(BrokerWorld& world, std::uint64_t peer, std::uint64_t epoch, std::uint64_t run) {
   world.ahead.reset();
   wire::Hello message;

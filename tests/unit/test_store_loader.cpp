@@ -45,7 +45,7 @@ class Loader : public ::testing::Test {
 
 TEST_F(Loader, ReadsSingleKeysThenWhatTheyName) {
   EXPECT_THAT(ask(), ElementsAre("HSCAN cb:classes 0", "HSCAN cb:sessions 0", "HSCAN cb:actors 0",
-                                 "HSCAN cb:names 0", "HSCAN cb:schedules 0",
+                                 "HSCAN cb:names 0", "HSCAN cb:schedules 0", "HSCAN cb:runs 0",
                                  "ZSCAN cb:workers 0", "SSCAN cb:queues 0", "SSCAN cb:dedupe 0",
                                  "HSCAN cb:journal 0"));
   EXPECT_EQ(give(page("0", {})), "");
@@ -53,6 +53,7 @@ TEST_F(Loader, ReadsSingleKeysThenWhatTheyName) {
   EXPECT_EQ(give(page("0", {})), "");
   EXPECT_EQ(give(page("0", {})), "");
   EXPECT_EQ(give(page("0", {"nightly", "p"})), "");
+  EXPECT_EQ(give(page("0", {"1", "5f"})), "");
   EXPECT_EQ(give(page("0", {"w-0", "1700"})), "");
   EXPECT_THAT(ask(), ElementsAre());  // the queues are not known yet
   EXPECT_EQ(give(page("0", {"a", "b"})), "");
@@ -80,11 +81,12 @@ TEST_F(Loader, ReadsSingleKeysThenWhatTheyName) {
   give(page("0", {"a\nkey", "k"}));
   EXPECT_THAT(ask(), ElementsAre());
   EXPECT_TRUE(loader_.finished());
-  EXPECT_THAT(taken_, ElementsAre("sessions/00aa=s", "schedules/nightly=p", "workers/w-0=1700",
-                                  "queues/a=", "queues/b=", "dedupe/5=", "q:a/next=3",
+  EXPECT_THAT(taken_, ElementsAre("sessions/00aa=s", "schedules/nightly=p", "runs/1=5f",
+                                  "workers/w-0=1700", "queues/a=", "queues/b=", "dedupe/5=",
+                                  "q:a/next=3",
                                   "results:00aa/7=r", "q:a:calls/1=c1", "q:a:delayed/00=d",
                                   "dedupe:5/a\nkey=k"));
-  EXPECT_EQ(loader_.entries(), 11u);
+  EXPECT_EQ(loader_.entries(), 12u);
 }
 
 TEST_F(Loader, EmptyStoreIsReadInOneRound) {

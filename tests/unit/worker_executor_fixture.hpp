@@ -180,7 +180,6 @@ class ExecutorTest : public ::testing::Test {
  protected:
   ExecutorTest() {
     scene = &scene_;
-    environment_.host = &host_;
     environment_.worker = "worker-7";
     environment_.pid = 4711;
     environment_.threads = std::make_shared<LaneThreads>([] {});
@@ -201,6 +200,7 @@ class ExecutorTest : public ::testing::Test {
     registry_.add<C>();
     const ClassEntry& entry = *registry_.find(description<C>.name());
     ActorSpec spec;
+    spec.host = &host_;
     spec.slot = static_cast<std::uint32_t>(executors_.size() + 1);
     spec.actor = ActorId{SessionId{1}, spec.slot};
     spec.incarnation = 3;
@@ -213,7 +213,7 @@ class ExecutorTest : public ::testing::Test {
     return executor;
   }
   Executor& tasks(std::uint32_t task_slots) {
-    executors_.push_back(make_task_executor(environment_, registry_, task_slots));
+    executors_.push_back(make_task_executor(environment_, registry_, task_slots, host_));
     table(*executors_.back(), registry_.tasks());
     return *executors_.back();
   }

@@ -280,12 +280,12 @@ std::unique_ptr<Executor> make_actor_executor(const Environment& environment,
 
 std::unique_ptr<Executor> make_task_executor(const Environment& environment,
                                              const Registry& registry, std::uint32_t task_slots,
-                                             ExecutorHost* host) {
+                                             ExecutorHost& host) {
   ActorExecutor::Plan plan;
   plan.groups.push_back({wire::Mode::threaded, std::max(task_slots, 1u)});
   plan.coroutines_apart = registry.tasks().has(MethodKind::coroutine);
   ActorSpec spec;
-  spec.host = host;
+  spec.host = &host;
   auto executor =
       std::make_unique<ActorExecutor>(environment, registry.tasks(), std::move(spec), plan);
   executor->start_without_object();

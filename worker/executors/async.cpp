@@ -57,7 +57,8 @@ struct Loop {
   };
 
   explicit Loop(const Incarnation& incarnation)
-      : state{.meter{incarnation.environment, incarnation.spec.slot}} {}
+      : state{.meter{incarnation.host, incarnation.spec.slot,
+                     incarnation.environment.loop_warn_ms}} {}
 
   LoopState state;
   Context context{1};

@@ -22,7 +22,7 @@ struct Incarnation {
   void* object = nullptr;
 
   Incarnation(const Environment& e, const ClassEntry& c, ActorSpec s)
-      : environment(e), host(s.host != nullptr ? *s.host : *e.host), entry(c), spec(std::move(s)) {}
+      : environment(e), host(*s.host), entry(c), spec(std::move(s)) {}
   Incarnation(const Incarnation&) = delete;
   Incarnation& operator=(const Incarnation&) = delete;
 

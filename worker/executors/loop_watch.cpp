@@ -24,21 +24,21 @@ LoopMeter::Scope::~Scope() {
 void LoopMeter::leave() {
   const std::int64_t since = since_us_.exchange(kIdle, std::memory_order_relaxed);
   const std::int64_t ms = (steady_now_us() - since) / kMicrosPerMilli;
-  if (ms < environment_.loop_warn_ms) return;
+  if (ms < warn_ms_) return;
   const Method* method = method_.load(std::memory_order_relaxed);
-  environment_.host->stalled(slot_, method->place, ms, true);
+  host_.stalled(slot_, method->place, ms, true);
 }
 
 void LoopMeter::look(std::int64_t now_us) {
   const std::int64_t since = since_us_.load(std::memory_order_acquire);
   if (since == kIdle || since == reported_since_us_) return;
   const std::int64_t ms = (now_us - since) / kMicrosPerMilli;
-  if (ms < environment_.loop_warn_ms) return;
+  if (ms < warn_ms_) return;
   const Method* method = method_.load(std::memory_order_relaxed);
   // The loop may have gone on to another method meanwhile; then there is nothing to name.
   if (since_us_.load(std::memory_order_acquire) != since) return;
   reported_since_us_ = since;
-  environment_.host->stalled(slot_, method->place, ms, false);
+  host_.stalled(slot_, method->place, ms, false);
 }
 
 std::shared_ptr<LoopWatch> LoopWatch::shared() {
@@ -90,7 +90,7 @@ std::int64_t LoopWatch::look_at_all() {
   std::int64_t interval_ms = limits::kLoopWarnMs;
   for (LoopMeter* meter : meters_) {
     meter->look(now);
-    interval_ms = std::min(interval_ms, meter->environment_.loop_warn_ms);
+    interval_ms = std::min(interval_ms, meter->warn_ms_);
   }
   return std::max<std::int64_t>(interval_ms / 2, 1);
 }

@@ -24,9 +24,10 @@ struct Method;
 /// What one loop is doing now.
 class LoopMeter {
  public:
-  /// `environment` outlives every Scope, and the time between LoopWatch::add() and remove().
-  LoopMeter(const Environment& environment, std::uint32_t slot)
-      : environment_(environment), slot_(slot) {}
+  /// `host` is told of calls that keep the loop busy for `warn_ms`. It outlives every Scope, and
+  /// the time between LoopWatch::add() and remove().
+  LoopMeter(ExecutorHost& host, std::uint32_t slot, std::int64_t warn_ms)
+      : host_(host), slot_(slot), warn_ms_(warn_ms) {}
 
   /// A piece of a method. Pieces that run inside others belong to the outermost one.
   class Scope {
@@ -47,8 +48,9 @@ class LoopMeter {
   void look(std::int64_t now_us);
   void leave();
 
-  const Environment& environment_;
+  ExecutorHost& host_;
   const std::uint32_t slot_;
+  const std::int64_t warn_ms_;
   std::atomic<std::int64_t> since_us_{kIdle};
   std::atomic<const Method*> method_{nullptr};
   std::int64_t reported_since_us_ = kIdle;  ///< the watch's own

@@ -1,5 +1,5 @@
-// Incarnations: their numbers rise, and an older one begins nothing once a newer one has, unless the
-// store went back. None is ever constructed twice.
+// Incarnations: their numbers rise, and an older one begins nothing once a newer one has, unless
+// the store went back. None is ever constructed twice.
 #include "tests/sim/checker.hpp"
 
 #include <map>
