@@ -94,12 +94,12 @@ std::shared_ptr<Core> Core::attach(Connection& connection, ClientOptions options
 
 void Core::close() {
   std::map<std::string, QueuePtr, std::less<>> tasks;
-  std::shared_ptr<Core> reference;
+  ReferenceStock unused;
   {
     std::unique_lock lock(mutex_);
     if (closing_) return;
     closing_ = true;
-    reference.swap(reference_);
+    unused.swap(references_);
     changed_.notify_all();
     lock.unlock();
     hurry();
@@ -133,10 +133,10 @@ void Core::on_ended(Instant now, const wire::Goodbye& why) {
   session_.on_ended(now, why);
   if (own_connection_) own_connection_->lend(false, false);
   std::shared_ptr<Core> keep;
-  std::shared_ptr<Core> reference;
+  ReferenceStock unused;
   {
     const std::lock_guard lock(mutex_);
-    reference.swap(reference_);
+    unused.swap(references_);
     const auto& [code, text] = *session_.ended();
     ended_ = ErrorInfo{code, {}, text, {}, {}};
     connected_ = false;

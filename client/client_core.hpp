@@ -158,7 +158,7 @@ class Core final : public wire::LinkMember,
   StatePtr enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::string& args,
                    bool result);
   StatePtr too_large();
-  std::shared_ptr<Core> reference();
+  SharedReference& reference();
   Errc wait_for_room(std::unique_lock<std::mutex>& lock, const Queue& queue, const Outgoing& call,
                      std::uint64_t bytes);
   StatePtr refuse_full(Queue& queue, const Outgoing& call);
@@ -210,8 +210,7 @@ class Core final : public wire::LinkMember,
   Connection* connection_;  ///< null once closed
   Callbacks callbacks_;
   std::shared_ptr<Core> keep_alive_;  ///< guarded by mutex_
-  std::shared_ptr<Core> reference_;   ///< guarded by mutex_: what the next futures refer to us by
-  std::uint32_t references_left_ = 0; ///< guarded by mutex_: of it
+  ReferenceStock references_;         ///< guarded by mutex_: what the next futures refer to us by
   std::atomic<std::thread::id> in_thread_{};
   std::atomic<std::uint64_t> unanswered_{0};
   std::atomic<std::int64_t> driven_us_{0};     ///< when a thread last waited for a single call

@@ -22,6 +22,11 @@ std::atomic<std::uint32_t> any_sleepers{0};
 
 }  // namespace
 
+const std::shared_ptr<Core>& FutureState::core() const {
+  static const std::shared_ptr<Core> none;
+  return reference_ == nullptr ? none : reference_->core();
+}
+
 FutureState::~FutureState() {
   Follower* follower = followers_.load();
   while (follower != nullptr && follower != closed()) {
@@ -29,6 +34,7 @@ FutureState::~FutureState() {
     let_go(follower);
     follower = next;
   }
+  if (reference_ != nullptr) reference_->drop();
 }
 
 void FutureState::let_go(Follower* follower) {
@@ -74,21 +80,22 @@ class Blocking {
 
 bool FutureState::wait_as_call(std::int64_t until_us) {
   if (ready()) return true;
-  if (core_ && core_->in_own_thread()) {
+  Core* const core = this->core().get();
+  if (core != nullptr && core->in_own_thread()) {
     throw_error({Errc::deadlock, {}, "a wait in the client's own thread would never end", {}, {}});
   }
-  if (core_) core_->hurry();
+  if (core != nullptr) core->hurry();
   const callboard::detail::RunningCall* running = callboard::detail::current_call();
   const Blocking blocking(running);
-  if (running == nullptr || !running->id || !call_ || !core_) {
-    if (core_ && call_) core_->drive(*this, until_us);
+  if (running == nullptr || !running->id || !call_ || core == nullptr) {
+    if (core != nullptr && call_) core->drive(*this, until_us);
     return wait_until(until_us);
   }
   if (wait_until(std::min(until_us, steady_us_after(kAnnounceAfterUs)))) return true;
   const CallId other = id();
-  core_->announce_wait(running->id, other, true);
+  core->announce_wait(running->id, other, true);
   const bool done = wait_until(until_us);
-  core_->announce_wait(running->id, other, false);
+  core->announce_wait(running->id, other, false);
   return done;
 }
 
@@ -101,9 +108,10 @@ CallId FutureState::id_now() const {
 
 CallId FutureState::id() const {
   if (!call_) return {};
-  if (core_ && !id_now() && !ready()) core_->hurry();
+  Core* const core = this->core().get();
+  if (core != nullptr && !id_now() && !ready()) core->hurry();
   while (seq_.load(std::memory_order_acquire) == 0 && !ready()) {
-    if (!core_ || core_->in_own_thread()) break;
+    if (core == nullptr || core->in_own_thread()) break;
     std::this_thread::sleep_for(kNumberPause);
   }
   return id_now();

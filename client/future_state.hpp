@@ -20,6 +20,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace callboard::client {
 
@@ -47,10 +48,63 @@ class AnswerBytes {
   std::string long_;
 };
 
+/// A reference to a client that many futures hold together, each counted from the start: those who
+/// make futures and those who let go of them would fight over the counter of a shared_ptr.
+class SharedReference {
+ public:
+  SharedReference(std::shared_ptr<Core> core, std::uint32_t holders)
+      : core_(std::move(core)), holders_(holders) {}
+  const std::shared_ptr<Core>& core() const { return core_; }
+  /// So many holders let go of it.
+  void drop(std::uint32_t holders = 1) {
+    if (holders_.fetch_sub(holders, std::memory_order_acq_rel) == holders) delete this;
+  }
+
+ private:
+  ~SharedReference() = default;
+
+  const std::shared_ptr<Core> core_;
+  std::atomic<std::uint32_t> holders_;
+};
+
+/// Holders of one SharedReference for futures to come. Thread safety: none.
+class ReferenceStock {
+ public:
+  ReferenceStock() = default;
+  ~ReferenceStock() {
+    if (left_ > 0) reference_->drop(left_);
+  }
+  ReferenceStock(const ReferenceStock&) = delete;
+  ReferenceStock& operator=(const ReferenceStock&) = delete;
+
+  /// Gives away one holder. `core` is asked for when there is none left.
+  template <class CoreOf>
+  SharedReference& take(CoreOf core) {
+    if (left_ == 0) {
+      reference_ = new SharedReference(core(), kHolders);
+      left_ = kHolders;
+    }
+    --left_;
+    return *reference_;
+  }
+  void swap(ReferenceStock& other) {
+    std::swap(reference_, other.reference_);
+    std::swap(left_, other.left_);
+  }
+
+ private:
+  static constexpr std::uint32_t kHolders = 256;
+
+  SharedReference* reference_ = nullptr;
+  std::uint32_t left_ = 0;
+};
+
 class FutureState {
  public:
   /// `call`: it is the result of a call, and so has an id. `core` may be null.
-  FutureState(std::shared_ptr<Core> core, bool call) : core_(std::move(core)), call_(call) {}
+  FutureState(std::shared_ptr<Core> core, bool call) : call_(call) {
+    if (core) belongs_to(std::move(core));
+  }
   ~FutureState();
   FutureState(const FutureState&) = delete;
   FutureState& operator=(const FutureState&) = delete;
@@ -73,9 +127,13 @@ class FutureState {
   CallId id_now() const;
   /// The call's id; waits for the client's thread to give it one.
   CallId id() const;
-  const std::shared_ptr<Core>& core() const { return core_; }
-  /// REQUIRES: nobody else has seen it.
-  void belongs_to(std::shared_ptr<Core> core) { core_ = std::move(core); }
+  const std::shared_ptr<Core>& core() const;
+  /// REQUIRES: it belongs to none, and nobody else has seen it.
+  void belongs_to(std::shared_ptr<Core> core) {
+    reference_ = new SharedReference(std::move(core), 1);
+  }
+  /// The same with a holder that it takes over.
+  void belongs_to(SharedReference& reference) { reference_ = &reference; }
 
   // --- by the thread that answers ---------------------------------------------------------------
   Token token() { return reinterpret_cast<std::uintptr_t>(this); }
@@ -106,7 +164,7 @@ class FutureState {
   void let_go(Follower* follower);
   static Follower* closed() { return reinterpret_cast<Follower*>(std::uintptr_t{1}); }
 
-  std::shared_ptr<Core> core_;
+  SharedReference* reference_ = nullptr;
   const bool call_;
   std::atomic<std::uint32_t> word_{0};
   Errc status_ = Errc::ok;

@@ -14,8 +14,6 @@ namespace callboard::client {
 
 namespace {
 
-constexpr std::uint32_t kReferencesShared = 256;
-
 /// The whole list, in shared memory where the broker can read it: copied once either way.
 Blob place(const callboard::detail::LentList& args) {
   std::vector<std::string_view> pieces;
@@ -321,15 +319,9 @@ void Core::refuse_here(FutureState& state, Errc problem) const {
   state.run_followers();  // there are none yet: what follows is run at once
 }
 
-/// Those who make futures and those who let go of them would fight over the counter of one
-/// reference: some hundred futures share each. REQUIRES: mutex_ is held, neither closing nor ended.
-std::shared_ptr<Core> Core::reference() {
-  if (references_left_ == 0 || !reference_) {
-    reference_ = {std::make_shared<std::shared_ptr<Core>>(shared_from_this()), this};
-    references_left_ = kReferencesShared;
-  }
-  --references_left_;
-  return reference_;
+/// REQUIRES: mutex_ is held, neither closing nor ended.
+SharedReference& Core::reference() {
+  return references_.take([this] { return shared_from_this(); });
 }
 
 Errc Core::wait_for_room(std::unique_lock<std::mutex>& lock, const Queue& queue,

@@ -23,13 +23,10 @@ void CallReference::drop() noexcept {
 }
 
 void CallPool::refresh() {
-  CallQueue recent;
-  {
-    const std::lock_guard lock(mutex_);
-    recent.append(freed_);
-  }
-  recent.append(spare_);
-  std::swap(spare_, recent);
+  const std::lock_guard lock(mutex_);
+  if (spare_.empty()) return spare_.swap(freed_);
+  spare_.insert(spare_.end(), freed_.begin(), freed_.end());
+  freed_.clear();
 }
 
 ActiveCall& CallPool::acquire() {
@@ -37,13 +34,16 @@ ActiveCall& CallPool::acquire() {
   if (spare_.empty()) {
     const std::size_t calls = chunk_calls(chunks_.size());
     chunks_.push_back(std::make_unique<ActiveCall[]>(calls));
-    for (std::size_t i = 0; i < calls; ++i) {
-      chunks_.back()[i].pool = this;
-      spare_.push_back(chunks_.back()[i]);
+    for (std::size_t i = calls; i > 0; --i) {
+      chunks_.back()[i - 1].pool = this;
+      spare_.push_back(&chunks_.back()[i - 1]);
     }
   }
-  ActiveCall& call = *spare_.pop_front();
-  if (!spare_.empty()) prefetch_to_write(spare_.front(), sizeof(ActiveCall));
+  ActiveCall& call = *spare_.back();
+  spare_.pop_back();
+  if (spare_.size() >= kAhead) {
+    prefetch_to_write(spare_[spare_.size() - kAhead], sizeof(ActiveCall));
+  }
   call.references.store(1, std::memory_order_relaxed);
   // Here and not when it was freed: I/O may have asked it to stop in the moment in which it ended.
   call.running.cancel_requested.store(false, std::memory_order_relaxed);
@@ -63,7 +63,7 @@ void CallPool::release(CallQueue& ended) {
     }
   }
   const std::lock_guard lock(mutex_);
-  freed_.append(free);
+  while (ActiveCall* call = free.pop_front()) freed_.push_back(call);
   while (ActiveCall* call = referred.pop_front()) {
     // Decided under the lock, so that whoever drops the last reference sees that it lingers.
     call->lingers = true;
@@ -71,7 +71,7 @@ void CallPool::release(CallQueue& ended) {
     if (call->references.fetch_sub(1, std::memory_order_acq_rel) != 1) continue;
     --lingering_;
     clear(*call);
-    freed_.push_back(*call);
+    freed_.push_back(call);
   }
 }
 
@@ -82,7 +82,7 @@ void CallPool::last_reference_gone(ActiveCall& call) {
     CALLBOARD_CHECK(call.lingers);
     --lingering_;
     clear(call);
-    freed_.push_back(call);
+    freed_.push_back(&call);
     last = closed_ && lingering_ == 0;
   }
   if (last) delete this;

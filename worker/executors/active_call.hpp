@@ -187,6 +187,8 @@ class CallPool {
   static std::size_t chunk_calls(std::size_t n) {
     return n < 5 ? std::size_t{1} << n : kChunkCallsMax;
   }
+  /// Calls that are asked for before their turn: an executor's thread had them.
+  static constexpr std::size_t kAhead = 3;
   /// A longer buffer is not kept for the next call.
   static constexpr std::size_t kSpareBytesMax = 1024;
 
@@ -197,10 +199,10 @@ class CallPool {
   static void clear(ActiveCall& call);
 
   std::vector<std::unique_ptr<ActiveCall[]>> chunks_;  ///< I/O
-  CallQueue spare_;                                    ///< I/O
+  std::vector<ActiveCall*> spare_;                     ///< I/O; the last goes first
 
   std::mutex mutex_;
-  CallQueue freed_;
+  std::vector<ActiveCall*> freed_;
   std::size_t lingering_ = 0;  ///< calls that ended while something referred to them
   bool closed_ = false;
 };

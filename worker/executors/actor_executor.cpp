@@ -52,7 +52,6 @@ ActorExecutor::ActorExecutor(const Environment& environment, const ClassEntry& e
                              ActorSpec spec, const Plan& plan)
     : incarnation_(environment, entry, std::move(spec)),
       coroutines_apart_(plan.coroutines_apart),
-      nameless_{&unknown("method of that number"), 0},
       pool_(CallPool::create()) {
   LaneSettings settings;
   settings.owner = this;
@@ -142,6 +141,12 @@ const Method& ActorExecutor::unknown(std::string name) {
   return method;
 }
 
+/// What a number stands for that the table does not have.
+ActorExecutor::Target ActorExecutor::nameless() {
+  if (nameless_ == nullptr) nameless_ = &unknown("method of that number");
+  return {nameless_, 0};
+}
+
 ActorExecutor::Target ActorExecutor::target_of(const std::string& method) {
   Target target;
   target.method = incarnation_.entry.find(method);
@@ -187,7 +192,7 @@ void ActorExecutor::submit(std::span<Job> jobs) {
   for (Job& job : jobs) {
     ActiveCall& call = pool_->acquire();
     call.job.take_over(job);
-    const Target target = call.job.method < table_.size() ? table_[call.job.method] : nameless_;
+    const Target target = call.job.method < table_.size() ? table_[call.job.method] : nameless();
     call.method = target.method;
     call.incarnation = &incarnation_;
     call.number = ++submitted_;

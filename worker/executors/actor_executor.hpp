@@ -69,6 +69,7 @@ class ActorExecutor final : public Executor, private LaneOwner {
   std::size_t lane_of_group(std::string_view group) const;
   Target target_of(const std::string& method);
   const Method& unknown(std::string name);
+  Target nameless();
   std::size_t lane_of(ActiveCall& call, std::size_t method_lane) const;
   void turn_away(std::span<Job> jobs);
 
@@ -76,7 +77,7 @@ class ActorExecutor final : public Executor, private LaneOwner {
   const bool coroutines_apart_;
   std::list<Method> unknown_;   ///< names in the table that the class does not have
   std::vector<Target> table_;
-  const Target nameless_;       ///< of numbers that the table does not have
+  const Method* nameless_ = nullptr;  ///< once a number came that the table does not have
   std::uint64_t submitted_ = 0;
   bool started_ = false;
   bool broken_ = false;   ///< there were no threads to be had
