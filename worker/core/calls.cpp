@@ -186,7 +186,7 @@ bool WorkerSession::on_forget(std::uint32_t fields, wire::FrameReader& in) {
   if (!wire::read(in, fields, message)) return false;
   bool unanswered = false;
   const auto confirmed = [&](std::uint64_t lease) {
-    revoked_ahead_.erase(lease);
+    if (!revoked_ahead_.empty()) revoked_ahead_.erase(lease);
     Held* const held = calls_.find(lease);
     if (held == nullptr || !held->ended) return;
     if (held->held) {

@@ -49,6 +49,7 @@ struct ActiveCall {
   Lane* lane = nullptr;
   const Method* described = nullptr;            ///< whose names `running` has, of an earlier call
   std::uint64_t number = 0;                     ///< counts submits of one executor
+  const void* arguments = nullptr;              ///< only to be asked for: they may be gone
   std::unique_ptr<wire::CallOptions> options;   ///< when job.options has been read
 
   // Shared.
@@ -134,7 +135,7 @@ class CallQueue {
   /// Another thread wrote these calls: the first one's arguments come now, and the second itself.
   void prefetch() const {
     if (head_ == nullptr) return;
-    prefetch_to_read(head_->job.args.text.data(), 2 * kCacheLine);
+    prefetch_to_read(head_->arguments, 2 * kCacheLine);
     if (head_->next != nullptr) prefetch_to_write(head_->next, sizeof(ActiveCall));
   }
   /// Moves all of `other` behind what is here.

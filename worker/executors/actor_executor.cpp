@@ -192,6 +192,7 @@ void ActorExecutor::submit(std::span<Job> jobs) {
   for (Job& job : jobs) {
     ActiveCall& call = pool_->acquire();
     call.job.take_over(job);
+    call.arguments = call.job.args.view().data();
     const Target target = call.job.method < table_.size() ? table_[call.job.method] : nameless();
     call.method = target.method;
     call.incarnation = &incarnation_;
