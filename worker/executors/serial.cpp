@@ -144,8 +144,10 @@ class SerialLane final : public Lane, private LaneThreads::Work {
     return false;
   }
 
+  /// Where other lanes wait for a thread, the one that comes next tells; the host looks by itself
+  /// if that takes long.
   void tell_announced() {
-    if (std::exchange(announced_, false)) host().ended({}, false);
+    if (std::exchange(announced_, false) && !threads().crowded()) host().ended({}, false);
   }
 
   /// False when the lane should give way.
@@ -166,7 +168,8 @@ class SerialLane final : public Lane, private LaneThreads::Work {
       finished_.push_back(*call);
       if (admission == Admission::gone) continue;
       if (admission == Admission::run) now = run_call(*call, outcome);
-      announced_ = !outcome.held && !taken_.empty() && now - told_us < kGatherUs;
+      const bool more_soon = !taken_.empty() || threads().crowded();
+      announced_ = !outcome.held && more_soon && now - told_us < kGatherUs;
       if (!announced_) told_us = now;
       const bool stop_here = outcome.held;
       report(outcome, announced_);
