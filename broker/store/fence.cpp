@@ -9,10 +9,12 @@ namespace {
 // KEYS: fence, meta. ARGV: token, schema, broker's name, epoch of this run (0: it takes over),
 // the part of the token that all connections of this run share; of a witness epoch (0: none),
 // timeline and commit_no; what the fence must hold to be taken over, after a "=" (empty: anything).
-// Version 1 is version 2 without a journal.
+// Earlier versions can be read: 1 has no journal, 2 tells more of unnamed actors.
 constexpr std::string_view kFenceScript = R"lua(#!lua flags=allow-oom
 local schema = redis.call('HGET', KEYS[2], 'schema')
-if schema and schema ~= ARGV[2] and schema ~= '1' then return {'SCHEMA', schema} end
+if schema and schema ~= ARGV[2] and schema ~= '1' and schema ~= '2' then
+  return {'SCHEMA', schema}
+end
 local raise = ARGV[6] ~= '0'
 local fence = redis.call('GET', KEYS[1])
 if ARGV[4] == '0' then

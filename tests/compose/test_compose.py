@@ -49,6 +49,13 @@ class Compose(unittest.TestCase):
                               "json", check=False)
         return len(json.loads(done)) if done else 0
 
+    @classmethod
+    def healthy(cls):
+        broker = cls.project.containers("broker")
+        done = broker and run("podman", "exec", broker[0], "callboard", "health", "-o", "json",
+                              check=False)
+        return bool(done) and json.loads(done)["healthy"]
+
     def depth(self, queue):
         return int(self.project.inside("redis", "redis-cli", "HLEN",
                                        "callboard:{0}:q:%s:calls" % queue))
@@ -126,6 +133,7 @@ class Compose(unittest.TestCase):
             run("podman", "start", container)
         # The names' server may be slow to learn where a container went, so all get their time.
         self.assertTrue(eventually(lambda: self.workers() == workers, 180), self.workers())
+        self.assertTrue(eventually(self.healthy, 180), "the broker has not found Redis again")
         self.assertEqual(self.depth("kept"), KEPT)
         self.callboard("queue", "resume", "kept")
         self.check_ended("kept", KEPT)
