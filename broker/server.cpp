@@ -9,6 +9,7 @@
 #include "common/messages.hpp"
 
 #include <sys/eventfd.h>
+#include <malloc.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -33,6 +34,9 @@ constexpr int kFlushRounds = 4;
 constexpr std::int64_t kFinishMs = 1000;
 /// How long one that stands by may take to notice that the shard was left.
 constexpr std::int64_t kHandOverMs = 400;
+/// Fewer frames in such a time are a pause: what a burst took is given back to the system then.
+constexpr std::int64_t kPauseUs = 1'000'000;
+constexpr std::size_t kPauseFrames = 100;
 constexpr int kLastTurns = 10;
 constexpr long kLastTurnMs = 5;
 /// So many of them without a frame: nobody says anything any more. On a busy machine one is not
@@ -106,6 +110,7 @@ class BrokerServer::Loop : private StoreReader {
   void take_news();
   void begin_serving();
   void write_batch();
+  void give_memory_back();
   void flush();
   void finish();
   void hand_over();
@@ -134,6 +139,9 @@ class BrokerServer::Loop : private StoreReader {
   bool leaving_ = false;            ///< another broker may take over at any time
   Effects effects_;
   std::vector<PeerId> lost_;
+  std::size_t frames_ = 0;         ///< since pause_us_ - kPauseUs
+  std::int64_t pause_us_ = 0;      ///< when it is next asked whether this is a pause
+  bool was_busy_ = false;
 };
 
 bool BrokerServer::Loop::open() {
@@ -194,7 +202,8 @@ void BrokerServer::Loop::turn(long wait_ms) {
   take_news();
   if (!failure_.empty()) return;
   watch_lease();
-  take_frames();
+  frames_ += take_frames();
+  give_memory_back();
   if (!serving_ || suspended_) return flush();
   if (now_.mono_us >= broker_->next_deadline_us()) step(Tick{});
   write_batch();
@@ -299,6 +308,13 @@ void BrokerServer::Loop::write_batch() {
   const StoreBatch& batch = broker_->take_batch(commit_no);
   store_->write(now_, batch, commit_no);
   take_news();
+}
+
+void BrokerServer::Loop::give_memory_back() {
+  if (now_.mono_us < pause_us_) return;
+  pause_us_ = now_.mono_us + kPauseUs;
+  const bool busy = std::exchange(frames_, 0) >= kPauseFrames;
+  if (std::exchange(was_busy_, busy) && !busy) malloc_trim(0);
 }
 
 void BrokerServer::Loop::flush() {

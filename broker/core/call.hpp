@@ -124,8 +124,8 @@ class CallSlab {
  private:
   static constexpr std::size_t kChunk = 512;
   /// Room comes in steps; what ended calls had is kept for the next, by the number of steps.
-  static constexpr std::size_t kRoomStep = 32;
-  static constexpr std::size_t kRoomSteps = 8;
+  static constexpr std::size_t kRoomStep = 16;
+  static constexpr std::size_t kRoomSteps = 16;
   static constexpr std::size_t kSpareRooms = 1024;  ///< of one size
 
   void keep_room(Call& call);

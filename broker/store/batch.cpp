@@ -12,8 +12,11 @@ namespace {
 constexpr std::size_t kBlockBytes = 256 * 1024;
 /// What does not fit in a quarter of a block gets memory of its own, so little is wasted.
 constexpr std::size_t kOutsizedBytesMin = kBlockBytes / 4;
-/// Blocks kept for the next batch (16 MiB); a rare giant batch gives the rest back.
+/// Blocks kept for the next batch at most (16 MiB): a rare giant batch gives the rest back. What
+/// batches do not fill any more is given back by halves.
 constexpr std::size_t kBlocksKept = 64;
+/// Entries for which room is kept.
+constexpr std::size_t kEntriesKept = 16 * 1024;
 constexpr std::size_t kSlotsMin = 64;
 /// A table that is this much larger than its contents is emptied entry by entry, not as a whole.
 constexpr std::size_t kSparse = 8;
@@ -67,7 +70,10 @@ std::string_view ByteArena::copy(std::string_view bytes) {
 
 void ByteArena::clear() {
   outsized_.clear();
-  if (blocks_.size() > kBlocksKept) blocks_.resize(kBlocksKept);
+  const std::size_t kept = std::max(current_ + 1, (blocks_.size() + 1) / 2);
+  if (kept < blocks_.size() || kBlocksKept < blocks_.size()) {
+    blocks_.resize(std::min(kept, kBlocksKept));
+  }
   current_ = 0;
   used_ = 0;
 }
@@ -274,6 +280,9 @@ void StoreBatch::expire(std::uint32_t key, std::int64_t ms) {
 void StoreBatch::clear() {
   entry_index_.clear(entries_.size(), [this](std::uint32_t at) { return entries_[at].hash; });
   key_index_.clear(keys_.size(), [this](std::uint32_t at) { return keys_[at].hash; });
+  if (entries_.size() * 2 < entries_.capacity() && entries_.capacity() > kEntriesKept) {
+    std::vector<Entry>().swap(entries_);
+  }
   entries_.clear();
   indexed_ = 0;
   keys_.clear();

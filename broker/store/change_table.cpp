@@ -8,6 +8,8 @@ namespace callboard::broker {
 namespace {
 
 constexpr std::size_t kBucketsMin = 1024;
+/// Changes for which an empty table keeps room.
+constexpr std::size_t kChangesKept = 16 * 1024;
 /// A queue that is used again and again keeps its number meanwhile.
 constexpr std::size_t kIdleKeysMax = 1000;
 
@@ -76,6 +78,13 @@ void ChangeTable::drop_idle_keys() {
     free_keys_.push_back(number);
   }
   idle_keys_.clear();
+}
+
+void ChangeTable::trim() {
+  if (used_ > 0 || changes_.size() <= kChangesKept) return;
+  std::vector<Change>().swap(changes_);
+  std::vector<std::uint32_t>(kBucketsMin, kNone).swap(buckets_);
+  free_ = kNone;
 }
 
 // --- changes -------------------------------------------------------------------------------------

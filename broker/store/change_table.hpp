@@ -65,6 +65,8 @@ class ChangeTable {
   void forget_key(std::string_view name);
   /// Forgets the numbers of keys without changes once there are many.
   void drop_idle_keys();
+  /// An empty table gives back what it took when it was large.
+  void trim();
 
  private:
   struct KeyName {

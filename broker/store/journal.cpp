@@ -186,6 +186,7 @@ const StoreBatch& Journal::write(Instant now, const StoreBatch& changes,
   settle(now.mono_us);
   write_journal_key(holds ? &records_.back() : nullptr);
   changes_.drop_idle_keys();
+  changes_.trim();
   return out_;
 }
 
