@@ -22,10 +22,7 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
   if (!out_of_turn && options != nullptr && due_wall_ms(*options) > now_.wall_ms) {
     // It takes no place in line now, and has taken it before anybody asks when it is due.
     use_room(session, message.handle, handle);
-    if (queue.delayed < queue.max_pending) {
-      grant_room(queue);  // the room that it was granted is for others
-      return false;
-    }
+    if (queue.delayed < queue.max_pending) return false;
     refuse(session, message.seq, message.handle, Errc::queue_full,
            queue.name + " holds " + std::to_string(queue.delayed) + " delayed calls",
            limits::kRetryAfterMs);

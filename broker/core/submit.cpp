@@ -226,6 +226,7 @@ void Core::accept(Call& call) {
   if (due_ms > now_.wall_ms) {
     hold_back(call, due_ms);
     if (call.durable) store_delayed(call);
+    grant_room(queue);  // the room that it was granted is for others
   } else {
     line_up_call(call);
   }

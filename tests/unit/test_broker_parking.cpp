@@ -160,6 +160,22 @@ TEST_F(Parking, WordThatRoomIsNotNeededForgetsNoRefusalThatIsStillOnItsWay) {
   EXPECT_EQ(world.last(12, Type::welcome).welcome.refused, (std::vector<std::uint64_t>{3}));
 }
 
+TEST_F(Parking, CallThatNeedsADelayedOneLeavesItsRoomToTheNext) {
+  world.open_task(10, 2);
+  wire::CallOptions delayed;
+  delayed.delay_ms = 60'000;
+  world.submit(10, 4, 2, delayed);
+  world.submit(10, 5, 1);
+  end_last(2);
+  ASSERT_EQ(world.count(10, Type::room), 1u);
+  wire::CallOptions needs;
+  needs.after = {CallId{SessionId{10}, 4}};
+  world.submit(10, 3, 1, needs);  // it takes its place when the other is due
+  ASSERT_EQ(world.count(10, Type::room), 2u);
+  world.submit(10, 5, 1);
+  EXPECT_EQ(world.runs(20), (std::vector<std::uint64_t>{2, 5}));
+}
+
 TEST_F(Parking, AReconnectOffersParkedCallsAgainInOrder) {
   world.submit(10, 4, 1);
   world.client(12, 10, true);
