@@ -38,6 +38,8 @@ class DedupeChecker final : public Checker {
   /// When it had certainly not ended for the broker yet, at the latest.
   static std::int64_t end_of(const CallFacts& facts, const Ledger& ledger) {
     const Execution& last = *ledger.execution(facts.begins.back());
+    // The broker may have heard of the end of its worker long before it could tell the outcome.
+    if (last.died) return last.begun_us;
     // The broker may have given it up while it ran on, cut off.
     if (last.ended_us < 0 || (facts.told_us >= 0 && facts.told_us < last.ended_us)) {
       return std::max(last.begun_us, facts.told_us);
