@@ -90,6 +90,7 @@ class Packed {
   static bool is_part(const Body& value) { return value.bytes.size() >= limits::kPartBytesMin; }
   void byte(std::uint8_t value) { *at_++ = static_cast<char>(value); }
   void raw(std::string_view value) {
+    if (value.empty()) return;  // it may be nowhere
     std::memcpy(at_, value.data(), value.size());
     at_ += value.size();
   }

@@ -259,9 +259,10 @@ void Router::drain_monitor() {
 
 TransportPeer& Router::sender(std::string_view identity, int connection, const OnLost& on_lost) {
   TransportPeer* peer = peers_.find(identity);
-  if (peer != nullptr && peer->connection != connection) drain_monitor();
-  if (peer != nullptr && peer->ending && peer->connection != connection) {
-    // It chose its identity and is back, on another connection.
+  const bool chosen = !identity.empty() && identity.front() != '\0';  // ZeroMQ's own begin so
+  if (peer != nullptr && (chosen || peer->connection != connection)) drain_monitor();
+  if (peer != nullptr && peer->ending && (chosen || peer->connection != connection)) {
+    // It chose its identity and is back on another connection, maybe with the number of the old.
     const PeerId before = peer->id;
     peers_.remove(before);
     on_lost(before);
