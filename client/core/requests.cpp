@@ -11,12 +11,12 @@ void Session::resume(std::uint32_t number) {
   if (!to.doomed.empty() && to.doomed.back().second == kUnbounded) {
     to.doomed.back().second = last_seq_;
     to.seen_refusal = to.doomed.back().first;
-  }
-  // The held ones were submitted before the refusal could be seen.
-  std::deque<std::uint64_t> held;
-  held.swap(to.held);
-  for (const std::uint64_t seq : held) {
-    if (CallRecord* record = calls_.find(seq)) refuse_before(seq, *record);
+    // The held ones were submitted before the refusal could be seen.
+    std::deque<std::uint64_t> held;
+    held.swap(to.held);
+    for (const std::uint64_t seq : held) {
+      if (CallRecord* record = calls_.find(seq)) refuse_before(seq, *record);
+    }
   }
   markers_.push_back({.after = last_seq_,
                       .what = Marker::What::resume,

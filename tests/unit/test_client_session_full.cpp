@@ -56,6 +56,21 @@ TEST_F(ClientFull, CallsSubmittedBeforeTheRefusalCouldBeSeenAreRefusedToo) {
   EXPECT_EQ(sent_[3].seq, told_.ids[4].seq);
 }
 
+// Two refusals were told before their user said that it has seen them.
+TEST_F(ClientFull, ResumeForWhatWasSeenAlreadyRefusesNothing) {
+  call(handle_, 1);
+  tick();
+  refused(1, Errc::queue_full);
+  session_->resume(handle_);
+  call(handle_, 2);
+  tick();
+  parked(handle_, 2);
+  call(handle_, 3);  // it waits in the client
+  tick();
+  session_->resume(handle_);
+  EXPECT_FALSE(told_.answered(3));
+}
+
 TEST_F(ClientFull, CallsThatTheBrokerRefusesBehindARefusalNeedNoResumeOfTheirOwn) {
   call(handle_, 1);
   call(handle_, 2);
