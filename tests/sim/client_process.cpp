@@ -363,6 +363,10 @@ void ClientProcess::on_numbered(client::Token token, CallId id) {
 }
 
 void ClientProcess::on_answer(client::Token token, Errc status, const wire::Body& value) {
+  // As a future is: calls that leave from now on know of it.
+  if (const auto found = answers_.find(token); found != answers_.end()) {
+    found->second->set(status, std::string(value.bytes));
+  }
   events_.push_back({Event::Kind::answer, token, 0, status, std::string(value.bytes), 0});
 }
 
@@ -442,9 +446,6 @@ void ClientProcess::see(const Event& event) {
 void ClientProcess::see_answer(const Event& event, CallSpec& spec) {
   if (is_refusal(event.status)) return see_refusal(event, spec, false);
   if (!spec.options.no_result) --open_;
-  if (const auto found = answers_.find(event.token); found != answers_.end()) {
-    found->second->set(event.status, event.bytes);
-  }
   note_resolved(context_, process_, spec, event.status, event.bytes);
 }
 
