@@ -13,6 +13,8 @@ void futex_wake_all(std::atomic<std::uint32_t>& word);
 
 /// Microseconds of the steady clock; now plus a time, without overflow.
 std::int64_t steady_us();
+/// The same, late by some milliseconds, and cheaper.
+std::int64_t steady_us_coarse();
 std::int64_t steady_us_after(std::int64_t more_us);
 
 }  // namespace callboard::client

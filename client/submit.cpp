@@ -301,7 +301,7 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
 /// its user can see it at once, it holds back nothing that follows. REQUIRES: mutex_ is held.
 StatePtr Core::refuse_full(Queue& queue, const Outgoing& call) {
   if (ended_ || closing_) queue.full().forget();
-  const std::int64_t now_us = queue.full().known() ? steady_us() : 0;
+  const std::int64_t now_us = queue.full().known() ? steady_us_coarse() : 0;
   return queue.full().refuses(now_us, call.flags) ? queue.refusal(now_us) : nullptr;
 }
 
