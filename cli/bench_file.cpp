@@ -3,6 +3,7 @@
 #include "cli/exit_code.hpp"
 #include "cli/output.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cmath>
@@ -23,10 +24,7 @@ constexpr std::array<std::string_view, 10> kAsked = {
     "batch"};
 
 bool is_asked(std::string_view name) {
-  for (const auto asked : kAsked) {
-    if (name == asked) return true;
-  }
-  return false;
+  return std::find(kAsked.begin(), kAsked.end(), name) != kAsked.end();
 }
 
 using Figures = std::vector<std::pair<std::string, double>>;

@@ -140,9 +140,7 @@ struct Outcome {
   }
 
   Outcome() = default;
-  Outcome(const Job& job, Fate what)
-      : lease(job.lease), call(job.call), slot(job.slot), attempt(job.attempt), ticket(job.ticket),
-        fate(what) {}
+  Outcome(const Job& job, Fate what) { begin(job, what); }
 };
 
 /// ExecutorHost's answer to "may this job begin now?".

@@ -2,38 +2,22 @@
 
 namespace callboard::sim {
 
-std::vector<std::unique_ptr<Checker>> make_all_checkers(
-    std::int64_t dedupe_ttl_ms) {
+std::vector<std::unique_ptr<Checker>> make_checkers(std::int64_t dedupe_ttl_ms, bool lost_time) {
   std::vector<std::unique_ptr<Checker>> checkers;
-  checkers.push_back(make_attempts_checker());
+  if (!lost_time) checkers.push_back(make_attempts_checker());
   checkers.push_back(make_baseline_checker());
   checkers.push_back(make_concurrency_checker());
   checkers.push_back(make_deadline_checker());
-  checkers.push_back(make_dedupe_checker(dedupe_ttl_ms));
+  if (!lost_time) checkers.push_back(make_dedupe_checker(dedupe_ttl_ms));
   checkers.push_back(make_delay_checker());
   checkers.push_back(make_dependency_checker());
   checkers.push_back(make_incarnation_checker());
   checkers.push_back(make_liveness_checker());
-  checkers.push_back(make_order_checker());
-  checkers.push_back(make_outcome_checker());
+  if (!lost_time) checkers.push_back(make_order_checker());
+  checkers.push_back(make_outcome_checker(lost_time));
   checkers.push_back(make_pending_checker());
   checkers.push_back(make_refusal_checker());
-  checkers.push_back(make_stability_checker());
-  return checkers;
-}
-
-std::vector<std::unique_ptr<Checker>> make_checkers_of_lost_time() {
-  std::vector<std::unique_ptr<Checker>> checkers;
-  checkers.push_back(make_baseline_checker());
-  checkers.push_back(make_concurrency_checker());
-  checkers.push_back(make_deadline_checker());
-  checkers.push_back(make_delay_checker());
-  checkers.push_back(make_dependency_checker());
-  checkers.push_back(make_incarnation_checker());
-  checkers.push_back(make_liveness_checker());
-  checkers.push_back(make_outcome_checker(true));
-  checkers.push_back(make_pending_checker());
-  checkers.push_back(make_refusal_checker());
+  if (!lost_time) checkers.push_back(make_stability_checker());
   return checkers;
 }
 

@@ -65,9 +65,9 @@ std::unique_ptr<Checker> make_refusal_checker();
 std::unique_ptr<Checker> make_stability_checker();
 std::unique_ptr<Checker> make_baseline_checker();
 
-std::vector<std::unique_ptr<Checker>> make_all_checkers(std::int64_t dedupe_ttl_ms);
-/// Those of promises that hold although the store forgets what was acknowledged.
-std::vector<std::unique_ptr<Checker>> make_checkers_of_lost_time();
+/// All of them; with `lost_time` those of promises that hold although the store forgets what was
+/// acknowledged.
+std::vector<std::unique_ptr<Checker>> make_checkers(std::int64_t dedupe_ttl_ms, bool lost_time);
 
 /// "call 0000...: " and what its client asked for.
 std::string describe(const CallSpec& spec);

@@ -27,8 +27,7 @@ World::World(std::uint64_t seed, FaultClasses faults, std::uint32_t scale)
       scenario_(draw_scenario(seed, faults, scale)),
       scale_(scale),
       observer_(context_),
-      checkers_(scenario_.faults.backup ? make_checkers_of_lost_time()
-                                        : make_all_checkers(scenario_.dedupe_ttl_ms)) {
+      checkers_(make_checkers(scenario_.dedupe_ttl_ms, scenario_.faults.backup)) {
   context_.history.listen([this](const Record& record) {
     context_.ledger.on(record);
     for (const auto& checker : checkers_) checker->on(record, context_.ledger, context_.verdict);
