@@ -312,12 +312,18 @@ class Client:
         if handle.parked:
             call.parked = call.was_parked = True  # it would be; it leaves when there is room
         else:
+            self.say_taken()  # before the call: what was taken makes room in its queue
             write(self)
         return call
 
     def add_methods(self, handle, names):
         handle.methods += names
         self.write(METHODS, handle.number, list(names))
+
+    def say_taken(self):
+        if self.untaken and self.welcome is not None:
+            self.write(TAKEN, ranges_of(self.untaken))
+            self.untaken.clear()
 
     def say_resume(self, handle):
         self.write(RESUME, handle.number)
@@ -386,9 +392,7 @@ class Client:
 
     def pump(self, timeout=0.0):
         """Sends what is gathered, then handles what arrives within `timeout` seconds."""
-        if self.untaken and self.welcome is not None:
-            self.write(TAKEN, ranges_of(self.untaken))
-            self.untaken.clear()
+        self.say_taken()
         if time.monotonic() - self.last_sent >= self.heartbeat and self.welcome is not None:
             self.write(PING, 1)
         self.flush()

@@ -199,6 +199,16 @@ class FullQueues(ProtocolCase):
             call.result()
         self.assertEqual(client.submit(notes, "all").result(), lines)
 
+    def test_results_that_were_taken_make_room_for_the_calls_that_come_next(self):
+        client = self.client()
+        notes = self.notes(client, {cb.MAX_PENDING: 3})
+        for turn in range(5):
+            calls = [client.submit(notes, "append", [f"{turn}.{i}"]) for i in range(3)]
+            client.flush()
+            time.sleep(0.05)  # all three results arrive together, not yet on record
+            for call in calls:
+                call.result()
+
     def test_a_call_on_its_way_does_not_take_the_room_of_one_that_was_parked_before_it(self):
         client = self.client()
         notes = self.notes(client, {cb.MAX_PENDING: 1})
