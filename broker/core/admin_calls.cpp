@@ -21,9 +21,9 @@ std::string_view method_of(const Call& call) {
 }
 
 void write_item(MapWriter& out, const Core& core, const Call& call) {
-  const bool held = call.state == CallState::leased && call.instance != nullptr &&
-                    call.instance->worker != nullptr;
-  out.text("call", to_string(call.id))
+  const bool held = call.state == CallState::leased && call.instance() != nullptr &&
+                    call.instance()->worker != nullptr;
+  out.text("call", to_string(call.id()))
       .text("queue", call.queue->name)
       .number("number", call.number)
       .text("method", method_of(call))
@@ -31,7 +31,7 @@ void write_item(MapWriter& out, const Core& core, const Call& call) {
       .number("since_ms", since_ms(core, call))
       .number("priority", call.priority)
       .number("attempts", call.attempts)
-      .text_or_nil("worker", held ? call.instance->worker->name : "");
+      .text_or_nil("worker", held ? call.instance()->worker->name : "");
 }
 
 /// Calls that workers hold of this queue, in the order of their numbers.
@@ -127,7 +127,7 @@ AdminResult call_ls(Core& core, const AdminRequest& request) {
     MapWriter item;
     write_item(item, core, call);
     items.add(item.finish());
-    last = {.lane = lane, .number = call.number, .call = to_string(call.id)};
+    last = {.lane = lane, .number = call.number, .call = to_string(call.id())};
   };
   if (mark.lane < 0) {
     for (const Call* call : leased_calls(*queue)) {
@@ -195,7 +195,7 @@ AdminResult call_inspect(Core& core, const AdminRequest& request) {
 AdminResult call_explain(Core& core, const AdminRequest& request) {
   const Call* call = core.find_call(call_id_from(request.call));
   if (call == nullptr) return no_call(request.call);
-  return {.value = explanation("call", to_string(call->id), explain(core, *call))};
+  return {.value = explanation("call", to_string(call->id()), explain(core, *call))};
 }
 
 }  // namespace callboard::broker

@@ -39,7 +39,7 @@ std::string lane_item(const Queue& queue, const Lane& lane) {
   if (lane.head == nullptr) {
     out.nil("head").nil("head_state");
   } else {
-    out.text("head", to_string(lane.head->id)).text("head_state", name_of(lane.head->state));
+    out.text("head", to_string(lane.head->id())).text("head_state", name_of(lane.head->state));
   }
   return out.finish();
 }

@@ -1,67 +1,81 @@
 #include "broker/core/call.hpp"
 
+#include "broker/core/session.hpp"
 #include "common/check.hpp"
 
 #include <memory>
+#include <new>
 #include <utility>
 
 namespace callboard::broker {
 
+CallId Call::id() const { return {session->id, seq}; }
+
+CallSlab::CallSlab() : calls_(sizeof(Call)) {
+  rooms_.reserve(kRoomSteps);
+  for (std::size_t steps = 1; steps <= kRoomSteps; ++steps) rooms_.emplace_back(steps * kRoomStep);
+}
+
+CallSlab::~CallSlab() {
+  calls_.each([this](char* slot) {
+    Call* const call = reinterpret_cast<Call*>(slot);
+    if (call->generation == 0) return;
+    if (call->data_bytes > kRoomSteps * kRoomStep) take_room(*call);
+    std::destroy_at(call);
+  });
+}
+
+std::uint32_t CallSlab::next_generation() {
+  if (++generation_ == 0) ++generation_;
+  return generation_;
+}
+
 Call& CallSlab::make() {
-  if (free_.empty()) {
-    chunks_.push_back(std::make_unique<Call[]>(kChunk));
-    free_.reserve(chunks_.size() * kChunk);
-    for (std::size_t i = kChunk; i > 0; --i) free_.push_back(&chunks_.back()[i - 1]);
+  Call* call = nullptr;
+  if (ready_.empty()) {
+    call = new (calls_.take()) Call;
+  } else {
+    call = ready_.back();
+    ready_.pop_back();
   }
-  Call& call = *free_.back();
-  free_.pop_back();
+  call->generation = next_generation();
   ++used_;
-  return call;
+  return *call;
 }
 
 void CallSlab::free(Call& call) {
   CALLBOARD_CHECK(!call.in_list);
-  const std::uint32_t generation = call.generation + 1;
+  --used_;
   // The next call comes here, most likely, and has as much to keep. Of many that are free only
-  // some keep their room.
-  std::unique_ptr<char[]> room;
-  std::uint32_t bytes = 0;
-  if (call.data_bytes <= kRoomSteps * kRoomStep && free_.size() < kSpareRooms) {
-    room = std::move(call.data);
-    bytes = call.data_bytes;
-  } else {
-    keep_room(call);
-  }
+  // some stay, with their room.
+  const bool stays = ready_.size() < kReadyMax && call.data_bytes <= kRoomSteps * kRoomStep;
+  if (!stays) take_room(call);
+  char* const data = call.data;
+  const std::uint32_t bytes = call.data_bytes;
   std::destroy_at(&call);
   std::construct_at(&call);
-  call.generation = generation;
-  call.data = std::move(room);
+  if (!stays) return calls_.give(&call);
+  call.data = data;
   call.data_bytes = bytes;
-  free_.push_back(&call);
-  --used_;
+  ready_.push_back(&call);
 }
 
 void CallSlab::give_room(Call& call, std::size_t bytes) {
   if (bytes <= call.data_bytes) return;
-  keep_room(call);
+  take_room(call);
   const std::size_t steps = (bytes + kRoomStep - 1) / kRoomStep;
-  const std::size_t room = steps <= kRoomSteps ? steps * kRoomStep : bytes;
-  if (steps <= kRoomSteps && !rooms_[steps].empty()) {
-    call.data = std::move(rooms_[steps].back());
-    rooms_[steps].pop_back();
-  } else {
-    call.data = std::make_unique_for_overwrite<char[]>(room);
-  }
-  call.data_bytes = static_cast<std::uint32_t>(room);
+  const bool small = steps <= kRoomSteps;
+  call.data = small ? static_cast<char*>(rooms_[steps - 1].take()) : new char[bytes];
+  call.data_bytes = static_cast<std::uint32_t>(small ? steps * kRoomStep : bytes);
 }
 
-void CallSlab::keep_room(Call& call) {
-  const std::size_t steps = call.data_bytes / kRoomStep;
-  if (call.data_bytes == steps * kRoomStep && steps > 0 && steps <= kRoomSteps &&
-      rooms_[steps].size() < kSpareRooms) {
-    rooms_[steps].push_back(std::move(call.data));
+void CallSlab::take_room(Call& call) {
+  if (call.data_bytes > kRoomSteps * kRoomStep) {
+    delete[] call.data;
+  } else if (call.data_bytes > 0) {
+    rooms_[call.data_bytes / kRoomStep - 1].give(call.data);
   }
-  call.data.reset();
+  call.data = nullptr;
   call.data_bytes = 0;
 }
 

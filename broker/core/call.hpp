@@ -10,13 +10,13 @@
 //   stays until the owner has taken it and no dependent needs it.
 #pragma once
 
+#include "broker/core/slots.hpp"
 #include "common/blob.hpp"
 #include "common/options.hpp"
 
 #include <callboard/error.hpp>
 #include <callboard/ids.hpp>
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -49,29 +49,35 @@ struct CallExtra {
   std::vector<SessionId> cancels;  ///< sessions that wait for the answer to a cancel
   std::string last_error;          ///< of the attempt before, encoded
   std::int64_t due_wall_ms = 0;    ///< of a delayed call
+  std::int64_t not_before_us = 0;  ///< backoff or delay, steady clock
   std::string digest;              ///< of the payload, when it has an idempotency key
 };
 
-/// One call. In memory only; what is stored of it is in records.hpp.
+/// One call. In memory only; what is stored of it is in records.hpp. There may be millions that
+/// wait: what only some have is in CallExtra.
 struct Call {
-  CallId id;
+  std::uint64_t seq = 0;     ///< of its session
   std::uint64_t number = 0;  ///< in its queue, from 1
   Queue* queue = nullptr;
   Session* session = nullptr;
-  Call* prev = nullptr;  ///< neighbours in its lane or key list
-  Call* next = nullptr;
-  std::unique_ptr<char[]> data;  ///< options then arguments; once ended: the result
+  // While it is in a lane its neighbours there, otherwise what instance() and lease() say.
+  union {
+    Call* prev = nullptr;
+    Instance* instance_;
+  };
+  union {
+    Call* next = nullptr;
+    std::uint64_t lease_;
+  };
+  char* data = nullptr;  ///< options then arguments; once ended: the result
   std::uint32_t options_bytes = 0;
   std::uint32_t value_bytes = 0;      ///< of the arguments, or of the result once ended
-  std::uint32_t data_bytes = 0;       ///< that `data` has room for
   std::int64_t deadline_wall_ms = 0;  ///< 0 none
-  std::int64_t not_before_us = 0;     ///< backoff or delay, steady clock
   std::int64_t since_us = 0;          ///< when it came into its present state
   std::unique_ptr<CallExtra> extra;
-  Instance* instance = nullptr;    ///< while its lease is out
-  std::uint64_t lease = 0;         ///< until the worker was told to forget it
+  std::uint32_t data_bytes = 0;    ///< that `data` has room for
   std::uint32_t holder = 0;        ///< serial of the worker that keeps its result
-  std::uint32_t generation = 0;    ///< rises when the slab place is reused
+  std::uint32_t generation = 0;    ///< of no other call at this place; 0: there is none
   std::uint32_t stored_bytes = 0;  ///< what counts against max_pending_bytes
   std::uint16_t method = 0;        ///< index in the queue's method table
   std::uint16_t attempts = 0;      ///< begun or perhaps begun
@@ -94,16 +100,31 @@ struct Call {
   bool idempotent : 1 = false;   ///< has an idempotency key
   bool follows : 1 = false;      ///< ends as the first call of its key does; never begins
 
-  std::string_view options() const { return {data.get(), options_bytes}; }
+  CallId id() const;
+  /// Where it is while its lease is out.
+  Instance* instance() const { return in_list ? nullptr : instance_; }
+  /// Until the worker was told to forget it; 0: it has none.
+  std::uint64_t lease() const { return in_list ? 0 : lease_; }
+  /// REQUIRES: it is in no lane.
+  void set_instance(Instance* instance) { instance_ = instance; }
+  void set_lease(std::uint64_t lease) { lease_ = lease; }
+  /// Not to be sent before; 0: at any time.
+  std::int64_t not_before_us() const { return extra ? extra->not_before_us : 0; }
+
+  std::string_view options() const { return {data, options_bytes}; }
   std::string_view value() const {
     if (extra && extra->part) return extra->part.view();
-    return {data.get() + options_bytes, value_bytes};
+    return {data + options_bytes, value_bytes};
   }
   CallExtra& more() {
     if (!extra) extra = std::make_unique<CallExtra>();
     return *extra;
   }
 };
+
+/// A backlog of a million durable calls takes 160 bytes beyond the arguments of each at most: this,
+/// room in steps of 8, and a place in its session's table.
+static_assert(sizeof(Call) <= 120);
 
 /// Calls at stable addresses, reused. A Ref notices when its call is gone.
 class CallSlab {
@@ -115,24 +136,30 @@ class CallSlab {
   };
   static Ref ref(Call& call) { return {&call, call.generation}; }
 
+  CallSlab();
+  ~CallSlab();
+  CallSlab(const CallSlab&) = delete;
+  CallSlab& operator=(const CallSlab&) = delete;
+
   Call& make();
   void free(Call& call);
   /// Gives a call room for its bytes. What it held before is lost when that had less room.
   void give_room(Call& call, std::size_t bytes);
+  void take_room(Call& call);
   std::size_t size() const { return used_; }
 
  private:
-  static constexpr std::size_t kChunk = 512;
-  /// Room comes in steps; what ended calls had is kept for the next, by the number of steps.
-  static constexpr std::size_t kRoomStep = 16;
-  static constexpr std::size_t kRoomSteps = 16;
-  static constexpr std::size_t kSpareRooms = 1024;  ///< of one size
+  /// Room comes in steps; what is larger comes from the heap.
+  static constexpr std::size_t kRoomStep = 8;
+  static constexpr std::size_t kRoomSteps = 32;
+  static constexpr std::size_t kReadyMax = 1024;
 
-  void keep_room(Call& call);
+  std::uint32_t next_generation();
 
-  std::vector<std::unique_ptr<Call[]>> chunks_;
-  std::vector<Call*> free_;
-  std::array<std::vector<std::unique_ptr<char[]>>, kRoomSteps + 1> rooms_;
+  Slots calls_;
+  std::vector<Slots> rooms_;   ///< by number of steps, from 1
+  std::vector<Call*> ready_;   ///< that ended last: they keep their room for the next ones
+  std::uint32_t generation_ = 0;
   std::size_t used_ = 0;
 };
 

@@ -19,11 +19,11 @@ void Core::answer_cancels(Call& call) {
   CancelAnswer answer = CancelAnswer::too_late;
   if (call.status == Errc::cancelled) {
     answer = call.attempts == 0         ? CancelAnswer::cancelled_before_start
-             : call.instance != nullptr ? CancelAnswer::stopping
+             : call.instance() != nullptr ? CancelAnswer::stopping
                                         : CancelAnswer::cancelled_between_attempts;
-    if (call.lease != 0) answer = CancelAnswer::stopping;  // the method was stopped and said so
+    if (call.lease() != 0) answer = CancelAnswer::stopping;  // the method was stopped and said so
   }
-  for (const SessionId session : call.extra->cancels) tell_cancel(session, call.id, answer);
+  for (const SessionId session : call.extra->cancels) tell_cancel(session, call.id(), answer);
   call.extra->cancels.clear();
 }
 
@@ -36,12 +36,12 @@ Errc Core::unbegun_end(const Call& call) {
 }
 
 void Core::revoke(Call& call, bool running_too) {
-  Instance* instance = call.instance;
+  Instance* instance = call.instance();
   if (instance == nullptr || instance->worker == nullptr || instance->worker->peer == nullptr)
     return;
   // At once, even ahead of a RUN that still waits for its commit: that one will then not begin.
   wire::FrameWriter out = to(*instance->worker->peer, 0);
-  wire::write(out, wire::Revoke{call.lease, running_too, unbegun_end(call)});
+  wire::write(out, wire::Revoke{call.lease(), running_too, unbegun_end(call)});
 }
 
 void Core::on_cancel(Session& session, const wire::Cancel& message) {
@@ -59,7 +59,7 @@ void Core::on_cancel(Session& session, const wire::Cancel& message) {
       answer = call->attempts == 0 ? CancelAnswer::cancelled_before_start
                                    : CancelAnswer::cancelled_between_attempts;
     }
-    return tell_cancel(session.id, call->id, answer);
+    return tell_cancel(session.id, call->id(), answer);
   }
   call->more().cancels.push_back(session.id);
   Queue& queue = *call->queue;
@@ -72,9 +72,9 @@ void Core::on_cancel(Session& session, const wire::Cancel& message) {
   if (!queue.options.dedicated) {
     // Force kills the process: only where no other call can be hit.
     call->extra->cancels.pop_back();
-    return tell_cancel(session.id, call->id, CancelAnswer::needs_consent);
+    return tell_cancel(session.id, call->id(), CancelAnswer::needs_consent);
   }
-  Instance* instance = call->instance;
+  Instance* instance = call->instance();
   call->extra->cancels.pop_back();
   end_with(*call, Errc::cancelled, "its process was killed");
   tell_cancel(session.id, message.call, CancelAnswer::killed);
@@ -103,7 +103,7 @@ void Core::on_revoke_answer(Worker& worker, const wire::RevokeAnswer& message) {
   }
   call.extra->deadlock = false;  // it had begun: its waiter is served after all
   for (const SessionId session : call.extra->cancels) {
-    tell_cancel(session, call.id, message.answer);
+    tell_cancel(session, call.id(), message.answer);
   }
   if (message.answer == CancelAnswer::too_late) call.extra->cancels.clear();
 }
@@ -111,7 +111,7 @@ void Core::on_revoke_answer(Worker& worker, const wire::RevokeAnswer& message) {
 void Core::deadline_passed(Call& call) {
   if (call.state == CallState::leased) {
     call.more().expire = true;
-    if (call.instance == nullptr) return;  // an orphan: its worker or the end of recovery decides
+    if (call.instance() == nullptr) return;  // an orphan: its worker or the end of recovery decides
     return revoke(call, true);
   }
   Queue& queue = *call.queue;

@@ -151,8 +151,8 @@ void Core::store_sent(const Call& call, bool out) {
 }
 
 void Core::store_result(const Call& call) {
-  const auto key = open_->key(KeyKind::hash, "results:" + hex(value_of(call.id.session)));
-  open_->set(key, std::to_string(call.id.seq), result_record(call));
+  const auto key = open_->key(KeyKind::hash, "results:" + hex(value_of(call.session->id)));
+  open_->set(key, std::to_string(call.seq), result_record(call));
 }
 
 void Core::store_actor(const Queue& queue) {

@@ -52,7 +52,7 @@ std::string Core::dead_key(std::string_view queue) { return queue_key(queue, ":d
 void Core::bury(const Call& call, Errc code, std::string_view message,
                 const wire::ChildDied* report) {
   DeadCall dead;
-  dead.id = call.id;
+  dead.id = call.id();
   dead.number = call.number;
   dead.died_wall_ms = now_.wall_ms;
   const Queue& queue = *call.queue;

@@ -14,9 +14,9 @@ void Core::hold_back(Call& call, std::int64_t due_wall_ms) {
   call.delayed = true;
   call.more().due_wall_ms = due_wall_ms;
   // In the past after a restart: those that are overdue are numbered in the order of their times.
-  call.not_before_us = now_.mono_us + (due_wall_ms - now_.wall_ms) * kMicrosPerMilli;
+  call.extra->not_before_us = now_.mono_us + (due_wall_ms - now_.wall_ms) * kMicrosPerMilli;
   ++queue.delayed;
-  at(call.not_before_us, Timer::Kind::delay_over, call);
+  at(call.extra->not_before_us, Timer::Kind::delay_over, call);
 }
 
 std::int64_t Core::due_wall_ms(const wire::CallOptions& options) const {
@@ -42,16 +42,16 @@ std::int64_t Core::due_of_dependencies(const CallExtra& extra) {
 
 void Core::store_delayed(const Call& call) {
   const auto key = open_->key(KeyKind::hash, queue_key(call.queue->name, ":delayed"));
-  open_->set(key, to_string(call.id), delayed_record(call));
+  open_->set(key, to_string(call.id()), delayed_record(call));
 }
 
 void Core::forget_delayed(Call& call) {
   call.delayed = false;
-  call.not_before_us = 0;
+  call.extra->not_before_us = 0;
   --call.queue->delayed;
   if (!call.durable) return;
   open_->erase(open_->key(KeyKind::hash, queue_key(call.queue->name, ":delayed")),
-               to_string(call.id));
+               to_string(call.id()));
 }
 
 void Core::delay_over(Call& call) {

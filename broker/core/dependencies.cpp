@@ -74,13 +74,13 @@ void Core::end_dependents(Call& call) {
   if (call.status != Errc::ok) {
     const ErrorInfo cause = wire::decode_error(call.value(), call.status);
     causes = std::string(name_of(call.status)) + ": " + cause.message + " (call " +
-             to_string(call.id) + ")" + (cause.causes.empty() ? "" : "\n" + cause.causes);
+             to_string(call.id()) + ")" + (cause.causes.empty() ? "" : "\n" + cause.causes);
   }
   ++call.extra->holders;  // it stays until all have been told
   for (Call* dependent : dependents) {
     if (dependent->state == CallState::ended) continue;
     if (call.status != Errc::ok) {
-      end_with(*dependent, Errc::dependency_failed, "call " + to_string(call.id) + " failed",
+      end_with(*dependent, Errc::dependency_failed, "call " + to_string(call.id()) + " failed",
                causes);
       continue;
     }

@@ -126,8 +126,8 @@ void Core::send(Call& call, Instance& instance) {
   lane.remove(call);
   call.state = CallState::leased;
   call.since_us = now_.mono_us;
-  call.instance = &instance;
-  call.lease = worker.next_lease++;
+  call.set_instance(&instance);
+  call.set_lease(worker.next_lease++);
   ++call.attempts;
   const std::uint8_t window = instance.queue ? call.group : std::uint8_t{0};
   ++instance.groups[window].out;
@@ -151,13 +151,13 @@ void Core::send(Call& call, Instance& instance) {
   // Results that it takes are seen by its method: they are on record first, too.
   const bool takes = call.extra && !call.extra->holds.empty();
   if (takes && last_batch() != 0) instance.deferred_batch = last_batch();
-  Lease& lease = worker.leases.add(call.lease);
+  Lease& lease = worker.leases.add(call.lease());
   lease.call = &call;
   lease.instance = &instance;
   lease.group = window;
   lease.batch = instance.deferred_batch;
   wire::Run run;
-  run.lease = call.lease;
+  run.lease = call.lease();
   run.slot = instance.slot;
   run.method = call.method;
   if (!instance.queue) {
@@ -165,7 +165,7 @@ void Core::send(Call& call, Instance& instance) {
     run.method = static_cast<std::uint32_t>(
         std::find(tasks.begin(), tasks.end(), queue.class_name) - tasks.begin());
   }
-  run.call = call.id;
+  run.call = call.id();
   run.attempt = call.attempts;
   if (call.deadline_wall_ms != 0) {
     run.deadline_ms = std::max<std::int64_t>(call.deadline_wall_ms - now_.wall_ms, 1);
@@ -204,7 +204,7 @@ void Core::splice(const Call& call, std::string& args) const {
     in.skip();
     const Call* source = nullptr;
     for (const Call* held : call.extra->holds) {
-      if (held->id == ref->call) source = held;
+      if (held->id() == ref->call) source = held;
     }
     if (source == nullptr)
       out.nil();

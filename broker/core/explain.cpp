@@ -47,7 +47,7 @@ void explain_dependencies(Core& core, const Call& call, std::vector<Reason>& out
 }
 
 void explain_backoff(const Core& core, const Call& call, std::vector<Reason>& out) {
-  const auto left = duration(call.not_before_us - core.now_.mono_us);
+  const auto left = duration(call.not_before_us() - core.now_.mono_us);
   std::string why;
   if (call.extra && call.extra->errors > 0) {
     const auto error = wire::decode_error(call.extra->last_error, Errc::task_error);
@@ -151,7 +151,7 @@ void explain_surroundings(const Core& core, const Queue& queue, std::vector<Reas
 void explain_unsent(Core& core, const Call& call, std::vector<Reason>& out) {
   if (call.extra && call.extra->unresolved > 0) {
     explain_dependencies(core, call, out);
-  } else if (call.not_before_us > core.now_.mono_us) {
+  } else if (call.not_before_us() > core.now_.mono_us) {
     explain_backoff(core, call, out);
   } else if (call.keyed && !call.in_list) {
     out.push_back({"key", "another call with the key \"" + call.extra->options.key +
@@ -165,7 +165,7 @@ void explain_unsent(Core& core, const Call& call, std::vector<Reason>& out) {
 
 void explain_leased(const Core& core, const Call& call, std::vector<Reason>& out) {
   const auto since = duration(core.now_.mono_us - call.since_us);
-  const Worker* worker = call.instance == nullptr ? nullptr : call.instance->worker;
+  const Worker* worker = call.instance() == nullptr ? nullptr : call.instance()->worker;
   const auto attempt = "attempt " + std::to_string(call.attempts);
   if (worker == nullptr) {
     out.push_back(
@@ -178,8 +178,8 @@ void explain_leased(const Core& core, const Call& call, std::vector<Reason>& out
     out.push_back({"worker_away", "the worker is not connected; it was heard " +
                                       duration(core.listened_us_ - worker->heard_us) + " ago"});
   }
-  const auto& groups = call.instance->groups;
-  if (call.instance->queue && call.group < groups.size() && groups[call.group].out > 1 &&
+  const auto& groups = call.instance()->groups;
+  if (call.instance()->queue && call.group < groups.size() && groups[call.group].out > 1 &&
       call.queue->serial()) {
     out.push_back({"serial", "the actor runs one call at a time and has " +
                                  plural(groups[call.group].out, "call") + " of them"});
@@ -216,7 +216,7 @@ std::vector<Reason> explain(Core& core, const Call& call) {
     const Call& head = *lane.head;
     out.push_back({"behind", "it is number " + std::to_string(call.number) + " of " +
                                  call.queue->name + "; number " + std::to_string(head.number) +
-                                 " (call " + to_string(head.id) + ") is the first of " +
+                                 " (call " + to_string(head.id()) + ") is the first of " +
                                  plural(lane.length, "call") + " in its lane"});
     std::vector<Reason> of_head;
     explain_unsent(core, head, of_head);

@@ -131,7 +131,7 @@ void Core::key_ended(Call& call) {
   keyed.ended = true;
   keyed.status = call.status;
   keyed.value = call.value();
-  keyed.id = call.id;
+  keyed.id = call.id();
   keyed.bucket = now_.wall_ms / kBucketMs;
   keyed_bytes_ += name.size() + keyed.value.size();
   key_buckets_[keyed.bucket].push_back(name);

@@ -35,10 +35,11 @@ void Core::enter(Call& call) {
   if (call.delayed || call.follows) return;
   Queue& queue = *call.queue;
   const bool open_dependencies = call.extra && call.extra->unresolved > 0;
-  const bool may_go = !open_dependencies && call.not_before_us <= now_.mono_us;
+  const std::int64_t not_before_us = call.not_before_us();
+  const bool may_go = !open_dependencies && not_before_us <= now_.mono_us;
   call.state = may_go ? CallState::ready : CallState::waiting;
-  if (call.not_before_us > now_.mono_us && !open_dependencies) {
-    at(call.not_before_us, Timer::Kind::call_due, call);
+  if (not_before_us > now_.mono_us && !open_dependencies) {
+    at(not_before_us, Timer::Kind::call_due, call);
   }
   if (call.in_list) return;
   if (call.keyed) {

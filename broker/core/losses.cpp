@@ -26,7 +26,7 @@ void Core::settle_leases(Worker& worker, const wire::ChildDied* report, std::str
     Call& call = *lease.call;
     close_lease(worker, no, lease);
     if (call.state == CallState::ended) {
-      call.lease = 0;
+      call.set_lease(0);
       key_done(call);
       drop_if_done(call);
       continue;
@@ -39,7 +39,7 @@ void Core::settle_leases(Worker& worker, const wire::ChildDied* report, std::str
       begun = std::any_of(report->begun.begin(), report->begun.end(),
                           [&](const wire::HeldCall& held) { return held.lease == no; });
       blamed = report->signal != 0 && begun &&
-               (report->blamed ? report->blamed == call.id : report->begun.size() == 1);
+               (report->blamed ? report->blamed == call.id() : report->begun.size() == 1);
     }
     lease_lost(call, {begun, report != nullptr, blamed, why, report});
   }
@@ -51,7 +51,7 @@ void Core::record_kept_results(const Worker& worker) {
   for (const auto& unsettled : unsettled_) {
     Call* call = unsettled.call.get();
     if (call == nullptr || call->state != CallState::ended || call->taken) continue;
-    if (call->lease != 0 && call->holder == worker.serial) record_result(*call);
+    if (call->lease() != 0 && call->holder == worker.serial) record_result(*call);
   }
 }
 
@@ -104,7 +104,7 @@ void Core::worker_lost(Worker& worker, const wire::ChildDied* report, std::strin
 }
 
 void Core::lease_lost(Call& call, const Loss& loss) {
-  call.lease = 0;
+  call.set_lease(0);
   if (!loss.begun) {
     if (call.extra && !call.extra->cancels.empty()) {
       if (call.attempts > 0) --call.attempts;

@@ -82,7 +82,7 @@ void Core::end_unfinished(Queue& queue) {
     if (call == nullptr || call->state == CallState::ended) continue;
     if (call->state != CallState::leased) {
       end_with(*call, queue.reason, queue.reason_text);
-    } else if (call->instance != nullptr && call->instance->worker != nullptr) {
+    } else if (call->instance() != nullptr && call->instance()->worker != nullptr) {
       // Only its worker knows whether it has begun: it says so, or hands it back.
       call->more().killed = true;
       revoke(*call, true);

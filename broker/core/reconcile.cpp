@@ -33,7 +33,7 @@ void Core::outlive(Worker& worker, const Instance& instance) {
     if (lease.instance != &instance) return;
     lease.instance = &slot;
     lease.group = 0;
-    if (lease.call->instance == &instance) lease.call->instance = &slot;
+    if (lease.call->instance() == &instance) lease.call->set_instance(&slot);
     ++slot.groups[0].out;
     ++slot.out;
   });
@@ -152,7 +152,7 @@ void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCal
   Call* call = find_call(held.call);
   Instance* const instance = instance_of(worker, held);
   if (call != nullptr && !options_.went_back.empty()) believe_worker(*call, held);
-  if (call != nullptr && call->state == CallState::ended && call->lease == no &&
+  if (call != nullptr && call->state == CallState::ended && call->lease() == no &&
       call->holder == worker.serial) {
     worker.kept.insert(no);
     return;  // its result was told early and is not recorded: the worker keeps it
@@ -182,8 +182,8 @@ void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCal
     return;
   }
   settle_orphan(*call);
-  call->lease = no;
-  call->instance = instance;
+  call->set_lease(no);
+  call->set_instance(instance);
   call->attempts = std::max<std::uint16_t>(call->attempts, 1);
   worker.leases.insert(no, Lease{call, instance, call->group});
   if (call->group < instance->groups.size()) ++instance->groups[call->group].out;

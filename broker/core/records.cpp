@@ -18,8 +18,8 @@ void append_call_record(const Call& call, std::string& out) {
   wire::Packed w(out, method.size() + call.options_bytes + call.value().size());
   w.array(7);
   w.uint(kRecordVersion);
-  w.uint(value_of(call.id.session));
-  w.uint(call.id.seq);
+  w.uint(value_of(call.session->id));
+  w.uint(call.seq);
   w.str(method);
   w.integer(call.deadline_wall_ms);
   w.encoded(call.options());

@@ -51,17 +51,17 @@ void Core::end_call(Call& call, Errc status, const wire::Body& value, bool by_me
   // The result takes the place of the arguments.
   if (value.part) {
     call.more().part = value.part;
-    call.options_bytes = call.value_bytes = call.data_bytes = 0;
-    call.data.reset();
+    call.options_bytes = call.value_bytes = 0;
+    slab_.take_room(call);
   } else {
     if (call.extra) call.extra->part = Blob();
     slab_.give_room(call, value.size());
-    if (value.size() > 0) std::memcpy(call.data.get(), value.bytes.data(), value.size());
+    if (value.size() > 0) std::memcpy(call.data, value.bytes.data(), value.size());
     call.options_bytes = 0;
     call.value_bytes = static_cast<std::uint32_t>(value.size());
   }
   // While a lease is out, the key stays busy: the method may still run.
-  if (call.instance == nullptr) key_done(call);
+  if (call.instance() == nullptr) key_done(call);
   release_holds(call);
   const bool has_dependents = call.extra && !call.extra->dependents.empty();
   deliver(call, by_method);
@@ -124,7 +124,7 @@ void Core::tell_owner(Call& call, std::uint64_t batch) {
   if (session.peer == nullptr) return;
   call.told = true;
   wire::CallResult result;
-  result.seq = call.id.seq;
+  result.seq = call.seq;
   result.status = call.status;
   result.value.bytes = call.value();
   if (call.extra) result.value.part = call.extra->part;
@@ -161,8 +161,9 @@ void Core::uncount(Call& call) {
 
 void Core::confirm_lease(Call& call, bool deferred) {
   // While the lease is out there is nothing to confirm: its Done will come and be confirmed then.
-  if (call.lease == 0 || call.instance != nullptr) return;
-  const std::uint64_t lease = std::exchange(call.lease, 0);
+  if (call.lease() == 0 || call.instance() != nullptr) return;
+  const std::uint64_t lease = call.lease();
+  call.set_lease(0);
   if (holder_ == nullptr || holder_->serial != call.holder) {
     const auto found = workers_by_serial_.find(call.holder);
     if (found == workers_by_serial_.end()) return;
@@ -181,14 +182,14 @@ void Core::forget(Worker& worker, std::uint64_t lease, bool deferred) {
 void Core::drop_if_done(Call& call) {
   if (call.state != CallState::ended || !call.taken) return;
   if (call.extra && (call.extra->holders > 0 || !call.extra->dependents.empty())) return;
-  if (call.instance != nullptr) return;  // its lease is out
+  if (call.instance() != nullptr) return;  // its lease is out
   if (call.counted || call.delayed) uncount(call);
-  if (call.lease != 0) confirm_lease(call, call.durable);
+  if (call.lease() != 0) confirm_lease(call, call.durable);
   if (call.recorded) {
-    open_->erase(open_->key(KeyKind::hash, "results:" + hex(value_of(call.id.session))),
-                 std::to_string(call.id.seq));
+    open_->erase(open_->key(KeyKind::hash, "results:" + hex(value_of(call.session->id))),
+                 std::to_string(call.seq));
   }
-  call.session->calls.erase(call.id.seq);
+  call.session->calls.erase(call.seq);
   Queue& queue = *call.queue;
   slab_.free(call);
   --queue.objects;

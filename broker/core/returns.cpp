@@ -10,7 +10,7 @@ namespace callboard::broker {
 
 void Core::close_lease(Worker& worker, std::uint64_t lease_no, const Lease& lease) {
   Instance& instance = *lease.instance;
-  lease.call->instance = nullptr;
+  lease.call->set_instance(nullptr);
   lease.call->holder = worker.serial;
   worker.leases.erase(lease_no);
   if (lease.group < instance.groups.size() && instance.groups[lease.group].out > 0) {
@@ -105,7 +105,7 @@ void Core::on_returned(Worker& worker, const wire::Returned& message) {
     const Lease lease = *found;
     close_lease(worker, message.lease, lease);
     ++counters_.returned;
-    lease.call->lease = 0;  // never begun
+    lease.call->set_lease(0);  // never begun
     end_unbegun(*lease.call, message.why);
     wake_instance(*lease.instance);
     if (lease.instance->queue && lease.instance->queue->state != QueueState::open) {
@@ -190,10 +190,13 @@ void Core::retry(Call& call, std::int64_t backoff) {
     return end_lacking(call, "a result that it takes is gone",
                        "it was released before a restart of the broker");
   }
-  call.lease = 0;
+  call.set_lease(0);
   call.state = CallState::waiting;
   call.since_us = now_.mono_us;
-  call.not_before_us = backoff > 0 ? now_.mono_us + backoff * kMicrosPerMilli : 0;
+  if (backoff > 0) call.more();
+  if (call.extra) {
+    call.extra->not_before_us = backoff > 0 ? now_.mono_us + backoff * kMicrosPerMilli : 0;
+  }
   if (call.durable) {
     call.sent_record = true;
     store_sent(call, false);

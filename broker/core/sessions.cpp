@@ -87,7 +87,7 @@ void Core::resend_results(Session& session) {
     if (call->state == CallState::ended && !call->taken && !call->no_result) ended.push_back(call);
   });
   std::sort(ended.begin(), ended.end(),
-            [](const Call* a, const Call* b) { return a->id.seq < b->id.seq; });
+            [](const Call* a, const Call* b) { return a->seq < b->seq; });
   for (Call* call : ended) {
     // A recorded result may still wait for its commit; an early one may be told again at once.
     tell_owner(*call, call->recorded && call->durable ? last_batch() : 0);

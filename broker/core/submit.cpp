@@ -155,7 +155,7 @@ Call& Core::make_call(Session& session, Queue& queue, CallId id, std::string_vie
                       const wire::Body& args, const wire::CallOptions* parsed) {
   Call& call = slab_.make();
   ++queue.objects;
-  call.id = id;
+  call.seq = id.seq;
   call.queue = &queue;
   call.session = &session;
   call.durable = queue.options.durability == wire::Durability::durable;
@@ -165,9 +165,9 @@ Call& Core::make_call(Session& session, Queue& queue, CallId id, std::string_vie
   call.value_bytes = static_cast<std::uint32_t>(inline_args);
   if (options.size() + inline_args > 0) {
     slab_.give_room(call, options.size() + inline_args);
-    if (!options.empty()) std::memcpy(call.data.get(), options.data(), options.size());
+    if (!options.empty()) std::memcpy(call.data, options.data(), options.size());
     if (inline_args > 0)
-      std::memcpy(call.data.get() + options.size(), args.bytes.data(), inline_args);
+      std::memcpy(call.data + options.size(), args.bytes.data(), inline_args);
   }
   if (args.part) call.more().part = args.part;
   call.stored_bytes =
@@ -216,7 +216,7 @@ void Core::accept(Call& call) {
   ++queue.open_calls;
   ++queue.accepted_total;
   ++counters_.accepted;
-  session.calls.insert(call.id.seq, &call);
+  session.calls.insert(call.seq, &call);
   if (call.durable) {
     session.durable_batch = open_batch();
     mark(session);

@@ -1,0 +1,101 @@
+#include "broker/core/slots.hpp"
+
+#include "common/check.hpp"
+
+#include <sys/mman.h>
+
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace callboard::broker {
+
+Slots::Slots(std::size_t bytes)
+    : bytes_(bytes),
+      per_chunk_(static_cast<std::uint32_t>((kChunkBytes - sizeof(Chunk)) / bytes)) {
+  CALLBOARD_CHECK(bytes % 8 == 0 && bytes > 0 && bytes <= 512);
+}
+
+Slots::Slots(Slots&& other) noexcept
+    : bytes_(other.bytes_),
+      per_chunk_(other.per_chunk_),
+      with_room_(std::exchange(other.with_room_, nullptr)),
+      regions_(std::exchange(other.regions_, {})),
+      warm_(std::exchange(other.warm_, {})),
+      cold_(std::exchange(other.cold_, {})) {}
+
+Slots::~Slots() {
+  for (char* region : regions_) munmap(region, kRegionBytes);
+}
+
+void* Slots::take() {
+  Chunk* const chunk = with_room_ != nullptr ? with_room_ : add_chunk();
+  void* slot = chunk->free;
+  if (slot != nullptr) {
+    std::memcpy(&chunk->free, slot, sizeof chunk->free);
+  } else {
+    slot = reinterpret_cast<char*>(chunk + 1) + chunk->begun++ * bytes_;
+  }
+  ++chunk->used;
+  if (chunk->free == nullptr && chunk->begun == per_chunk_) unlink(chunk);
+  return slot;
+}
+
+void Slots::give(void* slot) {
+  Chunk* const chunk = chunk_of(slot);
+  const bool was_full = chunk->free == nullptr && chunk->begun == per_chunk_;
+  std::memcpy(slot, &chunk->free, sizeof chunk->free);
+  chunk->free = slot;
+  if (was_full) link(chunk);
+  if (--chunk->used > 0 || (chunk == with_room_ && chunk->next == nullptr)) return;
+  unlink(chunk);
+  *chunk = {};
+  if (warm_.size() < kWarmMax) {
+    warm_.push_back(chunk);
+  } else {
+    CALLBOARD_CHECK(madvise(chunk, kChunkBytes, MADV_DONTNEED) == 0);
+    cold_.push_back(chunk);
+  }
+}
+
+Slots::Chunk* Slots::add_chunk() {
+  auto& spare = warm_.empty() ? cold_ : warm_;
+  if (spare.empty()) add_region();
+  auto& from = warm_.empty() ? cold_ : warm_;
+  Chunk* const chunk = from.back();
+  from.pop_back();
+  link(chunk);
+  return chunk;
+}
+
+void Slots::add_region() {
+  void* const mapped = mmap(nullptr, kRegionBytes + kChunkBytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) throw std::bad_alloc();
+  char* const from = static_cast<char*>(mapped);
+  char* const begin = reinterpret_cast<char*>(chunk_of(from + kChunkBytes - 1));
+  if (begin > from) munmap(from, static_cast<std::size_t>(begin - from));
+  char* const end = from + kRegionBytes + kChunkBytes;
+  if (end > begin + kRegionBytes) {
+    munmap(begin + kRegionBytes, static_cast<std::size_t>(end - begin) - kRegionBytes);
+  }
+  regions_.push_back(begin);
+  for (std::size_t at = kRegionBytes; at > 0; at -= kChunkBytes) {
+    cold_.push_back(reinterpret_cast<Chunk*>(begin + at - kChunkBytes));
+  }
+}
+
+void Slots::link(Chunk* chunk) {
+  chunk->previous = nullptr;
+  chunk->next = with_room_;
+  if (with_room_ != nullptr) with_room_->previous = chunk;
+  with_room_ = chunk;
+}
+
+void Slots::unlink(Chunk* chunk) {
+  (chunk->previous == nullptr ? with_room_ : chunk->previous->next) = chunk->next;
+  if (chunk->next != nullptr) chunk->next->previous = chunk->previous;
+  chunk->previous = chunk->next = nullptr;
+}
+
+}  // namespace callboard::broker
