@@ -1,6 +1,7 @@
 #include "worker/actors.hpp"
 
 #include "common/clock.hpp"
+#include "worker/executors/lane_threads.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -94,7 +95,19 @@ void Actors::add_methods(std::uint32_t number, std::span<const std::string> name
   if (Slot* slot = find(number)) slot->executor->add_methods(names);
 }
 
-void Actors::submit(std::uint32_t number, std::span<Job> jobs) {
+void Actors::submit(std::span<Job> jobs) {
+  const LaneThreads::Gather gather(*environment_.threads);
+  while (!jobs.empty()) {
+    const std::uint32_t number = jobs.front().slot;
+    const auto other = [number](const Job& job) { return job.slot != number; };
+    const auto end = std::find_if(jobs.begin() + 1, jobs.end(), other);
+    const auto count = static_cast<std::size_t>(end - jobs.begin());
+    submit_to(number, jobs.first(count));
+    jobs = jobs.subspan(count);
+  }
+}
+
+void Actors::submit_to(std::uint32_t number, std::span<Job> jobs) {
   Slot* slot = number == 0 ? &tasks() : find(number);
   if (slot != nullptr) return slot->executor->submit(jobs);
   // Its class is unknown here, and the broker has not heard of that yet.

@@ -27,7 +27,7 @@ class Actors final : public Executors {
 
   void start(const wire::Start& start) override;
   void add_methods(std::uint32_t slot, std::span<const std::string> names) override;
-  void submit(std::uint32_t slot, std::span<Job> jobs) override;
+  void submit(std::span<Job> jobs) override;
   Revoked revoke(std::uint32_t slot, std::uint64_t lease, bool running_too) override;
   void go_on(std::uint32_t slot, bool hand_back) override;
   void stop(std::uint32_t slot, bool now) override;
@@ -74,6 +74,7 @@ class Actors final : public Executors {
   bool construct(Slot& slot);
   void construct_waiting();
   void try_again(std::size_t most);
+  void submit_to(std::uint32_t number, std::span<Job> jobs);
 
   const Environment& environment_;
   Host& host_;

@@ -140,11 +140,16 @@ void WorkerProcess::add_methods(std::uint32_t slot, std::span<const std::string>
   if (found != executors_.end()) found->second->add_methods(names);
 }
 
-void WorkerProcess::submit(std::uint32_t slot, std::span<Job> jobs) {
-  const auto found = executors_.find(slot);
-  if (found != executors_.end()) return found->second->submit(jobs);
-  for (Job& job : jobs) mail_.push_back(Outcome(job, Outcome::Fate::returned));
-  turn_soon();
+void WorkerProcess::submit(std::span<Job> jobs) {
+  for (Job& job : jobs) {
+    const auto found = executors_.find(job.slot);
+    if (found != executors_.end()) {
+      found->second->submit({&job, 1});
+      continue;
+    }
+    mail_.push_back(Outcome(job, Outcome::Fate::returned));
+    turn_soon();
+  }
 }
 
 worker::Revoked WorkerProcess::revoke(std::uint32_t slot, std::uint64_t lease, bool running_too) {

@@ -61,7 +61,7 @@ class WorkerProcess final : public LinkProcess,
   // worker::Executors
   void start(const wire::Start& start) override;
   void add_methods(std::uint32_t slot, std::span<const std::string> names) override;
-  void submit(std::uint32_t slot, std::span<worker::Job> jobs) override;
+  void submit(std::span<worker::Job> jobs) override;
   worker::Revoked revoke(std::uint32_t slot, std::uint64_t lease, bool running_too) override;
   void go_on(std::uint32_t slot, bool hand_back) override;
   void stop(std::uint32_t slot, bool now) override;

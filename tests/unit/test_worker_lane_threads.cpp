@@ -20,7 +20,7 @@ using ::testing::SizeIs;
 class Act final : public LaneThreads::Work {
  public:
   explicit Act(std::function<void()> act) : act_(std::move(act)) {}
-  void run() override { act_(); }
+  void run(LaneThreads::Turn&) override { act_(); }
 
  private:
   std::function<void()> act_;
@@ -78,6 +78,51 @@ TEST(LaneThreadsTest, WorkThatSaysThatItBlocksIsReplaced) {
   threads.ready(waits);
   second.wait();
   EXPECT_EQ(LaneThreads::here(), nullptr) << "this thread is none of them";
+}
+
+TEST(LaneThreadsTest, WhatIsGatheredIsMadeReadyTogether) {
+  constexpr int kWorks = 100;
+  std::atomic<int> runs{0};
+  std::latch all(kWorks);
+  std::vector<Act> works;
+  for (int i = 0; i < kWorks; ++i) {
+    works.emplace_back([&] {
+      ++runs;
+      all.count_down();
+    });
+  }
+  LaneThreads threads([] {});
+  {
+    const LaneThreads::Gather gather(threads);
+    for (Act& work : works) threads.ready(work);
+    EXPECT_EQ(threads.threads(), 0u);
+    EXPECT_EQ(runs, 0);
+  }
+  all.wait();
+  EXPECT_EQ(runs, kWorks);
+}
+
+TEST(LaneThreadsTest, WhatAThreadHasTakenGoesToOthersWhenItBlocks) {
+  constexpr int kWorks = 50;
+  LaneThreads threads([] {});
+  for (int round = 0; round < 20; ++round) {  // short ones before, so that a thread takes many
+    std::latch short_ones(kWorks);
+    std::latch others(kWorks);
+    std::latch last(1);
+    std::vector<Act> works;
+    for (int i = 0; i < kWorks; ++i) works.emplace_back([&] { short_ones.count_down(); });
+    works.emplace_back([&] {
+      others.wait();
+      last.count_down();
+    });
+    for (int i = 0; i < kWorks; ++i) works.emplace_back([&] { others.count_down(); });
+    {
+      const LaneThreads::Gather gather(threads);
+      for (Act& work : works) threads.ready(work);
+    }
+    short_ones.wait();
+    last.wait();
+  }
 }
 
 class Clerk {

@@ -38,10 +38,11 @@ class FakeExecutors final : public Executors {
     auto& methods = lines[slot].methods;
     methods.insert(methods.end(), names.begin(), names.end());
   }
-  void submit(std::uint32_t slot, std::span<Job> jobs) override {
+  void submit(std::span<Job> jobs) override {
     for (Job& job : jobs) {
-      lines[slot].queued.emplace_back();
-      std::swap(lines[slot].queued.back(), job);
+      std::deque<Job>& queued = lines[job.slot].queued;
+      queued.emplace_back();
+      std::swap(queued.back(), job);
     }
   }
   Revoked revoke(std::uint32_t slot, std::uint64_t lease, bool running_too) override {

@@ -10,6 +10,8 @@ namespace callboard::worker {
 
 namespace {
 
+/// So many jobs of several slots are handed over at once, while the rest of a frame is read.
+constexpr std::size_t kJobsMax = 128;
 /// A longer buffer of a forgotten call is not kept for a later one.
 constexpr std::size_t kSpareBytesMax = 1024;
 
@@ -120,8 +122,7 @@ std::uint8_t WorkerSession::group_of(const Slot& slot, const Slot::Method& metho
 }
 
 void WorkerSession::queue_job(Instant now, const wire::Run& run, std::uint32_t method) {
-  if (run.slot != job_slot_) submit_jobs();
-  job_slot_ = run.slot;
+  if (job_count_ >= kJobsMax && run.slot != jobs_[job_count_ - 1].slot) submit_jobs();
   if (job_count_ == jobs_.size()) jobs_.emplace_back();
   Job& job = jobs_[job_count_++];
   if (job_count_ < jobs_.size()) {
@@ -141,7 +142,7 @@ void WorkerSession::queue_job(Instant now, const wire::Run& run, std::uint32_t m
 
 void WorkerSession::submit_jobs() {
   if (job_count_ == 0) return;
-  executors_.submit(job_slot_, {jobs_.data(), job_count_});
+  executors_.submit({jobs_.data(), job_count_});
   job_count_ = 0;
 }
 

@@ -22,8 +22,9 @@ class Executors {
   virtual void start(const wire::Start& start) = 0;
   /// Appends to the method table of a slot (0: to the table of task functions).
   virtual void add_methods(std::uint32_t slot, std::span<const std::string> names) = 0;
-  /// The jobs are swapped out for spare ones, as Executor::submit() says.
-  virtual void submit(std::uint32_t slot, std::span<Job> jobs) = 0;
+  /// Jobs of any slots; those of one slot stand in sequence order. They are swapped out for spare
+  /// ones, as Executor::submit() says.
+  virtual void submit(std::span<Job> jobs) = 0;
   virtual Revoked revoke(std::uint32_t slot, std::uint64_t lease, bool running_too) = 0;
   virtual void go_on(std::uint32_t slot, bool hand_back) = 0;
   /// WorkerSession::stopped() follows.

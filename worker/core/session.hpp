@@ -205,7 +205,6 @@ class WorkerSession final : public wire::LinkMember {
 
   std::vector<Job> jobs_;                          ///< [0, job_count_) wait for submit_jobs()
   std::size_t job_count_ = 0;
-  std::uint32_t job_slot_ = 0;
 
   // What waits to be told.
   struct StartedReport { std::uint32_t slot = 0; Errc code = Errc::ok; std::string error; };

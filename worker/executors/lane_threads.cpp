@@ -16,13 +16,20 @@ namespace {
 
 using std::chrono::microseconds;
 
-/// How long ready work stands before the watcher makes a thread for it.
+/// How long ready work stands before the watcher calls or makes a thread for it.
 constexpr microseconds kLookEvery{500};
 /// Shorter work is not asked whether it has slept: that costs a system call.
 constexpr std::int64_t kShortUs = 200;
+/// Waking another thread costs about as much as it could do in this time.
+constexpr std::int64_t kWorthwhileNs = 100'000;
+/// What took longer says no more of what comes next.
+constexpr std::int64_t kWorkMaxNs = 10'000'000;
+/// Weight of the newest work in the average: 1/4.
+constexpr std::int64_t kNewestWeight = 4;
 constexpr std::chrono::seconds kIdleMax{2};
 
 thread_local LaneThreads* threads_here = nullptr;
+thread_local LaneThreads::Gather* gathers_here = nullptr;
 thread_local long waits_for_work = 0;
 thread_local long sleeps_seen = 0;
 
@@ -43,6 +50,8 @@ bool has_slept() {
 }
 
 }  // namespace
+
+thread_local LaneThreads::Hand* LaneThreads::hand_here_ = nullptr;
 
 LaneThreads* LaneThreads::here() { return threads_here; }
 
@@ -66,18 +75,48 @@ LaneThreads::~LaneThreads() {
   for (std::thread& thread : all) thread.join();
 }
 
+LaneThreads::Gather::Gather(LaneThreads& threads) : threads_(threads) { gathers_here = this; }
+
+LaneThreads::Gather::~Gather() {
+  gathers_here = nullptr;
+  if (works_.empty()) return;
+  Wakeup wakeup;  // once the lock is free that the thread takes first
+  const std::lock_guard lock(threads_.mutex_);
+  try {
+    wakeup = threads_.make_ready(works_);
+  } catch (const std::system_error&) {  // it waits for the next that is made ready
+  }
+}
+
 std::size_t LaneThreads::threads() const {
   const std::lock_guard lock(mutex_);
   return alive_;
 }
 
+bool LaneThreads::crowded() const {
+  if (waiting_.load(std::memory_order_relaxed) > 0) return true;
+  return threads_here == this && hand_here_->left() > 0;
+}
+
 LaneThreads::Wakeup LaneThreads::ready(Work& work) {
+  if (gathers_here != nullptr && &gathers_here->threads_ == this) {
+    gathers_here->works_.push_back(work);
+    return {};
+  }
+  WorkList one;
+  one.push_back(work);
   const std::lock_guard lock(mutex_);
-  queue_.push_back(&work);
+  return make_ready(one);
+}
+
+/// Takes it over, also where it throws because there is no thread; but a single one is given back.
+LaneThreads::Wakeup LaneThreads::make_ready(WorkList& works) {
+  const bool single = works.size() == 1;
+  queue_.append(works);
   try {
     if (alive_ == 0) make_thread();
   } catch (const std::system_error&) {
-    queue_.pop_back();
+    if (single && queue_.size() == 1) queue_ = {};
     throw;
   }
   waiting_.store(queue_.size(), std::memory_order_relaxed);
@@ -91,9 +130,22 @@ void LaneThreads::blocks(bool begins) {
   if (begins) wakeup = call_help();
 }
 
-/// There is work: calls a thread, or makes one. One at a time: it calls the next if some is left.
+/// There may be work that no thread comes for: sees to it that one does, if it is worth it.
 LaneThreads::Wakeup LaneThreads::call_help() {
-  if (queue_.empty() || coming_) return {};
+  std::size_t waits = queue_.size();
+  if (threads_here == this) waits += hand_here_->left();
+  if (waits == 0 || coming_) return {};
+  const bool at_work = alive_ > idle_.size() + blocked_ + stuck_;
+  const auto worth_ns = static_cast<std::int64_t>(waits) * work_ns_;
+  if (at_work && worth_ns < kWorthwhileNs) {
+    wake_watcher();  // it sees whether they do come
+    return {};
+  }
+  return call_thread();
+}
+
+/// Calls a thread, or makes one. One at a time: it calls the next if it is worth it.
+LaneThreads::Wakeup LaneThreads::call_thread() {
   if (!idle_.empty()) {
     coming_ = true;
     Idle& idle = *idle_.back();
@@ -142,8 +194,25 @@ void LaneThreads::run() {
   prepare_();
   std::unique_lock lock(mutex_);
   coming_ = false;
-  while (next(lock)) run_one(lock);
+  Hand& hand = begin_hand();
+  hand_here_ = &hand;
+  bool called = true;
+  while (next(lock, called)) {
+    called = false;
+    run_hand(lock, hand);
+  }
+  hand.used = false;
   retire();
+}
+
+LaneThreads::Hand& LaneThreads::begin_hand() {
+  for (Hand& hand : hands_) {
+    if (std::exchange(hand.used, true)) continue;
+    return hand;
+  }
+  Hand& hand = hands_.emplace_back();
+  hand.used = true;
+  return hand;
 }
 
 LaneThreads::Idle& LaneThreads::begin_waiting() {
@@ -155,10 +224,14 @@ LaneThreads::Idle& LaneThreads::begin_waiting() {
   return place;
 }
 
-/// Waits for work. False when this thread is to end.
-bool LaneThreads::next(std::unique_lock<std::mutex>& lock) {
-  while (queue_.empty()) {
+/// Waits for work. False when this thread is to end. `called`: it was called because of work that
+/// others may have in their hands.
+bool LaneThreads::next(std::unique_lock<std::mutex>& lock, bool called) {
+  for (;;) {
+    if (queue_.empty() && called) empty_hands();
+    if (!queue_.empty()) return true;
     if (stopping_) return false;
+    called = false;
     ++waits_for_work;
     Idle& idle = begin_waiting();
     const auto is_over = [&] { return idle.is_called || stopping_; };
@@ -170,28 +243,68 @@ bool LaneThreads::next(std::unique_lock<std::mutex>& lock) {
     free_places_.push_back(&idle);
     if (idle.is_called) {
       coming_ = false;
+      called = true;
       continue;
     }
     std::erase(idle_, &idle);
     if (alive_ > wanted()) return false;
   }
-  return true;
 }
 
-void LaneThreads::run_one(std::unique_lock<std::mutex>& lock) {
-  Work& work = *queue_.front();
-  queue_.pop_front();
+/// What threads have taken and not begun goes back into the queue.
+void LaneThreads::empty_hands() {
+  for (Hand& hand : hands_) {
+    while (Work* work = hand.take()) queue_.push_back(*work);
+  }
   waiting_.store(queue_.size(), std::memory_order_relaxed);
-  ++taken_;
+}
+
+/// Takes what is done in a short time, and leaves half to others.
+void LaneThreads::fill(Hand& hand) {
+  const auto bound = static_cast<std::size_t>(kWorthwhileNs / std::max<std::int64_t>(work_ns_, 1));
+  const std::size_t most = std::clamp<std::size_t>(bound, 1, Hand::kMax);
+  const std::size_t count = std::min(most, (queue_.size() + 1) / 2);
+  for (std::size_t i = 0; i < count; ++i) hand.works[i] = &queue_.pop_front();
+  hand.count = static_cast<std::uint32_t>(count);
+  hand.next.store(0, std::memory_order_relaxed);
+  waiting_.store(queue_.size(), std::memory_order_relaxed);
+}
+
+void LaneThreads::run_hand(std::unique_lock<std::mutex>& lock, Hand& hand) {
+  fill(hand);
+  hand.busy = true;
   {
     const Wakeup wakeup = call_help();
     lock.unlock();
   }
-  const std::int64_t began_us = steady_now_us();
-  work.run();
-  const bool slept = steady_now_us() - began_us >= kShortUs && has_slept();
+  Turn turn{steady_now_us()};
+  std::int64_t began_us = turn.now_us;
+  std::int64_t works = 0;
+  while (Work* work = hand.take()) {
+    hand.begun.store(hand.begun.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    ++works;
+    const std::int64_t before_us = turn.now_us;
+    work->run(turn);
+    if (turn.now_us - before_us < kShortUs) continue;
+    const bool slept = has_slept();
+    lock.lock();
+    if (slept) ++slept_;
+    account(hand, turn.now_us - began_us, std::exchange(works, 0));
+    began_us = turn.now_us;
+    const Wakeup wakeup = call_help();
+    lock.unlock();
+  }
   lock.lock();
-  if (slept) ++slept_;
+  hand.busy = false;
+  account(hand, turn.now_us - began_us, works);
+}
+
+/// The thread of `hand` is back, and so much work took so long.
+void LaneThreads::account(Hand& hand, std::int64_t took_us, std::int64_t works) {
+  if (std::exchange(hand.stuck, false)) --stuck_;
+  if (works == 0) return;
+  const std::int64_t each_ns = std::min(took_us * 1000 / works, kWorkMaxNs);
+  work_ns_ += (each_ns - work_ns_) / kNewestWeight;
 }
 
 void LaneThreads::retire() {
@@ -200,6 +313,28 @@ void LaneThreads::retire() {
   if (mine == threads_.end()) return;  // the destructor joins it
   retired_.push_back(std::move(mine->second));
   threads_.erase(mine);
+}
+
+/// Work waits, and there are, or may be, threads that could come.
+bool LaneThreads::stands_still() const {
+  if (idle_.empty() && alive_ >= max_) return false;
+  const auto waits = [](const Hand& hand) { return hand.left() > 0; };
+  return !queue_.empty() || std::any_of(hands_.begin(), hands_.end(), waits);
+}
+
+/// Whether any thread has begun something since the last time; those that have not are stuck.
+bool LaneThreads::has_moved() {
+  bool moved = false;
+  for (Hand& hand : hands_) {
+    const std::uint64_t begun = hand.begun.load(std::memory_order_relaxed);
+    if (std::exchange(hand.begun_seen, begun) != begun) {
+      moved = true;
+    } else if (hand.used && hand.busy && !hand.stuck) {
+      hand.stuck = true;
+      ++stuck_;
+    }
+  }
+  return moved;
 }
 
 void LaneThreads::watch() {
@@ -212,19 +347,34 @@ void LaneThreads::watch() {
       stood_.wait(lock, [this] { return stopping_ || !watcher_sleeps_; });
       continue;
     }
-    const std::uint64_t taken = taken_;
     const std::uint64_t slept = slept_;
+    has_moved();
     stood_.wait_for(lock, kLookEvery, [this] { return stopping_; });
-    const bool goes_on = taken_ != taken && slept_ == slept;
+    const bool goes_on = has_moved() && slept_ == slept;
     if (!stands_still() || goes_on) {
       more = 0;
       continue;
     }
-    more = std::min(std::max<std::size_t>(1, 2 * more), queue_.size());
-    for (std::size_t i = 0; i < more && alive_ < max_; ++i) {
-      if (!try_make_thread()) break;
+    more = std::max<std::size_t>(1, 2 * more);
+    help(more);
+  }
+}
+
+/// Up to `more` threads come, or are made.
+void LaneThreads::help(std::size_t more) {
+  for (more = std::min(more, waiting()); more > 0; --more) {
+    if (!idle_.empty()) {
+      const Wakeup wakeup = call_thread();
+    } else if (alive_ >= max_ || !try_make_thread()) {
+      return;
     }
   }
+}
+
+std::size_t LaneThreads::waiting() const {
+  std::size_t waits = queue_.size();
+  for (const Hand& hand : hands_) waits += hand.left();
+  return waits;
 }
 
 }  // namespace callboard::worker

@@ -1,16 +1,20 @@
 // Threads that serial lanes share: a lane has one while it has something to do and none while it is
 // idle, so that a process holds as many actors as fit in its memory.
 //
-//   ready(work) ──> queue ──> a thread runs it until it has nothing to do, or gives way
+//   ready(work) ──> queue ──> a thread's hand ──> it runs until it has nothing to do, or gives way
 //
-// Lanes never block one another. As many threads as there are processors take what is ready; where
-// that is not enough because work blocks, more are made: one for each thread that says that it is
-// about to block, and where none says so and nothing moves, one, then two, then four with each look
-// of a watcher. Threads that nobody has needed for a while end.
+// A thread takes several at once where many wait, so that a thousand lanes with one short call each
+// cost a lock now and then; what is in its hand others may take as well. Lanes never block one
+// another. A second thread is called where what waits is worth it, which the first tells by how
+// long work has taken lately, and as many as there are processors work at once. Where that is not
+// enough because work blocks, more are made: one for each thread that says that it is about to
+// block, and where none says so and nothing moves, one, then two, then four with each look of a
+// watcher. Threads that nobody has needed for a while end.
 //
 // Thread safety: all of it. Destroy it after everything that may call ready().
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -33,14 +37,58 @@ class LaneThreads {
   };
 
  public:
+  /// What a thread knows while it works.
+  struct Turn {
+    std::int64_t now_us = 0;  ///< the time: who reads the clock writes it here for who comes next
+  };
+
   /// Something to do. Whoever makes it ready sees to it that it is in the queue once at most.
   class Work {
    public:
     /// On one of the threads. It may make itself ready again, and may be gone when it returns.
-    virtual void run() = 0;
+    virtual void run(Turn& turn) = 0;
 
    protected:
     ~Work() = default;
+
+   private:
+    friend class LaneThreads;
+    Work* next_ = nullptr;
+  };
+
+  /// First in, first out.
+  class WorkList {
+   public:
+    bool empty() const { return head_ == nullptr; }
+    std::size_t size() const { return size_; }
+    Work* front() const { return head_; }
+    void push_back(Work& work) {
+      work.next_ = nullptr;
+      (head_ == nullptr ? head_ : tail_->next_) = &work;
+      tail_ = &work;
+      ++size_;
+    }
+    /// REQUIRES: there is some.
+    Work& pop_front() {
+      Work& work = *head_;
+      head_ = work.next_;
+      --size_;
+      return work;
+    }
+    /// Moves all of `other` behind what is here.
+    void append(WorkList& other) {
+      if (other.empty()) return;
+      (head_ == nullptr ? head_ : tail_->next_) = other.head_;
+      tail_ = other.tail_;
+      size_ += other.size_;
+      other.head_ = nullptr;
+      other.size_ = 0;
+    }
+
+   private:
+    Work* head_ = nullptr;
+    Work* tail_ = nullptr;
+    std::size_t size_ = 0;
   };
 
   /// When it is destroyed it wakes the thread that was called for some work: best once no lock is
@@ -71,10 +119,25 @@ class LaneThreads {
   LaneThreads(const LaneThreads&) = delete;
   LaneThreads& operator=(const LaneThreads&) = delete;
 
+  /// What the calling thread makes ready while it has one of these is made ready together at the
+  /// end, with one lock. One at a time for each thread. Nobody may rely on what is ready meanwhile.
+  class Gather {
+   public:
+    explicit Gather(LaneThreads& threads);
+    ~Gather();
+    Gather(const Gather&) = delete;
+    Gather& operator=(const Gather&) = delete;
+
+   private:
+    friend class LaneThreads;
+    LaneThreads& threads_;
+    WorkList works_;
+  };
+
   /// Throws std::system_error when there is no thread yet and none can be had.
   Wakeup ready(Work& work);
   /// Others wait: work that has run for a while should give way.
-  bool crowded() const { return waiting_.load(std::memory_order_relaxed) > 0; }
+  bool crowded() const;
   /// The calling thread, which is one of these, begins or ends a wait inside its work.
   void blocks(bool begins);
   std::size_t threads() const;
@@ -83,36 +146,73 @@ class LaneThreads {
   static LaneThreads* here();
 
  private:
+  /// Work that one thread has taken and will begin soon.
+  struct alignas(64) Hand {
+    static constexpr std::size_t kMax = 32;
+    std::array<Work*, kMax> works;
+    std::atomic<std::uint32_t> next{0};   ///< by its thread, or with the lock by others
+    std::uint32_t count = 0;              ///< written by its thread, with the lock
+    std::atomic<std::uint64_t> begun{0};  ///< counts what its thread began
+    // With the lock.
+    std::uint64_t begun_seen = 0;  ///< by the watcher
+    bool used = false;             ///< it has a thread
+    bool busy = false;             ///< which works
+    bool stuck = false;            ///< but has begun nothing during a look of the watcher
+
+    std::uint32_t left() const {
+      const std::uint32_t taken = next.load(std::memory_order_relaxed);
+      return taken < count ? count - taken : 0;
+    }
+    Work* take() {
+      if (left() == 0) return nullptr;
+      const std::uint32_t mine = next.fetch_add(1, std::memory_order_relaxed);
+      return mine < count ? works[mine] : nullptr;
+    }
+  };
+
   void run();
-  bool next(std::unique_lock<std::mutex>& lock);
-  void run_one(std::unique_lock<std::mutex>& lock);
+  bool next(std::unique_lock<std::mutex>& lock, bool called);
+  void run_hand(std::unique_lock<std::mutex>& lock, Hand& hand);
+  void fill(Hand& hand);
+  void empty_hands();
+  void account(Hand& hand, std::int64_t took_us, std::int64_t works);
+  Hand& begin_hand();
+  Wakeup make_ready(WorkList& works);
   Wakeup call_help();
+  Wakeup call_thread();
   Idle& begin_waiting();
   void wake_watcher();
   void make_thread();
   bool try_make_thread();
   void retire();
   void watch();
+  bool has_moved();
+  void help(std::size_t more);
   std::size_t wanted() const { return kept_ + blocked_; }
-  bool stands_still() const { return !queue_.empty() && idle_.empty() && alive_ < max_; }
+  std::size_t waiting() const;
+  bool stands_still() const;
+
+  static thread_local Hand* hand_here_;  ///< of the calling thread, where it is one of these
 
   const std::function<void()> prepare_;
   const std::size_t max_;
-  const std::size_t kept_;  ///< made as soon as there is work, and never given up
+  const std::size_t kept_;  ///< made as soon as there is work for them, and never given up
 
   mutable std::mutex mutex_;
   std::condition_variable stood_;  ///< work that nobody takes, for the watcher
-  std::deque<Work*> queue_;
+  WorkList queue_;
   std::atomic<std::size_t> waiting_{0};  ///< how many queue_ holds
   std::map<std::thread::id, std::thread> threads_;
   std::vector<std::thread> retired_;  ///< to be joined
   std::size_t alive_ = 0;
+  std::deque<Hand> hands_;       ///< of threads; they stay for later ones
   std::deque<Idle> places_;      ///< to wait at. They stay: whoever wakes a thread does it late
   std::vector<Idle*> free_places_;
   std::vector<Idle*> idle_;      ///< the last is called first: its caches are warm
   std::size_t blocked_ = 0;      ///< have said that they wait
+  std::size_t stuck_ = 0;        ///< how many of hands_ are
   bool coming_ = false;          ///< an idle thread was woken and has not looked yet
-  std::uint64_t taken_ = 0;      ///< counts work
+  std::int64_t work_ns_ = 0;     ///< how long work has taken lately, each
   std::uint64_t slept_ = 0;      ///< counts work that took long and gave up its processor
   bool stopping_ = false;
   bool watcher_sleeps_ = false;

@@ -98,11 +98,14 @@ class SerialLane final : public Lane, private LaneThreads::Work {
   }
 
   /// One turn on a thread: until there is nothing to do, or others want the thread.
-  void run() override {
-    const std::int64_t began_us = steady_now_us();
-    if (first_) std::exchange(first_, nullptr)();
-    while (take()) {
-      if (run_taken(began_us)) continue;
+  void run(LaneThreads::Turn& turn) override {
+    const std::int64_t began_us = turn.now_us;
+    if (first_) {
+      std::exchange(first_, nullptr)();
+      turn.now_us = steady_now_us();
+    }
+    while (take(turn)) {
+      if (run_taken(turn, began_us)) continue;
       pool().release(finished_);
       tell_announced();
       threads().ready(*this);
@@ -112,8 +115,8 @@ class SerialLane final : public Lane, private LaneThreads::Work {
 
   /// What the lane's thread does beside calls is done; takes the calls that wait. False when the
   /// thread is to leave: nothing of the lane may be touched any more.
-  bool take() {
-    pool().release(finished_);
+  bool take(LaneThreads::Turn& turn) {
+    if (!finished_.empty()) pool().release(finished_);
     tell_announced();
     std::unique_lock lock(mutex_);
     if (has_work()) waits_since_ = kNotWaiting;
@@ -122,7 +125,7 @@ class SerialLane final : public Lane, private LaneThreads::Work {
         active_ = false;
         return false;
       }
-      if (drained_) return end(lock);
+      if (drained_) return end(lock, turn);
       taken_.append(inbox_);
       if (!taken_.empty() || !finishing_) return true;
       drained_ = true;
@@ -132,9 +135,10 @@ class SerialLane final : public Lane, private LaneThreads::Work {
       if (!has_first_) return leave();
     }
   }
-  bool end(std::unique_lock<std::mutex>& lock) {
+  bool end(std::unique_lock<std::mutex>& lock, LaneThreads::Turn& turn) {
     lock.unlock();
     settings().owner->last_rites();
+    turn.now_us = steady_now_us();
     lock.lock();
     return leave();
   }
@@ -151,8 +155,8 @@ class SerialLane final : public Lane, private LaneThreads::Work {
   }
 
   /// False when the lane should give way.
-  bool run_taken(std::int64_t began_us) {
-    std::int64_t now = steady_now_us();
+  bool run_taken(LaneThreads::Turn& turn, std::int64_t began_us) {
+    std::int64_t& now = turn.now_us;
     std::int64_t told_us = now;
     Outcome outcome;  // what it is swapped for has a buffer for the next value
     while (ActiveCall* call = taken_.pop_front()) {
