@@ -34,6 +34,7 @@ struct RetryOn {
   std::vector<std::string> types;  ///< remote exception types, when listed
 
   bool matches(std::string_view type) const;
+  bool operator==(const RetryOn&) const = default;
 };
 
 /// Options of one call. Absent means: what the actor or the method says, else the default.
@@ -99,6 +100,8 @@ struct ActorOptions {
   std::optional<std::pair<std::int64_t, std::int64_t>> backoff_ms;
   std::optional<RetryOn> retry_on;
   std::optional<std::int64_t> deadline_ms;   ///< default of its calls
+
+  bool operator==(const ActorOptions&) const = default;
 };
 
 /// Writes only what differs from the default; nil when nothing does.

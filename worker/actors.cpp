@@ -60,7 +60,10 @@ void Actors::start(const wire::Start& start) {
   spec.actor = start.actor;
   spec.incarnation = start.incarnation;
   spec.name = start.name;
-  spec.options = start.options;
+  wire::ActorOptions options = start.options;
+  options.name.clear();
+  options.name_space.clear();
+  spec.options = options_.share(std::move(options));
   spec.host = slot.host.get();
   slot.executor = make_actor_executor(environment_, *entry, std::move(spec));
   slot.dedicated = start.options.dedicated;

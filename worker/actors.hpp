@@ -3,6 +3,7 @@
 // Thread safety: the I/O thread's, like every Executor. Destroying it joins the executors' threads.
 #pragma once
 
+#include "common/shared_values.hpp"
 #include "worker/core/executors.hpp"
 #include "worker/host.hpp"
 
@@ -82,6 +83,7 @@ class Actors final : public Executors {
   const std::uint32_t task_slots_;
   std::vector<std::string> task_names_;
   std::unordered_map<std::uint32_t, Slot> slots_;
+  SharedValues<wire::ActorOptions> options_;
   std::deque<std::uint32_t> constructors_waiting_;
   std::uint32_t overstaying_ = 0;      ///< the slot that overstay_us_ is about
   std::int64_t overstay_us_ = kNever;

@@ -6,6 +6,7 @@
 #include "common/log.hpp"
 #include "worker/actors.hpp"
 #include "worker/core/session.hpp"
+#include "worker/executors/active_call.hpp"
 #include "worker/executors/lane_thread.hpp"
 #include "worker/executors/lane_threads.hpp"
 #include "worker/status.hpp"
@@ -179,6 +180,7 @@ class Child::Impl final : public wire::LinkMember {
     environment.pid = static_cast<std::uint64_t>(::getpid());
     environment.loop_warn_ms = options_.loop_warn_ms;
     environment.threads = std::make_shared<LaneThreads>([] { prepare_lane_thread("serial"); });
+    environment.calls = CallPool::create();
     return environment;
   }
 

@@ -26,6 +26,7 @@ void prepare_context(ActiveCall& call) {
   const Incarnation& incarnation = *call.incarnation;
   callboard::detail::RunningCall& running = call.running;
   running.id = call.job.call;
+  const bool other_actor = running.actor != incarnation.spec.actor;
   running.actor = incarnation.spec.actor;
   running.attempt = call.job.attempt;
   running.incarnation = incarnation.spec.incarnation;
@@ -33,11 +34,11 @@ void prepare_context(ActiveCall& call) {
   running.client = incarnation.environment.client;
   running.blocking_allowed = true;
   running.on_block = &tell_threads;
-  if (call.described != call.method) {
-    call.described = call.method;
+  if (call.described != call.method || other_actor) {
     const std::string& name = incarnation.spec.name;
     assign(running.queue, name.empty() ? call.method->name : name);
-    assign(running.method, call.method->name);
+    if (call.described != call.method) assign(running.method, call.method->name);
+    call.described = call.method;
   }
   assign(running.headers, call.options ? std::string_view(call.options->headers) : "");
 }

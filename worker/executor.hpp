@@ -44,6 +44,7 @@ namespace callboard::worker {
 
 struct ClassEntry;
 class LaneThreads;
+class CallPool;
 
 /// The longest that ExecutorHost::ended() may leave an outcome lying when more are announced.
 inline constexpr std::int64_t kOutcomeDelayUs = 1000;
@@ -246,6 +247,7 @@ struct Environment {
   std::uint64_t pid = 0;
   std::int64_t loop_warn_ms = limits::kLoopWarnMs;
   std::shared_ptr<LaneThreads> threads;  ///< of serial actors
+  std::shared_ptr<CallPool> calls;       ///< of serial actors; none: each has a pool of its own
 };
 
 /// Which incarnation of which actor an executor is for.
@@ -254,7 +256,7 @@ struct ActorSpec {
   ActorId actor;
   std::uint64_t incarnation = 0;
   std::string name;             ///< queue name, for people
-  wire::ActorOptions options;
+  std::shared_ptr<const wire::ActorOptions> options;  ///< without its name; none: the defaults
   ExecutorHost* host = nullptr; ///< whom it tells; there must be one, and it outlives the executor
 };
 

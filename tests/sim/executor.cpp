@@ -37,7 +37,7 @@ std::uint64_t execution_of(std::string_view result) {
 SimExecutor::SimExecutor(ExecutorSite& site, worker::ActorSpec spec, wire::Mode class_mode,
                          Random random)
     : site_(site), spec_(std::move(spec)), random_(random) {
-  const wire::ActorOptions& options = spec_.options;
+  const wire::ActorOptions& options = *spec_.options;
   const wire::Mode mode = options.mode == wire::Mode::automatic ? class_mode : options.mode;
   std::uint32_t limit = options.max_concurrency;
   if (limit == 0) limit = mode == wire::Mode::async ? limits::kAsyncConcurrencyDefault : 1;
@@ -85,7 +85,7 @@ std::size_t SimExecutor::group_of(const Job& job) const {
   std::string problem;
   if (!job.options.empty() && wire::read(in, options, problem)) name = options.group;
   if (name.empty() && job.method < methods_.size()) {
-    for (const auto& [method, group] : spec_.options.method_groups) {
+    for (const auto& [method, group] : spec_.options->method_groups) {
       if (method == methods_[job.method]) name = group;
     }
   }
@@ -185,8 +185,8 @@ void SimExecutor::end(std::uint64_t lease, std::uint64_t number) {
 }
 
 bool SimExecutor::may_be_retried(const Job& job, const std::string& error_type) const {
-  std::int32_t max_retries = spec_.options.max_retries;
-  std::optional<wire::RetryOn> retry_on = spec_.options.retry_on;
+  std::int32_t max_retries = spec_.options->max_retries;
+  std::optional<wire::RetryOn> retry_on = spec_.options->retry_on;
   wire::CallOptions options;
   std::string problem;
   wire::Reader in(job.options);

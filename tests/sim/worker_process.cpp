@@ -41,7 +41,9 @@ WorkerProcess::WorkerProcess(Context& context, Observer& observer, const std::st
       method_calls_(context, process_, random_.fork(), session_options(random_, name)),
       session_(offer_, *this, link_) {
   worker::ActorSpec tasks;
-  tasks.options.max_concurrency = task_slots;
+  wire::ActorOptions options;
+  options.max_concurrency = task_slots;
+  tasks.options = std::make_shared<const wire::ActorOptions>(options);
   executors_[0] = std::make_unique<SimExecutor>(*this, tasks, wire::Mode::threaded, random_.fork());
   actors_[0] = tasks;
   Record record;
@@ -102,7 +104,7 @@ void WorkerProcess::start(const wire::Start& start) {
   spec.actor = start.actor;
   spec.incarnation = start.incarnation;
   spec.name = start.name;
-  spec.options = start.options;
+  spec.options = std::make_shared<const wire::ActorOptions>(start.options);
   const auto known =
       std::find_if(offer_.classes.begin(), offer_.classes.end(),
                    [&](const auto& offer) { return offer.name == start.class_name; });
@@ -291,7 +293,7 @@ void WorkerProcess::left(const Job& job, const worker::ActorSpec& spec, std::uin
 
 bool WorkerProcess::call_inside(const Job& job, const worker::ActorSpec& spec,
                                 std::function<void()> done) {
-  const bool blocking = spec.options.mode != wire::Mode::async;
+  const bool blocking = spec.options->mode != wire::Mode::async;
   const bool waits = method_calls_.make(job, blocking, std::move(done));
   turn_soon();
   return waits;

@@ -4,6 +4,7 @@
 
 #include "common/messages.hpp"
 #include "worker/executor.hpp"
+#include "worker/executors/active_call.hpp"
 #include "worker/executors/lane_thread.hpp"
 #include "worker/executors/lane_threads.hpp"
 
@@ -183,6 +184,7 @@ class ExecutorTest : public ::testing::Test {
     environment_.worker = "worker-7";
     environment_.pid = 4711;
     environment_.threads = std::make_shared<LaneThreads>([] {});
+    environment_.calls = CallPool::create();
   }
   ~ExecutorTest() override {
     scene_.gate.open();
@@ -204,8 +206,8 @@ class ExecutorTest : public ::testing::Test {
     spec.slot = static_cast<std::uint32_t>(executors_.size() + 1);
     spec.actor = ActorId{SessionId{1}, spec.slot};
     spec.incarnation = 3;
-    spec.name = "desk";
-    spec.options = std::move(options);
+    spec.name = name_;
+    spec.options = std::make_shared<const wire::ActorOptions>(std::move(options));
     executors_.push_back(make_actor_executor(environment_, entry, std::move(spec)));
     Executor& executor = *executors_.back();
     executor.start(Payload(encode_list(args...)), 1);
@@ -281,6 +283,7 @@ class ExecutorTest : public ::testing::Test {
     return scene_.log;
   }
 
+  std::string name_ = "desk";  ///< of the next actors
   Registry registry_;
   NotingHost host_;
   Environment environment_;

@@ -2,6 +2,9 @@
 
 #include "common/check.hpp"
 
+#include <algorithm>
+#include <bit>
+
 namespace callboard::worker {
 
 namespace {
@@ -12,6 +15,12 @@ void trim(std::string& buffer, std::size_t bytes_max) {
   } else {
     buffer.clear();
   }
+}
+
+/// Submitted, and neither ended nor taken back.
+bool is_here(const ActiveCall& call) {
+  const ActiveCall::State state = call.state.load(std::memory_order_acquire);
+  return state == ActiveCall::State::queued || state == ActiveCall::State::running;
 }
 
 }  // namespace
@@ -34,6 +43,8 @@ ActiveCall& CallPool::acquire() {
   if (spare_.empty()) {
     const std::size_t calls = chunk_calls(chunks_.size());
     chunks_.push_back(std::make_unique<ActiveCall[]>(calls));
+    made_ += calls;
+    if (made_ * 2 > by_lease_.size()) make_index();
     for (std::size_t i = calls; i > 0; --i) {
       chunks_.back()[i - 1].pool = this;
       spare_.push_back(&chunks_.back()[i - 1]);
@@ -44,10 +55,46 @@ ActiveCall& CallPool::acquire() {
   if (spare_.size() >= kAhead) {
     prefetch_to_write(spare_[spare_.size() - kAhead], sizeof(ActiveCall));
   }
+  if (!by_lane_.empty()) by_lane_.clear();
   call.references.store(1, std::memory_order_relaxed);
   // Here and not when it was freed: I/O may have asked it to stop in the moment in which it ended.
   call.running.cancel_requested.store(false, std::memory_order_relaxed);
   return call;
+}
+
+/// Leases are given out one after the other, so that few that are here meet in one place.
+void CallPool::make_index() {
+  const std::size_t places = std::bit_ceil(std::max<std::size_t>(made_, 1) * 4);
+  by_lease_.assign(places, nullptr);
+  for_each([this, places](ActiveCall& call) {
+    if (is_here(call)) by_lease_[call.job.lease & (places - 1)] = &call;
+    return false;
+  });
+}
+
+/// Until the next acquire(): whoever stops thousands of actors looks through all calls once.
+void CallPool::sort_by_lane() {
+  if (!by_lane_.empty()) return;
+  for_each([this](ActiveCall& call) {
+    by_lane_.push_back(&call);
+    return false;
+  });
+  std::sort(by_lane_.begin(), by_lane_.end(), [](const ActiveCall* a, const ActiveCall* b) {
+    return std::less<const Lane*>()(a->lane, b->lane);
+  });
+}
+
+ActiveCall* CallPool::find(std::uint64_t lease) {
+  if (by_lease_.empty()) return nullptr;
+  ActiveCall* found = by_lease_[lease & (by_lease_.size() - 1)];
+  if (found == nullptr) return nullptr;
+  if (found->job.lease == lease) return is_here(*found) ? found : nullptr;
+  found = nullptr;
+  for_each([&](ActiveCall& call) {
+    if (call.job.lease == lease && is_here(call)) found = &call;
+    return found != nullptr;
+  });
+  return found;
 }
 
 void CallPool::release(CallQueue& ended) {

@@ -21,8 +21,10 @@
 
 #include <callboard/context.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -47,7 +49,7 @@ struct ActiveCall {
   const Method* method = nullptr;
   const Incarnation* incarnation = nullptr;
   Lane* lane = nullptr;
-  const Method* described = nullptr;            ///< whose names `running` has, of an earlier call
+  const Method* described = nullptr;            ///< whose name `running` has, of an earlier call
   std::uint64_t number = 0;                     ///< counts submits of one executor
   const void* arguments = nullptr;              ///< only to be asked for: they may be gone
   std::unique_ptr<wire::CallOptions> options;   ///< when job.options has been read
@@ -151,7 +153,8 @@ class CallQueue {
   ActiveCall* tail_ = nullptr;  ///< meaningless when empty
 };
 
-/// The calls of one executor: made in chunks, used again, found by lease without an index.
+/// The calls of one executor, or of all serial actors of a process, most of which have none at a
+/// time: made in chunks, and used again.
 class CallPool {
  public:
   /// Deletes the pool once no call is referred to any more.
@@ -161,16 +164,35 @@ class CallPool {
   using Owner = std::unique_ptr<CallPool, Closer>;
   static Owner create() { return Owner(new CallPool); }
 
+  /// I/O. So many calls can be had before refresh() is worth its lock.
+  std::size_t spare() const { return spare_.size(); }
   /// I/O. Before some acquire(): those that were freed last, whose memory is still near, go first.
   void refresh();
   /// I/O. A free call with one reference, for the executor.
   ActiveCall& acquire();
+  /// I/O. The call has its job now: find() knows it.
+  void note(ActiveCall& call) {
+    if (by_lease_.empty()) make_index();
+    by_lease_[call.job.lease & (by_lease_.size() - 1)] = &call;
+  }
+  /// I/O. The call of this lease that was submitted and has not ended, or null.
+  ActiveCall* find(std::uint64_t lease);
   /// Frees the arguments of a call that has ended; a short buffer stays for the next one. REQUIRES:
   /// the caller has claimed the call.
   static void drop_arguments(ActiveCall& call);
   /// Any thread. Gives up the executor's reference of each; empties the queue.
   void release(CallQueue& ended);
 
+  /// I/O. Calls visit(ActiveCall&) for every call that was last given to this lane, ended or not.
+  template <class Visit>
+  void for_each_of(const Lane& lane, Visit visit) {
+    sort_by_lane();
+    const auto before = [](const ActiveCall* call, const Lane* its) {
+      return std::less<const Lane*>()(call->lane, its);
+    };
+    auto at = std::lower_bound(by_lane_.begin(), by_lane_.end(), &lane, before);
+    for (; at != by_lane_.end() && (*at)->lane == &lane; ++at) visit(**at);
+  }
   /// I/O. Calls `visit(ActiveCall&)` for every call, used or not, until it returns true.
   template <class Visit>
   void for_each(Visit visit) {
@@ -196,11 +218,17 @@ class CallPool {
   CallPool() = default;
   ~CallPool() = default;
   void close();
+  void make_index();
+  void sort_by_lane();
   void last_reference_gone(ActiveCall& call);
   static void clear(ActiveCall& call);
 
   std::vector<std::unique_ptr<ActiveCall[]>> chunks_;  ///< I/O
   std::vector<ActiveCall*> spare_;                     ///< I/O; the last goes first
+  std::size_t made_ = 0;                               ///< I/O: calls in chunks_
+  /// I/O. By the low bits of the lease; one that came later may have taken the place.
+  std::vector<ActiveCall*> by_lease_;
+  std::vector<ActiveCall*> by_lane_;  ///< I/O: all of them by their lanes, or nothing
 
   std::mutex mutex_;
   std::vector<ActiveCall*> freed_;

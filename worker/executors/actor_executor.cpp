@@ -10,6 +10,9 @@ namespace callboard::worker {
 
 namespace {
 
+/// With fewer spare calls than this, those that were freed since are asked for.
+constexpr std::size_t kSpareMin = 4;
+
 std::unique_ptr<Lane> make_lane(wire::Mode mode, const LaneSettings& settings) {
   switch (mode) {
     case wire::Mode::async: return make_async_lane(settings);
@@ -46,18 +49,27 @@ ActorExecutor::Plan plan_of(const ClassEntry& entry, const wire::ActorOptions& o
   return plan;
 }
 
+/// Calls of serial lanes are used again for those of other actors: nothing of them stays behind.
+bool may_share_calls(const ActorExecutor::Plan& plan) {
+  const auto serial = [](const ActorExecutor::Plan::Group& group) {
+    return group.mode == wire::Mode::serial && group.limit == 1;
+  };
+  return !plan.coroutines_apart && std::all_of(plan.groups.begin(), plan.groups.end(), serial);
+}
+
 }  // namespace
 
 ActorExecutor::ActorExecutor(const Environment& environment, const ClassEntry& entry,
                              ActorSpec spec, const Plan& plan)
     : incarnation_(environment, entry, std::move(spec)),
       coroutines_apart_(plan.coroutines_apart),
-      pool_(CallPool::create()) {
+      own_pool_(environment.calls && may_share_calls(plan) ? nullptr : CallPool::create()),
+      pool_(own_pool_ ? *own_pool_ : *environment.calls) {
   LaneSettings settings;
   settings.owner = this;
-  settings.pool = pool_.get();
+  settings.pool = &pool_;
   settings.incarnation = &incarnation_;
-  const wire::ActorOptions& options = incarnation_.spec.options;
+  const wire::ActorOptions& options = *incarnation_.spec.options;
   for (const Plan::Group& group : plan.groups) {
     const bool batched = group.mode == wire::Mode::batched;
     settings.limit = group.limit;
@@ -152,7 +164,7 @@ ActorExecutor::Target ActorExecutor::target_of(const std::string& method) {
   target.method = incarnation_.entry.find(method);
   if (target.method == nullptr) target.method = &unknown(method);
   std::string_view group = target.method->group;
-  for (const auto& [name, its_group] : incarnation_.spec.options.method_groups) {
+  for (const auto& [name, its_group] : incarnation_.spec.options->method_groups) {
     if (name == method) group = its_group;
   }
   target.lane = lane_of_group(group);
@@ -164,7 +176,7 @@ ActorExecutor::Target ActorExecutor::target_of(const std::string& method) {
 
 /// A group that the actor was not given is the default group.
 std::size_t ActorExecutor::lane_of_group(std::string_view group) const {
-  const auto& groups = incarnation_.spec.options.groups;
+  const auto& groups = incarnation_.spec.options->groups;
   if (group.empty()) return 0;
   for (std::size_t i = 0; i < groups.size(); ++i) {
     if (groups[i].first == group) return i + 1;
@@ -174,7 +186,7 @@ std::size_t ActorExecutor::lane_of_group(std::string_view group) const {
 
 /// The lane of one call: a call may name another group than its method has.
 std::size_t ActorExecutor::lane_of(ActiveCall& call, std::size_t method_lane) const {
-  if (call.job.options.empty() || incarnation_.spec.options.groups.empty()) return method_lane;
+  if (call.job.options.empty() || incarnation_.spec.options->groups.empty()) return method_lane;
   auto options = std::make_unique<wire::CallOptions>();
   wire::Reader in(call.job.options);
   std::string problem;
@@ -185,13 +197,14 @@ std::size_t ActorExecutor::lane_of(ActiveCall& call, std::size_t method_lane) co
 
 void ActorExecutor::submit(std::span<Job> jobs) {
   if (broken_ || stopping_) return turn_away(jobs);
-  pool_->refresh();
+  if (jobs.size() > 1 || pool_.spare() < kSpareMin) pool_.refresh();
   std::size_t lane = 0;
   CallQueue run;  // consecutive calls of one lane
   std::uint32_t count = 0;
   for (Job& job : jobs) {
-    ActiveCall& call = pool_->acquire();
+    ActiveCall& call = pool_.acquire();
     call.job.take_over(job);
+    pool_.note(call);
     call.arguments = call.job.args.view().data();
     const Target target = call.job.method < table_.size() ? table_[call.job.method] : nameless();
     call.method = target.method;
@@ -215,14 +228,9 @@ void ActorExecutor::turn_away(std::span<Job> jobs) {
 }
 
 Revoked ActorExecutor::revoke(std::uint64_t lease, bool running_too) {
-  ActiveCall* found = nullptr;
-  pool_->for_each([&](ActiveCall& call) {
-    const ActiveCall::State state = call.state.load(std::memory_order_acquire);
-    const bool here = state == ActiveCall::State::queued || state == ActiveCall::State::running;
-    if (here && call.job.lease == lease) found = &call;
-    return found != nullptr;
-  });
-  return found != nullptr ? found->lane->revoke(*found, running_too) : Revoked::unknown;
+  ActiveCall* const found = pool_.find(lease);
+  if (found == nullptr || found->incarnation != &incarnation_) return Revoked::unknown;
+  return found->lane->revoke(*found, running_too);
 }
 
 void ActorExecutor::report_held(Lane& lane, Outcome& outcome) {
@@ -280,7 +288,8 @@ void ActorExecutor::stats(std::vector<GroupStats>& out) const {
 
 std::unique_ptr<Executor> make_actor_executor(const Environment& environment,
                                               const ClassEntry& entry, ActorSpec spec) {
-  const ActorExecutor::Plan plan = plan_of(entry, spec.options);
+  if (!spec.options) spec.options = std::make_shared<const wire::ActorOptions>();
+  const ActorExecutor::Plan plan = plan_of(entry, *spec.options);
   return std::make_unique<ActorExecutor>(environment, entry, std::move(spec), plan);
 }
 
@@ -292,6 +301,7 @@ std::unique_ptr<Executor> make_task_executor(const Environment& environment,
   plan.coroutines_apart = registry.tasks().has(MethodKind::coroutine);
   ActorSpec spec;
   spec.host = &host;
+  spec.options = std::make_shared<const wire::ActorOptions>();
   auto executor =
       std::make_unique<ActorExecutor>(environment, registry.tasks(), std::move(spec), plan);
   executor->start_without_object();

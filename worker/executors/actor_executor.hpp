@@ -88,7 +88,8 @@ class ActorExecutor final : public Executor, private LaneOwner {
   std::mutex held_mutex_;
   std::list<Lane*> held_;   ///< oldest first
 
-  CallPool::Owner pool_;
+  CallPool::Owner own_pool_;   ///< where there is none to share
+  CallPool& pool_;
   std::vector<std::unique_ptr<Lane>> lanes_;
 };
 

@@ -56,14 +56,12 @@ void Lane::stop(bool now) {
     halted_.store(true, std::memory_order_seq_cst);
     take_back_all();
     std::vector<ActiveCall*> running;
-    pool().for_each([&](ActiveCall& call) {
-      if (call.lane == this && call.state.load(std::memory_order_acquire) ==
-                                   ActiveCall::State::running) {
-        call.running.cancel_requested.store(true, std::memory_order_relaxed);
-        running.push_back(&call);
-      }
-      return false;
-    });
+    const auto ask = [&running](ActiveCall& call) {
+      if (call.state.load(std::memory_order_acquire) != ActiveCall::State::running) return;
+      call.running.cancel_requested.store(true, std::memory_order_relaxed);
+      running.push_back(&call);
+    };
+    if (unfinished() > 0) pool().for_each_of(*this, ask);
     if (!running.empty()) cancel(running);
   }
   if (held_.load(std::memory_order_seq_cst)) go_on(true);
@@ -173,7 +171,7 @@ void Lane::report(Outcome& outcome, bool more_soon) {
 bool Lane::is_retried(const ActiveCall& call, const ErrorInfo& error) const {
   const bool task = incarnation().entry.construct == nullptr;
   if (task || error.code != Errc::task_error) return false;  // tasks keep no order
-  const wire::ActorOptions& actor = incarnation().spec.options;
+  const wire::ActorOptions& actor = *incarnation().spec.options;
   std::int32_t retries = actor.max_retries;
   const wire::RetryOn* retry_on = actor.retry_on ? &*actor.retry_on : nullptr;
   if (call.options) {
@@ -185,12 +183,12 @@ bool Lane::is_retried(const ActiveCall& call, const ErrorInfo& error) const {
 }
 
 void Lane::take_back_all() {
+  if (unfinished() == 0) return;  // others may have thousands of calls in the pool
   std::vector<std::pair<std::uint64_t, Outcome>> taken;
-  pool().for_each([&](ActiveCall& call) {
+  pool().for_each_of(*this, [&](ActiveCall& call) {
     Outcome outcome;
     const std::uint64_t number = call.number;
-    if (call.lane == this && take_back(call, outcome)) taken.emplace_back(number, outcome);
-    return false;
+    if (take_back(call, outcome)) taken.emplace_back(number, outcome);
   });
   if (taken.empty()) return;
   std::sort(taken.begin(), taken.end(),

@@ -115,6 +115,10 @@ class Lane {
   CallPool& pool() const { return *settings_.pool; }
 
  private:
+  /// I/O. Calls that were submitted and have not ended, as far as it is known yet.
+  std::uint64_t unfinished() const {
+    return submitted_ - taken_ - ended_.load(std::memory_order_acquire);
+  }
   void take_back_all();
   bool take_back(ActiveCall& call, Outcome& outcome);
   Admission refuse(ActiveCall& call, Errc code, std::string message, Outcome& outcome);
