@@ -81,6 +81,11 @@ void Connection::wake() {
   }
 }
 
+void Connection::wake_unless_left() {
+  // Whoever takes turns that are left begins by looking at everything.
+  if (rest_.load() != Rest::left) wake();
+}
+
 // --- who has the turns --------------------------------------------------------------------------
 
 void Connection::run() {
@@ -90,19 +95,22 @@ void Connection::run() {
   send();
   while (!stopping_.load()) {
     turn();
+    left_alone_ = false;
     if (!lend_ || !idle_) {
       poll(kNever);
       continue;
     }
     leave();
     turns.unlock();
+    // Who was to take them may have found them taken a moment ago.
+    if (others_come_ && !others_come_()) wanted_.store(true);
     std::uint32_t seen = 0;
     do {
       seen = borrowed_.load();
       look_later();
       // Whoever had the turns meanwhile has them still, most likely: it is not disturbed.
     } while ((borrowed_.load() != seen && !wanted_.load()) || !turns.try_lock());
-    wanted_.store(false);
+    left_alone_ = !wanted_.exchange(false);
     enter();
   }
   lend_ = false;

@@ -66,6 +66,9 @@ class Connection {
   /// Makes the loop take another turn soon, so that every member gets its on_tick(). Cheap when the
   /// loop is busy: at most one system call each time it goes from idle to busy.
   void wake();
+  /// As wake(), by a thread that will try to take the turns itself very soon: where they are left,
+  /// nobody is woken.
+  void wake_unless_left();
   /// Takes a turn in the calling thread, for what was gathered to leave. False, and nothing was
   /// done, unless the turns are left to others and nobody has them.
   bool try_turn();
@@ -79,6 +82,12 @@ class Connection {
     lend_ = lend;
     idle_ = idle;
   }
+  /// Says whether somebody is about to take turns that were left, by drive(): where nobody is, the
+  /// own thread takes them back at once. Any thread. REQUIRES: set before start().
+  void expect_others(std::function<bool()> come) { others_come_ = std::move(come); }
+  /// By a member in its steps: the own thread takes this turn because nobody else has taken one for
+  /// a while, though they were left.
+  bool left_alone() const { return left_alone_; }
   /// The calling thread has the turns: it is the connection's, or stands in for it.
   bool in_own_thread() const { return std::this_thread::get_id() == thread_id_.load(); }
 
@@ -105,9 +114,11 @@ class Connection {
   void finish();
 
   ConnectionOptions options_;
+  std::function<bool()> others_come_;
   std::mutex turns_;  ///< whoever has the turns holds it; all up to mutex_ is theirs
   bool lend_ = false;
   bool idle_ = false;
+  bool left_alone_ = false;
   wire::ZmqDealer dealer_;
   wire::Link link_;
   wire::LinkOut out_;

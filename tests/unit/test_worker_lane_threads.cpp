@@ -153,6 +153,112 @@ class Helper {
   }
 };
 
+/// What a test sees of the threads that have nothing to run.
+class Watching final : public LaneThreads::Pastime {
+ public:
+  void spend(const std::function<bool()>& over) override {
+    most_ = std::max(most_, ++at_once_);
+    ++times;
+    times.notify_all();
+    while (!over()) {
+      looks_.wait(0);
+      looks_ = 0;
+    }
+    --at_once_;
+  }
+  void look() override {
+    looks_ = 1;
+    looks_.notify_all();
+  }
+  int most() const { return most_; }
+
+  std::atomic<int> times{0};
+
+ private:
+  std::atomic<int> looks_{0};
+  std::atomic<int> at_once_{0};
+  int most_ = 0;  // one thread at a time writes it, or the test fails
+};
+
+TEST(LaneThreadsTest, AThreadWithoutWorkHasAPastimeAndLeavesItForWork) {
+  Watching watching;
+  std::atomic<int> runs{0};
+  Act act([&] {
+    ++runs;
+    runs.notify_all();
+  });
+  {
+    LaneThreads threads([] {});
+    threads.set_pastime(watching);
+    for (int i = 0; i < 500; ++i) {
+      threads.ready(act);
+      runs.wait(i);
+      watching.times.wait(i);  // it comes back to it: the next word finds it there
+    }
+  }
+  EXPECT_EQ(runs, 500);
+  EXPECT_EQ(watching.most(), 1);
+}
+
+TEST(LaneThreadsTest, WorkThatIsMadeReadyDuringThePastimeRunsOnTheSameThread) {
+  struct Giver final : LaneThreads::Pastime {
+    void spend(const std::function<bool()>& over) override {
+      if (given == 0) {
+        here = std::this_thread::get_id();
+        ++given;
+        threads->ready(*work);
+      }
+      while (!over()) std::this_thread::yield();
+    }
+    void look() override {}
+    LaneThreads* threads = nullptr;
+    LaneThreads::Work* work = nullptr;
+    int given = 0;
+    std::thread::id here;
+  } giver;
+  std::latch done(1);
+  std::thread::id ran;
+  Act first([] {});
+  Act second([&] {
+    ran = std::this_thread::get_id();
+    done.count_down();
+  });
+  LaneThreads threads([] {});
+  giver.threads = &threads;
+  giver.work = &second;
+  threads.set_pastime(giver);
+  threads.ready(first);
+  done.wait();
+  EXPECT_EQ(ran, giver.here);
+}
+
+TEST(LaneThreadsTest, NothingIsOccupiedOnceAThreadLooksForAPastime) {
+  struct Asks final : LaneThreads::Pastime {
+    void spend(const std::function<bool()>& over) override {
+      occupied += threads->occupied() && !over();
+      ++times;
+      times.notify_all();
+      while (!over()) std::this_thread::yield();
+    }
+    void look() override {}
+    LaneThreads* threads = nullptr;
+    std::atomic<int> times{0};
+    int occupied = 0;
+  } asks;
+  std::atomic<int> seen{0};
+  LaneThreads threads([] {});
+  asks.threads = &threads;
+  threads.set_pastime(asks);
+  Act act([&] { seen += threads.occupied() ? 1 : 0; });
+  for (int i = 0; i < 200; ++i) {
+    threads.ready(act);
+    EXPECT_TRUE(seen > i || threads.occupied() || asks.times > i);
+    asks.times.wait(i);
+  }
+  EXPECT_EQ(seen, 200) << "what runs occupies them";
+  EXPECT_EQ(asks.occupied, 0);
+}
+
 class LaneThreadsOfActors : public ExecutorTest {};
 
 TEST_F(LaneThreadsOfActors, IdleActorsHaveNoThreads) {

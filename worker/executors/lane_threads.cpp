@@ -30,6 +30,7 @@ constexpr std::chrono::seconds kIdleMax{2};
 
 thread_local LaneThreads* threads_here = nullptr;
 thread_local LaneThreads::Gather* gathers_here = nullptr;
+thread_local bool spends_here = false;  ///< it has the pastime
 thread_local long waits_for_work = 0;
 thread_local long sleeps_seen = 0;
 
@@ -70,6 +71,7 @@ LaneThreads::~LaneThreads() {
     threads_.clear();
     if (watcher_.joinable()) all.push_back(std::move(watcher_));
     for (Idle* idle : idle_) idle->called.notify_one();
+    if (spends_) pastime_->look();
   }
   stood_.notify_all();
   for (std::thread& thread : all) thread.join();
@@ -119,7 +121,9 @@ LaneThreads::Wakeup LaneThreads::make_ready(WorkList& works) {
     if (single && queue_.size() == 1) queue_ = {};
     throw;
   }
-  waiting_.store(queue_.size(), std::memory_order_relaxed);
+  waiting_.store(queue_.size());
+  // It comes for it, but others will not be called while it seems to be at work.
+  if (spends_ && !spends_here) return Wakeup(*pastime_);
   return call_help();
 }
 
@@ -138,7 +142,7 @@ LaneThreads::Wakeup LaneThreads::call_help() {
   const bool at_work = alive_ > idle_.size() + blocked_ + stuck_;
   const auto worth_ns = static_cast<std::int64_t>(waits) * work_ns_;
   if (at_work && worth_ns < kWorthwhileNs) {
-    wake_watcher();  // it sees whether they do come
+    if (!spends_here) wake_watcher();  // it sees whether they do come
     return {};
   }
   return call_thread();
@@ -232,6 +236,11 @@ bool LaneThreads::next(std::unique_lock<std::mutex>& lock, bool called) {
     if (!queue_.empty()) return true;
     if (stopping_) return false;
     called = false;
+    if (pastime_ != nullptr && !spends_) {
+      spend(lock);
+      if (!queue_.empty()) return true;
+      if (stopping_) return false;
+    }
     ++waits_for_work;
     Idle& idle = begin_waiting();
     const auto is_over = [&] { return idle.is_called || stopping_; };
@@ -249,6 +258,16 @@ bool LaneThreads::next(std::unique_lock<std::mutex>& lock, bool called) {
     std::erase(idle_, &idle);
     if (alive_ > wanted()) return false;
   }
+}
+
+void LaneThreads::spend(std::unique_lock<std::mutex>& lock) {
+  spends_ = true;
+  lock.unlock();
+  spends_here = true;
+  pastime_->spend([this] { return waiting_.load() > 0 || stopping_.load(); });
+  spends_here = false;
+  lock.lock();
+  spends_ = false;
 }
 
 /// What threads have taken and not begun goes back into the queue.
@@ -271,8 +290,10 @@ void LaneThreads::fill(Hand& hand) {
 }
 
 void LaneThreads::run_hand(std::unique_lock<std::mutex>& lock, Hand& hand) {
-  fill(hand);
   hand.busy = true;
+  ++busy_;  // before the queue seems to be empty
+  fill(hand);
+  Work* work = hand.take();  // what it begins now does not wait for anybody
   {
     const Wakeup wakeup = call_help();
     lock.unlock();
@@ -280,7 +301,7 @@ void LaneThreads::run_hand(std::unique_lock<std::mutex>& lock, Hand& hand) {
   Turn turn{steady_now_us()};
   std::int64_t began_us = turn.now_us;
   std::int64_t works = 0;
-  while (Work* work = hand.take()) {
+  for (; work != nullptr; work = hand.take()) {
     hand.begun.store(hand.begun.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     ++works;
     const std::int64_t before_us = turn.now_us;
@@ -296,6 +317,7 @@ void LaneThreads::run_hand(std::unique_lock<std::mutex>& lock, Hand& hand) {
   }
   lock.lock();
   hand.busy = false;
+  --busy_;
   account(hand, turn.now_us - began_us, works);
 }
 
@@ -349,7 +371,7 @@ void LaneThreads::watch() {
     }
     const std::uint64_t slept = slept_;
     has_moved();
-    stood_.wait_for(lock, kLookEvery, [this] { return stopping_; });
+    stood_.wait_for(lock, kLookEvery, [this] { return stopping_.load(); });
     const bool goes_on = has_moved() && slept_ == slept;
     if (!stands_still() || goes_on) {
       more = 0;

@@ -37,6 +37,18 @@ class LaneThreads {
   };
 
  public:
+  /// What one thread at a time does while there is nothing to run, instead of sleeping.
+  class Pastime {
+   public:
+    /// Returns when `over` says so, or when it has no use for the thread.
+    virtual void spend(const std::function<bool()>& over) = 0;
+    /// `over` may say so now. Any thread.
+    virtual void look() = 0;
+
+   protected:
+    ~Pastime() = default;
+  };
+
   /// What a thread knows while it works.
   struct Turn {
     std::int64_t now_us = 0;  ///< the time: who reads the clock writes it here for who comes next
@@ -96,20 +108,26 @@ class LaneThreads {
   class Wakeup {
    public:
     Wakeup() = default;
-    Wakeup(Wakeup&& other) noexcept : idle_(std::exchange(other.idle_, nullptr)) {}
+    Wakeup(Wakeup&& other) noexcept
+        : idle_(std::exchange(other.idle_, nullptr)),
+          pastime_(std::exchange(other.pastime_, nullptr)) {}
     Wakeup& operator=(Wakeup&& other) noexcept {
       std::swap(idle_, other.idle_);
+      std::swap(pastime_, other.pastime_);
       return *this;
     }
     ~Wakeup() {
       if (idle_ != nullptr) idle_->called.notify_one();
+      if (pastime_ != nullptr) pastime_->look();
     }
 
    private:
     friend class LaneThreads;
     explicit Wakeup(Idle& idle) : idle_(&idle) {}
+    explicit Wakeup(Pastime& pastime) : pastime_(&pastime) {}
 
     Idle* idle_ = nullptr;
+    Pastime* pastime_ = nullptr;
   };
 
   /// `prepare` is the first act of each thread.
@@ -118,6 +136,11 @@ class LaneThreads {
   ~LaneThreads();
   LaneThreads(const LaneThreads&) = delete;
   LaneThreads& operator=(const LaneThreads&) = delete;
+
+  /// REQUIRES: nothing was made ready yet; it outlives the threads.
+  void set_pastime(Pastime& pastime) { pastime_ = &pastime; }
+  /// Something is ready or runs: a thread that is done with it will look for a pastime.
+  bool occupied() const { return waiting_.load() > 0 || busy_.load() > 0; }
 
   /// What the calling thread makes ready while it has one of these is made ready together at the
   /// end, with one lock. One at a time for each thread. Nobody may rely on what is ready meanwhile.
@@ -172,6 +195,7 @@ class LaneThreads {
 
   void run();
   bool next(std::unique_lock<std::mutex>& lock, bool called);
+  void spend(std::unique_lock<std::mutex>& lock);
   void run_hand(std::unique_lock<std::mutex>& lock, Hand& hand);
   void fill(Hand& hand);
   void empty_hands();
@@ -202,6 +226,7 @@ class LaneThreads {
   std::condition_variable stood_;  ///< work that nobody takes, for the watcher
   WorkList queue_;
   std::atomic<std::size_t> waiting_{0};  ///< how many queue_ holds
+  std::atomic<std::size_t> busy_{0};     ///< threads that run something
   std::map<std::thread::id, std::thread> threads_;
   std::vector<std::thread> retired_;  ///< to be joined
   std::size_t alive_ = 0;
@@ -214,7 +239,9 @@ class LaneThreads {
   bool coming_ = false;          ///< an idle thread was woken and has not looked yet
   std::int64_t work_ns_ = 0;     ///< how long work has taken lately, each
   std::uint64_t slept_ = 0;      ///< counts work that took long and gave up its processor
-  bool stopping_ = false;
+  Pastime* pastime_ = nullptr;
+  bool spends_ = false;          ///< a thread has the pastime
+  std::atomic<bool> stopping_{false};  ///< written with the lock
   bool watcher_sleeps_ = false;
   std::thread watcher_;          ///< made when it is first needed
 };

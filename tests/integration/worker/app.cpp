@@ -37,6 +37,17 @@ int Probe::nap(std::string file, std::string word, int ms) { return nap_noted(fi
 int Probe::crash(std::string file, std::string how) { return crash_noted(file, how); }
 std::string Probe::echo(std::string text) { return text; }
 
+bool Probe::wait_for(std::string file, std::string word) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  for (;;) {
+    for (const std::string& line : notes(file)) {
+      if (line == word) return true;
+    }
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
 int Probe::pid_of(std::string actor) {
   return callboard::this_call().client().get_actor<Probe>(actor).call<&Probe::pid>().get();
 }

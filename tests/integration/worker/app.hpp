@@ -20,6 +20,8 @@ class Probe {
   /// Writes, and is blamed for the end of its process: "abort", "segv", "exit".
   int crash(std::string file, std::string how);
   std::string echo(std::string text);
+  /// Waits until the file has that word, for as long as any sane machine needs. False: in vain.
+  bool wait_for(std::string file, std::string word);
   /// A call to the actor of that name from inside this one.
   int pid_of(std::string actor);
   /// The cores that the calling thread may use, as the kernel prints them.
@@ -31,6 +33,7 @@ class Probe {
         .method<&Probe::nap>("nap")
         .method<&Probe::crash>("crash")
         .method<&Probe::echo>("echo")
+        .method<&Probe::wait_for>("wait_for")
         .method<&Probe::pid_of>("pid_of")
         .method<&Probe::cores>("cores");
   }

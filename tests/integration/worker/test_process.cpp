@@ -128,6 +128,41 @@ TEST_F(WorkerProcessTest, CallsMadeInsideACallUseTheWorkersOwnConnection) {
   EXPECT_EQ(worker->wait_end(), 0);
 }
 
+// Short calls, one at a time, are run by a thread that takes the connection's turns itself.
+
+TEST_F(WorkerProcessTest, ACallThatBlocksAfterManyShortOnesKeepsNoOtherCallFromArriving) {
+  auto worker = start({});
+  ASSERT_TRUE(worker->wait_ready());
+  Client client(system_->endpoint());
+  auto probe = client.actor<Probe>();
+  auto other = client.actor<Probe>();
+  const std::string file = directory_.file("notes");
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 50; ++i) EXPECT_EQ(probe.call<&Probe::echo>("short").get(30s), "short");
+    const std::string word = std::to_string(round);
+    auto waits = probe.call<&Probe::wait_for>(file, word);
+    other.call<&Probe::nap>(file, word, 0).get(30s);
+    EXPECT_TRUE(waits.get(60s));
+  }
+  worker->signal(SIGTERM);
+  EXPECT_EQ(worker->wait_end(), 0);
+}
+
+TEST_F(WorkerProcessTest, ShortCallsMayCallOthersOfTheirProcess) {
+  auto worker = start({});
+  ASSERT_TRUE(worker->wait_ready());
+  Client client(system_->endpoint());
+  auto named = client.actor<Probe>({.name = "neighbour"});
+  auto probe = client.actor<Probe>();
+  const int pid = named.call<&Probe::pid>().get(30s);
+  for (int round = 0; round < 10; ++round) {
+    for (int i = 0; i < 30; ++i) EXPECT_EQ(probe.call<&Probe::pid>().get(30s), pid);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(probe.call<&Probe::pid_of>("neighbour").get(30s), pid);
+  }
+  worker->signal(SIGTERM);
+  EXPECT_EQ(worker->wait_end(), 0);
+}
+
 TEST_F(WorkerProcessTest, BigArgumentsAndResultsArriveAsTheyLeft) {
   auto worker = start({});
   ASSERT_TRUE(worker->wait_ready());

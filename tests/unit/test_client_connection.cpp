@@ -1,0 +1,147 @@
+// Who has the turns of a connection. Nobody listens at the other end: turns are taken all the same.
+#include "client/connection.hpp"
+#include "common/clock.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <thread>
+
+namespace callboard::client {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Lends its turns whenever it is asked to write, and notes who took them.
+class Lender final : public wire::LinkMember {
+ public:
+  explicit Lender(Connection& connection) : connection_(connection) {
+    connection.add(*this, wire::Side::worker);
+  }
+
+  void on_tick(Instant, bool, wire::LinkOut&) override {
+    if (std::this_thread::get_id() == driver.load()) {
+      ++driven;
+    } else {
+      ++own;
+      if (connection_.left_alone()) ++left_alone;
+    }
+    if (connection_.in_own_thread()) ++in_own_thread;
+    connection_.lend(lends, lends && leaves);
+  }
+  void fill_hello(wire::Hello&) override {}
+  void on_welcome(Instant, const wire::Welcome&, bool, wire::LinkOut&) override {}
+  bool on_message(Instant, std::uint64_t, std::uint32_t, wire::FrameReader&,
+                  wire::LinkOut&) override {
+    return true;
+  }
+  std::int64_t next_deadline_us() const override { return kNever; }
+  void on_disconnected(Instant) override {}
+  void on_session_unknown(Instant, bool) override {}
+  void on_ended(Instant, const wire::Goodbye&) override {}
+
+  std::atomic<bool> lends{true};
+  std::atomic<bool> leaves{true};
+  std::atomic<std::thread::id> driver{};
+  std::atomic<int> driven{0};
+  std::atomic<int> own{0};
+  std::atomic<int> left_alone{0};
+  std::atomic<int> in_own_thread{0};
+
+ private:
+  Connection& connection_;
+};
+
+class ConnectionTurns : public ::testing::Test {
+ protected:
+  ConnectionTurns() : connection_(options()), member_(connection_) {}
+  ~ConnectionTurns() override {
+    connection_.stop();
+    connection_.join();
+  }
+  static ConnectionOptions options() {
+    ConnectionOptions options;
+    options.endpoints = {"inproc://nobody"};
+    return options;
+  }
+  static bool eventually(const std::function<bool()>& holds) {
+    const auto until = std::chrono::steady_clock::now() + 30s;
+    while (!holds()) {
+      if (std::chrono::steady_clock::now() > until) return false;
+      std::this_thread::sleep_for(100us);
+    }
+    return true;
+  }
+
+  Connection connection_;
+  Lender member_;
+};
+
+TEST_F(ConnectionTurns, WhoeverDrivesTakesTheTurnsThatWereLeft) {
+  connection_.start();
+  member_.driver = std::this_thread::get_id();
+  EXPECT_TRUE(eventually([&] {
+    connection_.drive([&] { return member_.driven >= 2; }, clock_now().mono_us + 1'000'000);
+    return member_.driven > 0;
+  }));
+  EXPECT_EQ(member_.in_own_thread, member_.own + member_.driven)
+      << "whoever has the turns stands in for the connection's thread";
+}
+
+TEST_F(ConnectionTurns, WhoeverDrivesIsWokenByAWakeUp) {
+  connection_.start();
+  member_.driver = std::this_thread::get_id();
+  std::atomic<bool> over{false};
+  std::thread other([&] {
+    EXPECT_TRUE(eventually([&] { return member_.driven > 0; }));
+    over = true;
+    connection_.wake();
+  });
+  EXPECT_TRUE(eventually([&] {
+    connection_.drive([&] { return over.load(); }, kNever);
+    return over.load();
+  }));
+  other.join();
+}
+
+TEST_F(ConnectionTurns, TurnsThatNobodyComesForAreTakenBackAtOnce) {
+  connection_.expect_others([] { return false; });
+  connection_.start();
+  for (int i = 1; i <= 20; ++i) {  // each wake-up finds somebody
+    const int before = member_.own;
+    connection_.wake();
+    EXPECT_TRUE(eventually([&] { return member_.own > before; }));
+  }
+  EXPECT_EQ(member_.left_alone, 0) << "they were taken back before they were alone";
+}
+
+TEST_F(ConnectionTurns, TurnsThatWereToBeTakenAndAreNotAreTakenBack) {
+  connection_.expect_others([] { return true; });
+  connection_.start();
+  EXPECT_TRUE(eventually([&] { return member_.left_alone > 0; }));
+  member_.lends = false;
+  EXPECT_TRUE(eventually([&] {
+    connection_.wake();
+    return !member_.lends && member_.own > 1;
+  }));
+}
+
+TEST_F(ConnectionTurns, NothingWaitsForAThreadThatDrivesWhenTheConnectionStops) {
+  connection_.start();
+  member_.driver = std::this_thread::get_id();
+  std::thread other([&] {
+    EXPECT_TRUE(eventually([&] { return member_.driven > 0; }));
+    connection_.stop();
+  });
+  EXPECT_TRUE(eventually([&] {
+    connection_.drive([] { return false; }, kNever);
+    return member_.driven > 0;
+  }));
+  other.join();
+  connection_.join();
+}
+
+}  // namespace
+}  // namespace callboard::client
