@@ -35,8 +35,8 @@ constexpr std::int64_t kFinishMs = 1000;
 /// How long one that stands by may take to notice that the shard was left.
 constexpr std::int64_t kHandOverMs = 400;
 /// Fewer frames in such a time are a pause: what a burst took is given back to the system then.
-constexpr std::int64_t kPauseUs = 1'000'000;
-constexpr std::size_t kPauseFrames = 100;
+constexpr std::int64_t kPauseUs = 250'000;
+constexpr std::size_t kPauseFrames = 25;
 constexpr int kLastTurns = 10;
 constexpr long kLastTurnMs = 5;
 /// So many of them without a frame: nobody says anything any more. On a busy machine one is not
@@ -325,6 +325,7 @@ void BrokerServer::Loop::flush() {
     }
     for (const Announcement& each : effects_.announcements) router_->publish(each);
     for (const auto& [level, text] : effects_.log) write_log(level, text);
+    for (StoreRead& read : effects_.reads) store_->read(now_, std::move(read));
     if (!effects_.fatal.empty()) fail(effects_.fatal);
     if (effects_.ahead && serving_) store_->begin_timeline(now_, *effects_.ahead);
     effects_.clear();

@@ -47,6 +47,7 @@ int run_with(const config::BrokerSettings& settings) {
   options.broker.result_ttl_ms = settings.result_ttl_ms;
   options.broker.max_pending = static_cast<std::uint64_t>(settings.max_pending);
   options.broker.max_pending_bytes = static_cast<std::uint64_t>(settings.max_pending_bytes);
+  options.broker.memory_max = static_cast<std::uint64_t>(settings.memory_max);
   options.broker.max_unreleased_bytes = static_cast<std::uint64_t>(settings.max_unreleased_bytes);
   options.broker.poison_limit = static_cast<int>(settings.poison_limit);
   options.broker.priority_ageing_ms = settings.priority_ageing_ms;

@@ -87,6 +87,12 @@ void look_at_store(const Json& health, Findings& found) {
     found.add("memory", store == "full" ? "problem" : used > kMemoryWarn * max ? "warning" : "ok",
               text + (store == "full" ? ": new calls are refused" : ""));
   }
+  const double calls = health.value("calls_memory", 0.0);
+  const double calls_max = health.value("calls_memory_max", 0.0);
+  found.ok("calls", calls_max == 0
+                        ? print_bytes(calls) + " taken by calls in the broker, without a limit"
+                        : print_bytes(calls) + " of " + print_bytes(calls_max) +
+                              " (memory_max) taken by calls in the broker");
   if (health.at("times_back").get<std::uint64_t>() == 0) {
     found.ok("timeline", "the store has not gone back in time since this broker began (timeline " +
                              cell(health.at("timeline")) + ")");

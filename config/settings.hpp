@@ -35,6 +35,7 @@ struct BrokerSettings {
   std::int64_t result_ttl_ms = limits::kResultTtlMs;
   std::int64_t max_pending = static_cast<std::int64_t>(limits::kMaxPendingDefault);
   std::int64_t max_pending_bytes = static_cast<std::int64_t>(limits::kMaxPendingBytesDefault);
+  std::int64_t memory_max = 0;  ///< 0: no limit
   std::int64_t max_unreleased_bytes = static_cast<std::int64_t>(limits::kUnreleasedBytesMax);
   std::int64_t poison_limit = limits::kPoisonLimit;
   std::int64_t priority_ageing_ms = limits::kPriorityAgeingMs;

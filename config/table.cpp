@@ -70,6 +70,10 @@ std::vector<Setting> broker_rows() {
       {"broker.max_pending_bytes",
        "bytes of arguments that may wait in one queue, unless its actor says otherwise",
        CALLBOARD_FIELD(broker, max_pending_bytes), 1},
+      {"broker.memory_max",
+       "bytes that calls may take in the broker's memory, beyond which durable ones wait in Redis "
+       "only; 0: no limit",
+       CALLBOARD_FIELD(broker, memory_max), 0},
       {"broker.max_unreleased_bytes",
        "bytes of results that one session may leave untaken before its calls are refused",
        CALLBOARD_FIELD(broker, max_unreleased_bytes), 1},

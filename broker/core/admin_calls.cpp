@@ -34,6 +34,21 @@ void write_item(MapWriter& out, const Core& core, const Call& call) {
       .text_or_nil("worker", held ? call.instance()->worker->name : "");
 }
 
+/// Of a call that only the store has.
+void write_item(MapWriter& out, const Core& core, const StoredRun& run, std::uint64_t number) {
+  const auto& methods = run.queue->methods;
+  out.text("call", to_string(CallId{run.session->id, run.seq + (number - run.number)}))
+      .text("queue", run.queue->name)
+      .number("number", number)
+      .text("method", run.method < methods.size() ? methods[run.method] : "")
+      .text("state", "stored")
+      .number("since_ms",
+              std::max<std::int64_t>(core.now_.mono_us - run.since_us, 0) / kMicrosPerMilli)
+      .number("priority", run.priority)
+      .number("attempts", 0u)
+      .nil("worker");
+}
+
 /// Calls that workers hold of this queue, in the order of their numbers.
 std::vector<const Call*> leased_calls(const Queue& queue) {
   std::vector<const Call*> found;
@@ -75,7 +90,11 @@ bool parse(const std::string& text, Mark& mark) {
 
 /// The first call of the lane behind the mark. False when that would take too many steps.
 bool behind(Core& core, const Lane& lane, const Mark& mark, const Call*& next) {
-  const Call* last = core.find_call(call_id_from(mark.call));
+  const CallId id = call_id_from(mark.call);
+  const auto session = core.sessions_.find(id.session);
+  Call** const found =
+      session == core.sessions_.end() ? nullptr : session->second->calls.find(id.seq);
+  const Call* last = found == nullptr ? nullptr : *found;
   if (last != nullptr && last->in_list && last->number == mark.number) {
     next = last->next;
     return true;
@@ -123,6 +142,26 @@ AdminResult call_ls(Core& core, const AdminRequest& request) {
   }
   ListWriter items;
   Mark last = mark;
+  // What only the store has of a lane in front of `until`. False: the page is full.
+  const auto add_stored = [&](const Lane& lane, std::size_t index, std::uint64_t until) {
+    if (lane.stored == nullptr) return true;
+    const std::uint64_t after = last.lane == static_cast<std::int64_t>(index) ? last.number : 0;
+    auto at = lane.stored->runs.upper_bound(after);
+    if (at != lane.stored->runs.begin()) --at;
+    for (; at != lane.stored->runs.end() && at->first < until; ++at) {
+      const StoredRun& run = at->second;
+      for (std::uint64_t no = std::max(run.number, after + 1); no < run.end(); ++no) {
+        if (items.size() == request.limit) return false;
+        MapWriter item;
+        write_item(item, core, run, no);
+        items.add(item.finish());
+        last = {.lane = static_cast<std::int64_t>(index),
+                .number = no,
+                .call = to_string(CallId{run.session->id, run.seq + (no - run.number)})};
+      }
+    }
+    return true;
+  };
   const auto add = [&](const Call& call, std::int64_t lane) {
     MapWriter item;
     write_item(item, core, call);
@@ -145,9 +184,11 @@ AdminResult call_ls(Core& core, const AdminRequest& request) {
       return AdminResult::failed(Errc::stopping, "the queue has moved on; list it from the start");
     }
     for (; call != nullptr; call = call->next) {
+      if (!add_stored(lane, i, call->number)) return page(items, print(last));
       if (items.size() == request.limit) return page(items, print(last));
       add(*call, static_cast<std::int64_t>(i));
     }
+    if (!add_stored(lane, i, UINT64_MAX)) return page(items, print(last));
   }
   return page(items, {});
 }

@@ -21,6 +21,7 @@ void write_item(MapWriter& out, const Queue& queue) {
       .text("state", name_of(queue.state))
       .flag("paused", queue.paused)
       .number("depth", queue.count)
+      .number("stored_only", queue.absent)
       .number("running", queue.leased)
       .number("delayed", queue.delayed)
       .number("bytes", queue.bytes)
@@ -36,7 +37,10 @@ std::string lane_item(const Queue& queue, const Lane& lane) {
       .number("priority", lane.priority)
       .number("length", lane.length)
       .number("watermark", lane.watermark);
-  if (lane.head == nullptr) {
+  if (lane.next_is_stored()) {
+    const StoredRun& run = lane.stored->runs.begin()->second;
+    out.text("head", to_string(CallId{run.session->id, run.seq})).text("head_state", "stored");
+  } else if (lane.head == nullptr) {
     out.nil("head").nil("head_state");
   } else {
     out.text("head", to_string(lane.head->id())).text("head_state", name_of(lane.head->state));
@@ -74,6 +78,7 @@ std::vector<CallSlab::Ref> unsent_calls(Core& core, Queue& queue, std::size_t ma
     for (Call* call = lane.head; call != nullptr && found.size() < max; call = call->next)
       add(call);
   }
+  for (Call* stub : core.stubs_of(queue, max - found.size())) add(stub);
   for (auto& [key, state] : queue.keys) {
     for (Call* call : state.waiting) add(call);
   }

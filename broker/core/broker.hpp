@@ -47,6 +47,9 @@ struct BrokerOptions {
   std::int64_t journal_ms = limits::kSettleMs;
   std::uint64_t max_pending = limits::kMaxPendingDefault;  ///< default of a queue
   std::uint64_t max_pending_bytes = limits::kMaxPendingBytesDefault;
+  /// Bytes that calls may take in memory: beyond it waiting ones are in the store only.
+  /// 0: no limit.
+  std::uint64_t memory_max = 0;
   std::uint64_t max_unreleased_bytes = limits::kUnreleasedBytesMax;
   std::size_t store_batch_bytes_max = limits::kStoreBatchBytesMax;
   int poison_limit = limits::kPoisonLimit;

@@ -67,9 +67,11 @@ void CallSlab::give_room(Call& call, std::size_t bytes) {
   const bool small = steps <= kRoomSteps;
   call.data = small ? static_cast<char*>(rooms_[steps - 1].take()) : new char[bytes];
   call.data_bytes = static_cast<std::uint32_t>(small ? steps * kRoomStep : bytes);
+  room_bytes_ += call.data_bytes;
 }
 
 void CallSlab::take_room(Call& call) {
+  room_bytes_ -= call.data_bytes;
   if (call.data_bytes > kRoomSteps * kRoomStep) {
     delete[] call.data;
   } else if (call.data_bytes > 0) {

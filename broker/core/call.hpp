@@ -99,6 +99,8 @@ struct Call {
   bool delayed : 1 = false;      ///< not due yet: it has no number and is in no lane
   bool idempotent : 1 = false;   ///< has an idempotency key
   bool follows : 1 = false;      ///< ends as the first call of its key does; never begins
+  bool special : 1 = false;      ///< `extra` has more than a big value
+  bool stub : 1 = false;         ///< only the store has its arguments: see stored.hpp
 
   CallId id() const;
   /// Where it is while its lease is out.
@@ -117,6 +119,11 @@ struct Call {
     return {data + options_bytes, value_bytes};
   }
   CallExtra& more() {
+    special = true;
+    return with_part();
+  }
+  /// Where a big value is kept.
+  CallExtra& with_part() {
     if (!extra) extra = std::make_unique<CallExtra>();
     return *extra;
   }
@@ -147,6 +154,8 @@ class CallSlab {
   void give_room(Call& call, std::size_t bytes);
   void take_room(Call& call);
   std::size_t size() const { return used_; }
+  /// Memory of the calls, of their places in their sessions' tables and of what they have room for.
+  std::uint64_t bytes() const { return used_ * (sizeof(Call) + sizeof(Call*)) + room_bytes_; }
 
  private:
   /// Room comes in steps; what is larger comes from the heap.
@@ -161,6 +170,7 @@ class CallSlab {
   std::vector<Call*> ready_;   ///< that ended last: they keep their room for the next ones
   std::uint32_t generation_ = 0;
   std::size_t used_ = 0;
+  std::uint64_t room_bytes_ = 0;
 };
 
 }  // namespace callboard::broker

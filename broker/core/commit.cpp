@@ -104,7 +104,9 @@ const StoreBatch& Core::take_batch(std::uint64_t& commit_no) {
   std::swap(open_, flight_);
   std::swap(open_effects_, flight_effects_);
   commit_no = flight_no_;
-  return journal_.write(now_, *flight_, flight_no_);
+  const StoreBatch& written = journal_.write(now_, *flight_, flight_no_);
+  note_settling();
+  return written;
 }
 
 void Core::mark(Queue& queue) {

@@ -71,6 +71,7 @@ void Core::step(Instant now, const Event& event, Effects& effects) {
                    }
                  },
                  [&](const Tick&) {},
+                 [&](const CallsRead& e) { on_calls_read(e); },
              },
              event);
   on_tick();
@@ -246,6 +247,9 @@ void Core::on_committed(std::uint64_t commit_no) {
     }
   }
   flight_effects_.clear();
+  if (options_.memory_max == 0) return;
+  note_settled();
+  leave_memory();
 }
 
 void Core::on_tick() {

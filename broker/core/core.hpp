@@ -4,7 +4,8 @@
 // connections.cpp, sessions.cpp, workers.cpp, handles.cpp; the way of a call: create.cpp,
 // submit.cpp, parking.cpp, dependencies.cpp, lanes.cpp, dispatch.cpp, returns.cpp, results.cpp,
 // cancel.cpp; the life of actors: placement.cpp, actors.cpp, queue_ends.cpp; what goes wrong:
-// losses.cpp, reconcile.cpp, restore.cpp; what is stored, and what may be told when: commit.cpp;
+// losses.cpp, reconcile.cpp, restore.cpp; what waits outside of memory: memory.cpp, read_back.cpp,
+// restore_stored.cpp; what is stored, and what may be told when: commit.cpp;
 // for people: admin*.cpp, explain.cpp; calls that nobody submits: schedules.cpp.
 //
 // Two rules hold everywhere: enter() is the only way into a lane and end_call() the only way to an
@@ -35,6 +36,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace callboard::broker {
@@ -57,6 +59,26 @@ struct Restored {
   };
   /// Calls by queue, each its number and record. There may be millions.
   std::map<std::string, std::vector<std::pair<std::uint64_t, std::string>>, std::less<>> calls;
+  /// One that is left in the store.
+  struct StoredEntry {
+    std::uint64_t number = 0;
+    std::uint64_t seq = 0;
+    SessionId session{};
+    std::uint32_t bytes = 0;
+    std::uint16_t method = 0;
+  };
+  struct StoredQueue {
+    std::vector<StoredEntry> calls;
+    std::vector<std::string> methods;
+    std::unordered_set<std::uint64_t> sent;  ///< those out of order, or tried before
+    std::uint64_t sent_through = 0;          ///< watermarks are not above it
+    std::string key;                         ///< of its calls
+    bool alive = false;
+  };
+  std::map<std::string, StoredQueue, std::less<>> stored;
+  std::uint64_t call_bytes = 0;  ///< memory of the calls, about
+  bool stores = false;           ///< calls are left in the store from now on
+  bool journal_read = false;
   std::vector<Call*> unfinished;  ///< of them and of the delayed ones, in this order
   std::vector<Call*> taken;  ///< results only others may need; held until those are bound
   std::vector<StoredCall> sent;
@@ -74,6 +96,7 @@ struct CoreCounters {
   std::uint64_t sent = 0, returned = 0, retried = 0, redelivered = 0;
   std::uint64_t ended_ok = 0, ended_error = 0, commits = 0, bad_frames = 0;
   std::uint64_t workers_lost = 0, fenced_results = 0, buried = 0;
+  std::uint64_t calls_left = 0, calls_read = 0;  ///< left memory, and came back
 };
 
 /// How a call lost its worker.
@@ -113,6 +136,41 @@ class Core {
   void announce_state(std::string_view kind, std::string_view name, std::string_view state,
                       std::string_view detail, std::string_view text);
   void log(int level, std::string text);
+
+  // --- memory.cpp ------------------------------------------------------------------------------
+  /// Calls that are being read from the store.
+  struct Reading {
+    std::shared_ptr<Queue> queue;
+    std::uint8_t group = 0;
+    std::int8_t priority = 0;
+    std::vector<std::uint64_t> numbers;
+    std::vector<CallSlab::Ref> stubs;  ///< of the numbers, when it is for stubs
+  };
+  std::uint64_t memory_used() const;
+  void note_settling();
+  void note_settled();
+  bool may_leave(const Call& call, const Lane& lane) const;
+  void leave_memory();
+  void leave_lane_tail(Queue& queue, Lane& lane, std::uint64_t enough);
+  void store_only(Queue& queue, Lane& lane, Call& call);
+  void add_run(Lane& lane, const StoredRun& run);
+  void drop_run(Lane& lane, StoredRun& run);
+  void cut_run(Lane& lane, StoredRun& run, std::uint64_t n);
+  static StoredRun* stored_run(Session& session, std::uint64_t seq);
+  Call& make_stub(StoredRun& run, std::uint64_t number, bool linked);
+  std::vector<Call*> stubs_of(Queue& queue, std::size_t max);
+
+  // --- read_back.cpp ---------------------------------------------------------------------------
+  void read_ahead(Queue& queue);
+  void ask_page(Queue& queue, Lane& lane);
+  void ask_stubs(Queue& queue, Lane& lane);
+  void ask(Queue& queue, Lane& lane, Reading reading);
+  void on_calls_read(const CallsRead& read);
+  void take_back(Lane& lane, StoredRun& run, const Reading& reading, const CallsRead& read,
+                 std::size_t& i, std::size_t& at, std::vector<CallSlab::Ref>& lost);
+  Call* restore_stored(const StoredRun& run, std::uint64_t seq, std::string_view record);
+  bool fill_stub(Call& stub, std::string_view record);
+  void want_back(Call& stub);
 
   // --- connections.cpp -------------------------------------------------------------------------
   void on_hello(PeerId id, const wire::Hello& hello);
@@ -264,6 +322,7 @@ class Core {
 
   // --- dispatch.cpp ----------------------------------------------------------------------------
   void wake(Queue& queue);  ///< dispatches what may go
+  void send_ready(Queue& queue);
   void wake_instance(Instance& instance);
   bool send_head(Queue& queue, const Lane& lane);
   const Lane* next_lane(const Queue& queue, std::size_t first) const;
@@ -300,6 +359,7 @@ class Core {
   void on_taken(Session& session, const wire::Taken& message);
   void settle();
   Call* find_call(CallId id);
+  Call* find_call(Session& session, std::uint64_t seq);
 
   // --- placement.cpp ---------------------------------------------------------------------------
   Instance& make_instance(const std::shared_ptr<Queue>& queue, std::uint32_t replica);
@@ -379,6 +439,14 @@ class Core {
   void restore_attempts(Call* call, const SentRecords& sent_records);
   void resume_call(Call* call);
   void end_recovery();
+
+  // --- restore_stored.cpp ----------------------------------------------------------------------
+  bool load_stored(std::string_view queue, std::uint64_t number, std::string_view record);
+  Restored::StoredQueue& stored_queue(std::string_view name);
+  void begin_stored();
+  void restore_stored(Queue& queue, const Restored::StoredQueue& stored);
+  static bool read_stored(std::string_view record, CallId id, std::string_view& options,
+                          wire::Body& args);
   void say_went_back();
   /// No number below it is given out in this timeline.
   std::uint64_t numbers_begin() const {
@@ -460,6 +528,17 @@ class Core {
   std::vector<Queue*> dirty_queues_;
   std::vector<Session*> dirty_sessions_;
   std::vector<Session*> flight_sessions_;  ///< written by the batch in flight
+
+  // waiting calls that are not in memory
+  std::deque<std::pair<std::uint64_t, std::int64_t>> batches_taken_;  ///< number, when
+  std::uint64_t settling_before_ = 0;  ///< batches below it are settled with the one in flight
+  std::int64_t settled_us_ = 0;        ///< calls that were accepted before are in their hashes
+  std::int64_t next_leave_us_ = 0;
+  std::uint64_t part_bytes_ = 0;   ///< of big arguments of unfinished calls
+  std::uint64_t stored_runs_ = 0;
+  std::uint64_t page_ = 1;         ///< calls that are read at once
+  std::map<std::uint64_t, Reading> readings_;
+  std::uint64_t readings_made_ = 0;
 
   // recovery
   Restored restored_;

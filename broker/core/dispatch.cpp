@@ -32,6 +32,11 @@ Instance* Core::free_instance(Queue& queue, std::uint8_t group) {
 }
 
 void Core::wake(Queue& queue) {
+  send_ready(queue);
+  if (queue.absent > 0) read_ahead(queue);
+}
+
+void Core::send_ready(Queue& queue) {
   if (queue.paused) return;
   // A task that no worker runs now still takes its turn when the next one joins.
   if (queue.instances.empty() && queue.kind != QueueKind::task) return;
@@ -74,7 +79,7 @@ bool Core::send_head(Queue& queue, const Lane& lane) {
 const Lane* Core::next_lane(const Queue& queue, std::size_t first) const {
   if (queue.lanes.size() == 1) {
     const Lane& only = queue.lanes.front();
-    return only.head != nullptr && ready(*only.head) ? &only : nullptr;
+    return only.head != nullptr && ready(*only.head) && !only.next_is_stored() ? &only : nullptr;
   }
   return first_of_lanes(queue, first);
 }
@@ -86,7 +91,7 @@ const Lane* Core::first_of_lanes(const Queue& queue, std::size_t first) const {
   const std::uint8_t group = queue.lanes[first].group;
   for (std::size_t i = first; i < queue.lanes.size() && queue.lanes[i].group == group; ++i) {
     const Lane& lane = queue.lanes[i];
-    if (lane.head == nullptr || !ready(*lane.head)) continue;
+    if (lane.head == nullptr || !ready(*lane.head) || lane.next_is_stored()) continue;
     const std::int64_t level = lane.priority * step_us + (now_.mono_us - lane.head->since_us);
     if (best != nullptr && level <= best_level) continue;
     best = &lane;

@@ -44,6 +44,7 @@ void Effects::clear() {
   frames.clear();
   index.clear();
   announcements.clear();
+  reads.clear();
   log.clear();
   fatal.clear();
   ahead.reset();

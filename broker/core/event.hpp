@@ -45,6 +45,26 @@ struct Resumed {};
 struct StoreFull {
   bool full = false;
 };
+/// What the store holds under the numbers that it was asked for (Effects::reads).
+struct CallsRead {
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+  std::uint64_t id = 0;
+  std::string bytes;                 ///< of the records, one behind the other
+  std::vector<std::uint32_t> sizes;  ///< of each, in the order of the question; kNone: not there
+
+  void add(std::string_view record) {
+    bytes += record;
+    sizes.push_back(static_cast<std::uint32_t>(record.size()));
+  }
+  void add_none() { sizes.push_back(kNone); }
+  /// Record `index`, which begins at `at`; `at` moves on. REQUIRES: they are asked for in order.
+  std::optional<std::string_view> record(std::size_t index, std::size_t& at) const {
+    if (index >= sizes.size() || sizes[index] == kNone) return std::nullopt;
+    const std::string_view found = std::string_view(bytes).substr(at, sizes[index]);
+    at += sizes[index];
+    return found;
+  }
+};
 /// This broker stops: peers are told, so that they look for another one at once.
 struct Stopping {};
 /// Time passed.
@@ -71,12 +91,20 @@ struct Witness {
 
 using Event =
     std::variant<FrameArrived, PeerLost, Committed, StoreDown, StoreUp, StoreFull, StoreFacts,
-                 Resumed, Stopping, Tick>;
+                 Resumed, Stopping, Tick, CallsRead>;
 
 /// One thing for the PUB socket: topic and an encoded map.
 struct Announcement {
   std::string topic;  ///< "actor", "worker", "queue", "session", "stats"
   std::string info;
+};
+
+/// A question to the store: fields of a hash. CallsRead answers it once, however often the store
+/// goes away meanwhile.
+struct StoreRead {
+  std::uint64_t id = 0;
+  std::string key;
+  std::vector<std::uint64_t> numbers;
 };
 
 /// What a step asks for. The caller owns it, sends what is in it, and clears it.
@@ -85,6 +113,7 @@ struct Effects {
   std::vector<std::pair<PeerId, std::vector<wire::Frame>>> frames;
   std::unordered_map<std::uint64_t, std::size_t> index;  ///< peer -> place in `frames`
   std::vector<Announcement> announcements;
+  std::vector<StoreRead> reads;
   std::vector<std::pair<int, std::string>> log;  ///< level (0 info, 1 warning, 2 error), text
   std::string fatal;  ///< set when the broker must stop: one sentence for a person
   /// Set when a peer has seen more than the store holds: the store went back in time, or another

@@ -156,6 +156,8 @@ void explain_unsent(Core& core, const Call& call, std::vector<Reason>& out) {
   } else if (call.keyed && !call.in_list) {
     out.push_back({"key", "another call with the key \"" + call.extra->options.key +
                               "\" comes first or runs"});
+  } else if (call.stub) {
+    out.push_back({"stored", "it is not in the broker's memory and is being read back"});
   } else if (call.orphan) {
     out.push_back({"recovery", "a worker may still hold it from before the broker restarted"});
   } else {
@@ -239,8 +241,18 @@ std::vector<Reason> explain(Core& core, const Queue& queue) {
                                 std::to_string(queue.leased) + " of them with workers"});
   }
   explain_surroundings(core, queue, out);
+  if (queue.absent > 0) {
+    out.push_back({"in_store", plural(queue.absent, "call") +
+                                   " of them wait outside of the broker's memory"});
+  }
   std::size_t lanes = 0;
   for (const Lane& lane : queue.lanes) {
+    if (lane.next_is_stored() && ++lanes <= kLanesShown) {
+      out.push_back({"stored", "the first call in line, number " +
+                                   std::to_string(lane.stored->runs.begin()->first) +
+                                   ", is not in the broker's memory and is being read back"});
+      continue;
+    }
     if (lane.head == nullptr || ++lanes > kLanesShown) continue;
     std::vector<Reason> of_head;
     explain_unsent(core, *lane.head, of_head);

@@ -36,7 +36,7 @@ void Core::enter(Call& call) {
   Queue& queue = *call.queue;
   const bool open_dependencies = call.extra && call.extra->unresolved > 0;
   const std::int64_t not_before_us = call.not_before_us();
-  const bool may_go = !open_dependencies && not_before_us <= now_.mono_us;
+  const bool may_go = !open_dependencies && not_before_us <= now_.mono_us && !call.stub;
   call.state = may_go ? CallState::ready : CallState::waiting;
   if (not_before_us > now_.mono_us && !open_dependencies) {
     at(not_before_us, Timer::Kind::call_due, call);
@@ -51,7 +51,7 @@ void Core::enter(Call& call) {
       key.busy = true;
     }
     if (!may_go) return;
-  } else if (!queue.leaves_in_order() && !may_go) {
+  } else if (!queue.leaves_in_order() && !may_go && !call.stub) {
     return;  // it may be overtaken while it waits
   }
   queue.lane(call.group, call.priority).insert(call);

@@ -15,13 +15,30 @@ constexpr std::size_t kMethodsScanned = 16;
 }  // namespace
 
 void Lane::insert(Call& call) {
-  CALLBOARD_CHECK(!call.in_list);
   Call* before = tail;  // the call goes behind this one
   if (before != nullptr && before->number > call.number) {
     // Only calls that come back are older than the tail: their place is near the head.
     before = nullptr;
     for (Call* at = head; at != nullptr && at->number < call.number; at = at->next) before = at;
   }
+  insert_behind(before, call);
+}
+
+void Lane::insert_late(Call& call) {
+  Call* at = tail;
+  while (at != nullptr && at->number > call.number) at = at->prev;
+  insert_behind(at, call);
+}
+
+Call* Lane::before(std::uint64_t number) const {
+  if (tail == nullptr || tail->number < number) return tail;
+  Call* found = nullptr;
+  for (Call* at = head; at != nullptr && at->number < number; at = at->next) found = at;
+  return found;
+}
+
+void Lane::insert_behind(Call* before, Call& call) {
+  CALLBOARD_CHECK(!call.in_list);
   call.prev = before;
   call.next = before == nullptr ? head : before->next;
   (call.prev == nullptr ? head : call.prev->next) = &call;
@@ -48,7 +65,7 @@ Lane& Queue::lane(std::uint8_t group, std::int8_t priority) {
   };
   auto at = std::lower_bound(lanes.begin(), lanes.end(), std::pair{group, priority}, after);
   if (at == lanes.end() || at->group != group || at->priority != priority) {
-    at = lanes.insert(at, Lane{.group = group, .priority = priority});
+    at = lanes.insert(at, Lane{.group = group, .priority = priority, .stored = nullptr});
   }
   return *at;
 }

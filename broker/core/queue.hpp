@@ -7,6 +7,7 @@
 
 #include "broker/core/call.hpp"
 #include "broker/core/pace.hpp"
+#include "broker/core/stored.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -30,10 +31,22 @@ struct Lane {
   std::uint64_t length = 0;
   std::uint64_t watermark = 0;  ///< highest number that left in order (stored)
   bool watermark_dirty = false;
+  std::unique_ptr<StoredCalls> stored;  ///< once some were not in memory
 
   /// Links the call so that numbers rise; new calls go to the tail at once.
   void insert(Call& call);
+  /// As insert(), of a call whose place is near the tail.
+  void insert_late(Call& call);
+  /// `before` is the call in front of its place; null: it becomes the head.
+  void insert_behind(Call* before, Call& call);
   void remove(Call& call);
+  /// The last call in memory in front of the number; null when there is none.
+  Call* before(std::uint64_t number) const;
+  /// The next call of the lane is not in memory.
+  bool next_is_stored() const {
+    return stored != nullptr && !stored->runs.empty() &&
+           (head == nullptr || stored->runs.begin()->first < head->number);
+  }
 };
 
 /// Calls with one ordering key: one is out (or in the lane), the others wait here in order.
@@ -95,6 +108,7 @@ struct Queue {
   std::uint64_t orphans = 0;         ///< calls of which a worker of before may still tell
   std::uint64_t strangers = 0;       ///< ordering = key: running, and nobody knows their keys
   std::uint64_t delayed = 0;         ///< calls that are not due yet; not in `count`
+  std::uint64_t absent = 0;          ///< waiting calls of which only the store has all
   std::uint64_t accepted_total = 0;  ///< counters since this broker began
   std::uint64_t ended_total = 0;
   std::uint64_t failed_total = 0;

@@ -52,6 +52,7 @@ std::vector<CallSlab::Ref> Core::unfinished_calls(Queue& queue) {
   for (Lane& lane : queue.lanes) {
     for (Call* call = lane.head; call != nullptr; call = call->next) unfinished.push_back(call);
   }
+  for (Call* stub : stubs_of(queue, SIZE_MAX)) unfinished.push_back(stub);
   for (auto& [key, state] : queue.keys) {
     for (Call* call : state.waiting) unfinished.push_back(call);
   }

@@ -193,7 +193,9 @@ void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCal
 
 /// A store that went back may not know that a call was sent; the worker that has begun it does.
 void Core::believe_worker(Call& call, const wire::HeldCall& held) {
-  if (call.state != CallState::ready || !call.in_list || call.attempts > 0) return;
+  const bool waits = call.state == CallState::ready || call.stub;
+  if (!waits || !call.in_list || call.attempts > 0) return;
+  if (call.stub) want_back(call);
   leave_lane(call);
   call.state = CallState::leased;
   call.attempts = static_cast<std::uint16_t>(std::clamp(held.attempt, 1u, 30'000u));

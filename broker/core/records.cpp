@@ -26,6 +26,20 @@ void append_call_record(const Call& call, std::string& out) {
   w.bin(call.value());
 }
 
+bool read_call_record(std::string_view bytes, CallRecord& record) {
+  wire::Reader in(bytes);
+  std::uint32_t n = 0;
+  std::uint64_t version = 0;
+  std::uint64_t session = 0;
+  const bool good = in.array(n) && n >= 7 && in.uint(version) && version == kRecordVersion &&
+                    in.uint(session) && in.uint(record.id.seq) && in.str(record.method) &&
+                    in.integer(record.deadline_wall_ms) && in.raw(record.options) &&
+                    in.bin(record.args);
+  record.id.session = SessionId{session};
+  if (record.options == "\xc0") record.options = {};  // nil
+  return good;
+}
+
 std::string sent_record(const Call& call, bool out_now) {
   std::string out;
   Writer w(out);

@@ -15,6 +15,14 @@ inline constexpr std::uint64_t kRecordVersion = 1;
 /// q:NAME:calls, field number.
 /// [1, session, seq, method, deadline_wall_ms, options (map or nil), args (bin)]
 void append_call_record(const Call& call, std::string& out);
+struct CallRecord {
+  CallId id;
+  std::string_view method;
+  std::int64_t deadline_wall_ms = 0;
+  std::string_view options;  ///< empty: none
+  std::string_view args;
+};
+bool read_call_record(std::string_view bytes, CallRecord& record);
 /// q:NAME:sent, field number. [1, out, attempts, crashes, errors, redeliveries]
 /// "out" overrides the lane's watermark either way.
 std::string sent_record(const Call& call, bool out);

@@ -69,6 +69,7 @@ std::string Core::load(const StoreEntry& entry) {
   std::string_view name = entry.key.substr(2);
   if (name.ends_with(":calls")) {
     name.remove_suffix(6);
+    if (load_stored(name, number_of(entry.field), entry.value)) return {};
     auto calls = restored_.calls.find(name);
     if (calls == restored_.calls.end()) {
       calls = restored_.calls.try_emplace(std::string(name)).first;
@@ -76,6 +77,7 @@ std::string Core::load(const StoreEntry& entry) {
     calls->second.emplace_back(number_of(entry.field), entry.value);
   } else if (name.ends_with(":sent")) {
     name.remove_suffix(5);
+    if (restored_.stores) stored_queue(name).sent.insert(number_of(entry.field));
     restored_.sent.push_back(
         {std::string(name), std::string(entry.field), std::string(entry.value)});
   } else if (name.ends_with(":delayed")) {
@@ -185,39 +187,30 @@ std::string Core::restore_queue(const std::string& name,
 
 /// A call as its record says; null when its session is gone (no problem) or it cannot be read.
 Call* Core::restore_record(Queue& queue, std::string_view record, std::string& problem) {
-  wire::Reader in(record);
-  std::uint64_t session_no = 0;
-  std::uint64_t seq = 0;
-  std::string method;
-  std::int64_t deadline = 0;
-  std::string_view options;
-  std::string_view args;
-  const bool good = begin_record(in, 7) && in.uint(session_no) && in.uint(seq) && in.str(method) &&
-                    in.integer(deadline) && in.raw(options) && in.bin(args);
-  if (!good) {
+  CallRecord stored;
+  if (!read_call_record(record, stored)) {
     problem = "a call of queue " + queue.name + " cannot be read";
     return nullptr;
   }
-  const auto session = sessions_.find(SessionId{session_no});
+  const auto session = sessions_.find(stored.id.session);
   if (session == sessions_.end()) return nullptr;
-  if (options.size() == 1 && options[0] == '\xc0') options = {};
   wire::CallOptions parsed;
   std::string unused;
-  wire::Reader encoded(options);
-  const bool has_options = !options.empty() && wire::read(encoded, parsed, unused);
-  Call& call = make_call(*session->second, queue, CallId{SessionId{session_no}, seq}, options,
-                         wire::Body{args, Blob()}, has_options ? &parsed : nullptr);
+  wire::Reader encoded(stored.options);
+  const bool has_options = !stored.options.empty() && wire::read(encoded, parsed, unused);
+  Call& call = make_call(*session->second, queue, stored.id, stored.options,
+                         wire::Body{stored.args, Blob()}, has_options ? &parsed : nullptr);
   call.durable = true;
-  call.deadline_wall_ms = deadline;
+  call.deadline_wall_ms = stored.deadline_wall_ms;
   call.since_us = now_.mono_us;
-  const int index = queue.intern_method(method);
+  const int index = queue.intern_method(stored.method);
   call.method = index < 0 ? std::uint16_t{0} : static_cast<std::uint16_t>(index);
   call.group = has_options && !parsed.group.empty() ? queue.group_named(parsed.group)
                                                     : queue.method_group[call.method];
-  if (call.idempotent) call.extra->digest = payload_digest(method, parsed, call.value());
+  if (call.idempotent) call.extra->digest = payload_digest(stored.method, parsed, call.value());
   call.state = CallState::waiting;
   ++queue.open_calls;
-  session->second->calls.insert(seq, &call);
+  session->second->calls.insert(call.seq, &call);
   return &call;
 }
 
@@ -232,6 +225,11 @@ std::string Core::restore_calls() {
       if (!problem.empty()) return problem;
     }
     calls = {};  // the calls themselves hold it all now
+  }
+  for (auto& [name, stored] : restored_.stored) {
+    const auto queue = queues_.find(name);
+    if (queue != queues_.end()) restore_stored(*queue->second, stored);
+    stored.calls = {};
   }
   return {};
 }
@@ -314,6 +312,7 @@ std::string Core::restore_result(const Restored::StoredCall& stored) {
   }
   const std::uint64_t seq = number_of(stored.number);
   if (session->second->calls.find(seq) != nullptr) return {};
+  if (stored_run(*session->second, seq) != nullptr) return {};
   auto queue = queues_.find(queue_name);
   if (queue == queues_.end()) {
     // Its queue is gone; the result outlives it.
@@ -406,6 +405,7 @@ void Core::sort_restored(std::vector<Call*>& calls) {
 /// What the journal says of a field counts more than what its hash says.
 void Core::apply_journal() {
   std::string problem = journal_.recover();
+  restored_.journal_read = true;
   if (!problem.empty()) effects_->fatal = std::move(problem);
   if (journal_.empty()) return;
   for (auto& [name, calls] : restored_.calls) {
@@ -473,6 +473,8 @@ void Core::loaded(Instant now, Effects& effects) {
   for (auto& record : restored_.sent) {
     sent[{record.queue, number_of(record.number)}] = std::move(record.value);
   }
+  std::uint64_t absent = 0;
+  for (const auto& [name, queue] : queues_) absent += queue->absent;
   std::vector<Call*> calls = std::move(restored_.unfinished);
   for (Call* call : calls) restore_attempts(call, sent);
   sort_restored(calls);
@@ -486,6 +488,7 @@ void Core::loaded(Instant now, Effects& effects) {
                std::to_string(orphans_.size()) + " of them sent, in " +
                std::to_string(queues_.size()) + " queues");
   }
+  if (absent > 0) log(0, std::to_string(absent) + " more are left in the store until their turn");
   std::vector<std::shared_ptr<Queue>> dead;
   for (auto& [name, queue] : queues_) {
     if (queue->state == QueueState::dead) dead.push_back(queue);

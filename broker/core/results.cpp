@@ -12,8 +12,14 @@ namespace callboard::broker {
 Call* Core::find_call(CallId id) {
   const auto found = sessions_.find(id.session);
   if (found == sessions_.end()) return nullptr;
-  Call** call = found->second->calls.find(id.seq);
-  return call == nullptr ? nullptr : *call;
+  return find_call(*found->second, id.seq);
+}
+
+Call* Core::find_call(Session& session, std::uint64_t seq) {
+  if (Call** call = session.calls.find(seq)) return *call;
+  if (session.stored_calls == 0) return nullptr;
+  StoredRun* const run = stored_run(session, seq);
+  return run == nullptr ? nullptr : &make_stub(*run, run->number + (seq - run->seq), true);
 }
 
 void Core::end_with(Call& call, Errc status, std::string message, std::string causes) {
@@ -48,9 +54,14 @@ void Core::end_call(Call& call, Errc status, const wire::Body& value, bool by_me
     ++queue.failed_total;
     ++counters_.ended_error;
   }
+  if (call.stub) {
+    call.stub = false;
+    --queue.absent;
+  }
   // The result takes the place of the arguments.
+  if (call.extra) part_bytes_ -= call.extra->part.size();
   if (value.part) {
-    call.more().part = value.part;
+    call.with_part().part = value.part;
     call.options_bytes = call.value_bytes = 0;
     slab_.take_room(call);
   } else {
@@ -199,14 +210,15 @@ void Core::drop_if_done(Call& call) {
 void Core::on_taken(Session& session, const wire::Taken& message) {
   for (const auto& [first, count] : message.seqs) {
     // A range may name numbers that are long gone; it costs no more than what is there.
-    if (count > session.calls.size() * 4 + 65'536) continue;
+    const std::uint64_t here = session.calls.size() + session.stored_calls;
+    if (count > here * 4 + 65'536) continue;
     for (std::uint64_t seq = first; seq < first + count; ++seq) {
-      Call** found = session.calls.find(seq);
+      Call* const found = find_call(session, seq);
       if (found == nullptr) {
         give_up(session, seq);
         continue;
       }
-      Call& call = **found;
+      Call& call = *found;
       if (call.taken) continue;
       if (call.state != CallState::ended) {
         call.no_result = true;  // the owner lost interest; the call itself goes on

@@ -65,6 +65,8 @@ struct Session {
   std::int64_t away_since_us = 0;  ///< since when it has no peer, by Core::listened_us_
   std::vector<Handle> handles;
   SeqMap<Call*> calls;  ///< unfinished and not released
+  std::map<std::uint64_t, StoredRun*> stored_runs;  ///< of those not in memory, by their first
+  std::uint64_t stored_calls = 0;
   std::uint64_t unreleased_bytes = 0;
   std::uint64_t durable_batch = 0;   ///< batch that holds its last durable accept
   bool stored = false;              ///< the store has its record, committed

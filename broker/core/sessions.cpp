@@ -149,7 +149,7 @@ void Core::expire_sessions() {
         drop_if_done(*call);
       }
     }
-    if (session.calls.size() > 0) {
+    if (session.calls.size() + session.stored_calls > 0) {
       ++at;
       continue;
     }

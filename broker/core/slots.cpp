@@ -1,11 +1,9 @@
 #include "broker/core/slots.hpp"
 
 #include "common/check.hpp"
-
-#include <sys/mman.h>
+#include "common/pages.hpp"
 
 #include <cstring>
-#include <new>
 #include <utility>
 
 namespace callboard::broker {
@@ -25,7 +23,7 @@ Slots::Slots(Slots&& other) noexcept
       cold_(std::exchange(other.cold_, {})) {}
 
 Slots::~Slots() {
-  for (char* region : regions_) munmap(region, kRegionBytes);
+  for (char* region : regions_) give_pages_back(region, kRegionBytes);
 }
 
 void* Slots::take() {
@@ -53,7 +51,7 @@ void Slots::give(void* slot) {
   if (warm_.size() < kWarmMax) {
     warm_.push_back(chunk);
   } else {
-    CALLBOARD_CHECK(madvise(chunk, kChunkBytes, MADV_DONTNEED) == 0);
+    forget_pages(chunk, kChunkBytes);
     cold_.push_back(chunk);
   }
 }
@@ -69,16 +67,7 @@ Slots::Chunk* Slots::add_chunk() {
 }
 
 void Slots::add_region() {
-  void* const mapped = mmap(nullptr, kRegionBytes + kChunkBytes, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) throw std::bad_alloc();
-  char* const from = static_cast<char*>(mapped);
-  char* const begin = reinterpret_cast<char*>(chunk_of(from + kChunkBytes - 1));
-  if (begin > from) munmap(from, static_cast<std::size_t>(begin - from));
-  char* const end = from + kRegionBytes + kChunkBytes;
-  if (end > begin + kRegionBytes) {
-    munmap(begin + kRegionBytes, static_cast<std::size_t>(end - begin) - kRegionBytes);
-  }
+  char* const begin = take_pages(kRegionBytes, kChunkBytes);
   regions_.push_back(begin);
   for (std::size_t at = kRegionBytes; at > 0; at -= kChunkBytes) {
     cold_.push_back(reinterpret_cast<Chunk*>(begin + at - kChunkBytes));

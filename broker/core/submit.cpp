@@ -169,7 +169,10 @@ Call& Core::make_call(Session& session, Queue& queue, CallId id, std::string_vie
     if (inline_args > 0)
       std::memcpy(call.data + options.size(), args.bytes.data(), inline_args);
   }
-  if (args.part) call.more().part = args.part;
+  if (args.part) {
+    call.with_part().part = args.part;
+    part_bytes_ += args.part.size();
+  }
   call.stored_bytes =
       static_cast<std::uint32_t>(std::min<std::size_t>(options.size() + args.size(), UINT32_MAX));
   std::int64_t budget_ms = queue.options.deadline_ms.value_or(0);

@@ -119,6 +119,8 @@ void StoreDialogue::on_reply(Instant now, Asked what, const Reply& reply) {
       return on_scan(now, reply);
     case Asked::commit:
       return on_commit(now, reply);
+    case Asked::read:
+      return on_read(now, reply);
     case Asked::probe_fence:
     case Asked::probe_memory:
       return on_probe(now, what, reply);
@@ -200,6 +202,7 @@ void StoreDialogue::on_fence(Instant now, const Reply& reply) {
   pipeline_.begin(answer.commit_no);
   phase_ = Phase::loading;
   next_probe_us_ = now.mono_us + options_.probe_ms * kMicrosPerMilli;
+  reads_.clear();
   reader_.load_begins(state_);
   loader_.emplace(prefix_, [this](const StoreEntry& entry) { return reader_.load(entry); });
   go_on_loading(now);
@@ -233,6 +236,44 @@ void StoreDialogue::become_ready(Instant now) {
   news_.events.emplace_back(facts_for_people(facts_));
   if (down_) news_.events.emplace_back(StoreUp{});
   down_ = false;
+  for (const StoreRead& read : reads_) ask_read(read);
+}
+
+// --- reading -------------------------------------------------------------------------------------
+
+void StoreDialogue::read(Instant now, StoreRead read) {
+  if (phase_ == Phase::ready) {
+    if (asked_.empty()) progress_us_ = now.mono_us;
+    ask_read(read);
+  }
+  reads_.push_back(std::move(read));
+}
+
+void StoreDialogue::ask_read(const StoreRead& read) {
+  RespWriter out(output_);
+  out.array(2 + read.numbers.size());
+  out.bulk("HMGET");
+  out.bulk(prefix_ + read.key);
+  for (const std::uint64_t number : read.numbers) out.number(number);
+  ask(Asked::read);
+}
+
+void StoreDialogue::on_read(Instant now, const Reply& reply) {
+  if (reply.is_error()) return rest(now, "Redis says: " + std::string(reply.text()));
+  if (reads_.empty() || reply.size() != reads_.front().numbers.size()) {
+    return rest(now, "Redis answers what nobody asked");
+  }
+  CallsRead read;
+  read.id = reads_.front().id;
+  reads_.pop_front();
+  for (std::size_t i = 0; i < reply.size(); ++i) {
+    if (reply[i].is_nil()) {
+      read.add_none();
+    } else {
+      read.add(reply[i].text());
+    }
+  }
+  news_.events.emplace_back(std::move(read));
 }
 
 // --- probes and time -----------------------------------------------------------------------------

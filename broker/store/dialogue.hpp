@@ -95,7 +95,8 @@ class StoreReader {
 
 /// What happened; the caller takes it and clears it.
 struct StoreNews {
-  /// Committed, StoreDown, StoreUp, StoreFull, StoreFacts; none before load_ended().
+  /// Committed, CallsRead, StoreDown, StoreUp, StoreFull, StoreFacts; none
+  /// before load_ended().
   std::vector<Event> events;
   std::vector<std::pair<int, std::string>> log;  ///< level as in Effects, text
   std::string fatal;          ///< one sentence: why the broker must stop
@@ -130,6 +131,11 @@ class StoreDialogue {
   /// The batch must stay unchanged until Committed. REQUIRES: idle()
   void commit(Instant now, const StoreBatch& batch, std::uint64_t commit_no);
 
+  // --- reading ----------------------------------------------------------------------------------
+  /// CallsRead follows, once, also when the connection breaks meanwhile. REQUIRES: load_ended() was
+  /// called, and what is asked for was committed
+  void read(Instant now, StoreRead read);
+
   // --- time -------------------------------------------------------------------------------------
   void tick(Instant now);
   std::int64_t next_deadline_us() const;  ///< of the steady clock; kNever when there is none
@@ -154,8 +160,9 @@ class StoreDialogue {
     ended, resting, connecting, greeting, standing_by, fencing, loading, ready,
   };
   enum class Asked : std::uint8_t {
-    login, name, info, config, script, watch, fence, scan, commit, probe_fence, probe_memory,
-    probe_config, leave, probe_exec, multi, queued, exec, guard, guard_fence, guard_commit,
+    login, name, info, config, script, watch, fence, scan, commit, read, probe_fence,
+    probe_memory, probe_config, leave, probe_exec, multi, queued, exec, guard, guard_fence,
+    guard_commit,
   };
   /// Whether commits may be transactions: whoever changes the fence makes the next one do nothing.
   enum class Guard : std::uint8_t {
@@ -186,6 +193,8 @@ class StoreDialogue {
   void on_exec(Instant now, const Reply& reply);
   void on_guard(Asked what, const Reply& reply);
   void on_commit(Instant now, const Reply& reply);
+  void ask_read(const StoreRead& read);
+  void on_read(Instant now, const Reply& reply);
   void on_refused_commit(Instant now, const std::string& text);
   void committed();
   void probe(Instant now);
@@ -240,6 +249,7 @@ class StoreDialogue {
 
   // of all connections
   std::optional<StoreLoader> loader_;
+  std::deque<StoreRead> reads_;     ///< not answered yet, oldest first
   bool loaded_ = false;
   std::optional<Witness> witness_;  ///< of a store that went back, until that is on record
   std::int64_t confirmed_us_ = 0;   ///< the shard was ours when this was

@@ -62,6 +62,10 @@ class Journal {
   /// and as long as `changes` stays as it is.
   /// REQUIRES: the commits before have been applied or will be; `now` never goes back.
   const StoreBatch& write(Instant now, const StoreBatch& changes, std::uint64_t commit_no);
+  /// The first commit of which some is not in the hashes yet, nor in what write() said last.
+  std::uint64_t unsettled_from() const {
+    return changes_.empty() ? UINT64_MAX : changes_.oldest().no;
+  }
   /// When a commit is due even if nothing changes; kNever when all is settled.
   std::int64_t due_us() const;
   /// From now on nothing is put off: a broker that ends in good order leaves no journal.

@@ -1,7 +1,7 @@
 // Reads all that a store holds, page by page, many keys at a time.
 //
-// Order: the keys that exist once; then the options of every queue, results, calls, and what was
-// sent out of order. Within a key fields come in any order. Nobody else writes once the fence is
+// Order: the keys that exist once; then the options of every queue, results, what was sent out of
+// order, and calls. Within a key fields come in any order. Nobody else writes once the fence is
 // taken, so each field comes once.
 // Memory: a page is sized by the values seen so far, so one reply stays near kPageBytes unless a
 // single value is larger.
@@ -38,7 +38,7 @@ class StoreLoader {
 
  private:
   enum class Stage : std::uint8_t {
-    single, queues, results, calls, sent, delayed, dead, keyed, end,
+    single, queues, results, sent, calls, delayed, dead, keyed, end,
   };
   struct Scan {
     std::string key;  ///< without the prefix

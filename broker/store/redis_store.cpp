@@ -116,6 +116,11 @@ void RedisStore::write(Instant now, const StoreBatch& batch, std::uint64_t commi
   close_if_over();
 }
 
+void RedisStore::read(Instant now, StoreRead read) {
+  dialogue_.read(now, std::move(read));
+  write_some(now);
+}
+
 void RedisStore::leave(Instant now) {
   dialogue_.leave(now);
   write_some(now);

@@ -37,6 +37,7 @@ class RedisStore {
   bool idle() const { return dialogue_.idle(); }
   /// Writes what the socket takes at once, the rest from on_ready().
   void write(Instant now, const StoreBatch& batch, std::uint64_t commit_no);
+  void read(Instant now, StoreRead read);
   bool standing_by() const { return dialogue_.standing_by(); }
   bool confirmed(Instant now) const { return dialogue_.confirmed(now); }
   void leave(Instant now);

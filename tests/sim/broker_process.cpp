@@ -60,6 +60,8 @@ void BrokerProcess::connect_store() {
   store_ = StoreState::up;
   events_.emplace_back(broker::StoreUp{});
   if (in_flight_ != nullptr) send_commit();
+  if (!reads_.empty()) context_.coverage.hit("store: read again after a loss", reads_.size());
+  for (const broker::StoreRead& read : reads_) send_read(read);
   turn_soon();
 }
 
@@ -78,6 +80,7 @@ void BrokerProcess::begin_again(broker::Witness seen) {
   witness_->text = std::move(seen.text);
   loaded_ = false;
   in_flight_.reset();
+  reads_.clear();
   events_.clear();
   store_ = StoreState::connecting;
   ++connection_;
@@ -104,6 +107,7 @@ void BrokerProcess::load() {
   // Also none, on what a run with one has left, and the other way round.
   Random dice = random_;  // a copy: the rest of the history is what it would be without
   options.journal_ms = dice.chance(0.2) ? 0 : dice.between(1, 100);
+  options.memory_max = setup_.memory_max;
   broker_ = std::make_unique<broker::Broker>(options, random_.next());
   context_.store.expire(context_.schedule.now());
   std::uint64_t entries = 0;
@@ -162,6 +166,32 @@ void BrokerProcess::send_commit() {
         process_.later(
             back, [this, connection, number = commit->number] { on_answer(connection, number); });
       });
+}
+
+void BrokerProcess::send_read(const broker::StoreRead& read) {
+  // Behind what was written before it, and it may arrive late: commits may come in between.
+  process_.later(store_latency(), [this, read, connection = connection_] {
+    broker::CallsRead answer;
+    answer.id = read.id;
+    const auto key = context_.store.keys().find(read.key);
+    for (const std::uint64_t number : read.numbers) {
+      if (key == context_.store.keys().end()) {
+        answer.add_none();
+        continue;
+      }
+      const auto found = key->second.fields.find(std::to_string(number));
+      found == key->second.fields.end() ? answer.add_none() : answer.add(found->second);
+    }
+    process_.later(store_latency(), [this, connection, answer] { on_read(connection, answer); });
+  });
+}
+
+void BrokerProcess::on_read(std::uint64_t connection, const broker::CallsRead& read) {
+  if (connection != connection_ || store_ != StoreState::up) return;  // it is asked again
+  std::erase_if(reads_, [&](const broker::StoreRead& asked) { return asked.id == read.id; });
+  context_.coverage.hit("situation: waiting calls are read back", read.sizes.size());
+  events_.emplace_back(read);
+  turn_soon();
 }
 
 void BrokerProcess::on_answer(std::uint64_t connection, std::uint64_t number) {
@@ -304,6 +334,10 @@ void BrokerProcess::act() {
     if (!lost) continue;
     events_.emplace_back(broker::PeerLost{peer});
     turn_soon();
+  }
+  for (const broker::StoreRead& read : effects_.reads) {
+    reads_.push_back(read);
+    if (store_ == StoreState::up) send_read(read);
   }
   for (const auto& [level, text] : effects_.log) {
     context_.say(process_.name(), "log " + std::to_string(level) + ": " + text);

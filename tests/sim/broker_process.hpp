@@ -31,6 +31,7 @@ struct BrokerSetup {
   std::int64_t session_grace_ms = 30'000;
   std::int64_t result_ttl_ms = 60'000;
   std::int64_t dedupe_ttl_ms = 60'000;
+  std::uint64_t memory_max = 0;
 };
 
 class BrokerProcess {
@@ -78,6 +79,8 @@ class BrokerProcess {
   void arm();
   void commit();
   void send_commit();
+  void send_read(const broker::StoreRead& read);
+  void on_read(std::uint64_t connection, const broker::CallsRead& read);
   void on_answer(std::uint64_t connection, std::uint64_t number);
   static void note_lengths(Context& context, const broker::StoreBatch& batch);
   std::int64_t store_latency();
@@ -104,6 +107,7 @@ class BrokerProcess {
   std::int64_t store_back_us_ = 0;
   std::int64_t store_stalled_until_us_ = 0;
   std::shared_ptr<Commit> in_flight_;
+  std::vector<broker::StoreRead> reads_;  ///< not answered yet
   bool full_ = false;
 };
 

@@ -76,6 +76,7 @@ struct Scenario {
   std::int64_t session_grace_ms = 0;
   std::int64_t result_ttl_ms = 0;
   std::int64_t dedupe_ttl_ms = 0;
+  std::uint64_t memory_max = 0;         ///< of calls in the broker; 0: no limit
 
   static Scenario draw(Random& random, FaultClasses faults);
   /// So many times as many calls: closer together, or over a longer time.

@@ -157,6 +157,7 @@ void World::start_broker() {
   setup.session_grace_ms = scenario_.session_grace_ms;
   setup.result_ttl_ms = scenario_.result_ttl_ms;
   setup.dedupe_ttl_ms = scenario_.dedupe_ttl_ms;
+  setup.memory_max = scenario_.memory_max;
   broker_ = std::make_unique<BrokerProcess>(context_, observer_, setup);
 }
 

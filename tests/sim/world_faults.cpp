@@ -208,6 +208,7 @@ void World::require_coverage(const FaultClasses& faults, Coverage& coverage) {
               "refused: queue_full", "refused: refused_before", "situation: another attempt",
               "situation: lane held after an error", "situation: lane handed back",
               "situation: call returned", "situation: parked", "situation: unparked",
+              "situation: waiting calls are read back",
               "situation: refused by the client itself",
               "situation: nothing begins, the recorder is full",
               "cancel: cancelled_before_start", "cancel: cancelled_between_attempts",

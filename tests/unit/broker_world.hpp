@@ -78,6 +78,7 @@ class BrokerWorld {
 
   /// A broker run on what the store holds.
   void start() {
+    reads.clear();
     options_.commit_no = commit_no;
     broker = std::make_unique<Broker>(options_, 42);
     for (const auto& [key, fields] : store.keys) {
@@ -105,12 +106,29 @@ class BrokerWorld {
     restart();
   }
 
+  /// Answers what the core has asked of the store.
+  void answer_reads() {
+    while (!reads.empty()) {
+      const StoreRead read = std::move(reads.front());
+      reads.erase(reads.begin());
+      CallsRead answer;
+      answer.id = read.id;
+      for (const std::uint64_t number : read.numbers) {
+        const auto& fields = store.keys[read.key];
+        const auto found = fields.find(std::to_string(number));
+        found == fields.end() ? answer.add_none() : answer.add(found->second);
+      }
+      if (store.keys[read.key].empty()) store.keys.erase(read.key);
+      step(answer);
+    }
+  }
   void step(const Event& event) {
     Effects effects;
     broker->step(now, event, effects);
     ASSERT_EQ(effects.fatal, "");
     take(effects);
     if (auto_commit) commit();
+    if (auto_read) answer_reads();
   }
   void commit() {
     while (broker->has_batch()) {
@@ -295,11 +313,18 @@ class BrokerWorld {
   Instant now{1'000'000, 1'700'000'000'000};
   std::uint64_t commit_no = 0;
   bool auto_commit = true;
+  bool auto_read = true;
   std::optional<Witness> ahead;  ///< the last that was met
   std::vector<std::string> log;
+  std::vector<StoreRead> reads;  ///< not answered yet
+  std::size_t reads_made = 0;
 
  private:
   void take(const Effects& effects) {
+    for (const StoreRead& read : effects.reads) {
+      reads.push_back(read);
+      ++reads_made;
+    }
     if (effects.ahead) ahead = effects.ahead;
     for (const auto& [level, text] : effects.log) log.push_back(text);
     for (const auto& [peer, frames] : effects.frames) {
