@@ -67,7 +67,7 @@ class SeqTable {
   bool empty() const { return size_ == 0; }
   /// Calls visit(number, record) for all, in no order.
   template <class Visit>
-  void each(Visit visit) {
+  void each(Visit visit) const {
     for (const auto& [index, chunk] : chunks_) {
       for (std::uint64_t live = chunk->live; live != 0; live &= live - 1) {
         const auto place = static_cast<std::size_t>(std::countr_zero(live));
@@ -76,7 +76,7 @@ class SeqTable {
     }
   }
   /// The numbers of all records, in no order.
-  std::vector<std::uint64_t> numbers() {
+  std::vector<std::uint64_t> numbers() const {
     std::vector<std::uint64_t> all;
     all.reserve(size_);
     each([&all](std::uint64_t number, const T&) { all.push_back(number); });

@@ -24,13 +24,13 @@ std::string_view name_of(InstanceState state) {
 }
 
 void Core::on_started(Worker& worker, const wire::Started& message) {
-  const auto found = worker.slots.find(message.slot);
-  if (found == worker.slots.end()) return;
-  Instance& instance = *found->second;
+  Instance* const found = worker.at_slot(message.slot);
+  if (found == nullptr) return;
+  Instance& instance = *found;
   // One that was taken over may have been in its constructor still, though it counts as alive.
   const bool taken_over = instance.state == InstanceState::alive && message.code != Errc::ok;
   if (instance.state != InstanceState::starting && !taken_over) return;
-  const std::shared_ptr<Queue> queue = instance.queue;
+  const QueuePtr queue(instance.queue);
   if (message.code == Errc::ok) {
     instance.state = InstanceState::alive;
     instance.since_us = now_.mono_us;
@@ -45,7 +45,7 @@ void Core::on_started(Worker& worker, const wire::Started& message) {
     return start_again(instance);
   }
   const ErrorInfo error = wire::decode_error(message.error, message.code);
-  log(1, "the constructor of " + queue->name + " (" + queue->class_name +
+  log(1, "the constructor of " + queue->name + " (" + queue->class_name() +
              ") failed: " + error.message);
   detach(instance);
   ++instance.failures;
@@ -60,7 +60,7 @@ void Core::on_started(Worker& worker, const wire::Started& message) {
     return place(instance);
   }
   kill_queue(*queue, Errc::constructor_failed,
-             "the constructor of " + queue->class_name +
+             "the constructor of " + queue->class_name() +
                  " failed: " + (error.type.empty() ? "" : error.type + ": ") + error.message);
 }
 
@@ -76,9 +76,9 @@ bool Core::may_live_again(const Instance& failed) {
 }
 
 void Core::on_stopped(Worker& worker, const wire::Stopped& message) {
-  const auto found = worker.slots.find(message.slot);
-  if (found == worker.slots.end()) return;
-  Instance& instance = *found->second;
+  Instance* const found = worker.at_slot(message.slot);
+  if (found == nullptr) return;
+  Instance& instance = *found;
   std::vector<std::pair<std::uint64_t, Lease>> leases;
   worker.leases.each([&](std::uint64_t no, const Lease& lease) {
     if (lease.instance == &instance) leases.emplace_back(no, lease);
@@ -108,7 +108,7 @@ void Core::on_stopped(Worker& worker, const wire::Stopped& message) {
 }
 
 void Core::instance_lost(Instance& instance, std::string_view why) {
-  const std::shared_ptr<Queue> queue = instance.queue;
+  const QueuePtr queue(instance.queue);
   const bool was_stopping = instance.state == InstanceState::stopping;
   const bool was_starting = instance.state == InstanceState::starting;
   detach(instance);
@@ -116,8 +116,8 @@ void Core::instance_lost(Instance& instance, std::string_view why) {
     instance.state = InstanceState::dead;
     return remove_queue_if_gone(*queue);
   }
-  const bool again = queue->kind == QueueKind::deployment || queue->options.max_restarts < 0 ||
-                     instance.restarts < static_cast<std::uint32_t>(queue->options.max_restarts);
+  const bool again = queue->kind == QueueKind::deployment || queue->options().max_restarts < 0 ||
+                     instance.restarts < static_cast<std::uint32_t>(queue->options().max_restarts);
   if (!again) {
     instance.state = InstanceState::dead;
     return kill_queue(*queue, Errc::actor_died, queue->name + " died: " + std::string(why));

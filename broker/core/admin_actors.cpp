@@ -35,9 +35,8 @@ std::string_view mode_name(wire::Mode mode) {
 std::string instance_item(const Core& core, const Instance& instance) {
   ListWriter groups;
   for (std::size_t i = 0; i < instance.groups.size(); ++i) {
-    const auto& named = instance.queue->groups;
     MapWriter group;
-    group.text("group", i < named.size() ? named[i].name : "")
+    group.text("group", instance.queue->group_name(i))
         .number("window", instance.groups[i].window)
         .number("out", instance.groups[i].out);
     groups.add(group.finish());
@@ -66,7 +65,7 @@ void write_actor(MapWriter& out, const Queue& queue) {
   const Instance* instance = queue.instances.empty() ? nullptr : queue.instances.front();
   out.text("actor", queue.name)
       .text("id", to_string(queue.id))
-      .text("class", queue.class_name)
+      .text("class", queue.class_name())
       .text("state", instance == nullptr ? "dead" : name_of(instance->state))
       .text_or_nil("worker",
                    instance == nullptr || instance->worker == nullptr ? "" : instance->worker->name)
@@ -79,7 +78,7 @@ void write_actor(MapWriter& out, const Queue& queue) {
 void write_deployment(MapWriter& out, const Queue& queue) {
   out.text("deployment", queue.name)
       .text("id", to_string(queue.id))
-      .text("class", queue.class_name)
+      .text("class", queue.class_name())
       .number("replicas", queue.instances.size())
       .number("alive", alive(queue))
       .number("depth", queue.count)
@@ -95,11 +94,11 @@ void write_details(MapWriter& out, const Core& core, const Queue& queue) {
       owner += " (" + session->second->name + ")";
     }
   }
-  out.text("mode", mode_name(queue.options.mode))
-      .number("max_concurrency", queue.groups.empty() ? 0u : queue.groups[0].max_concurrency)
-      .number("max_restarts", queue.options.max_restarts)
-      .number("max_retries", queue.options.max_retries)
-      .flag("dedicated", queue.options.dedicated)
+  out.text("mode", mode_name(queue.options().mode))
+      .number("max_concurrency", queue.max_concurrency(0))
+      .number("max_restarts", queue.options().max_restarts)
+      .number("max_retries", queue.options().max_retries)
+      .flag("dedicated", queue.options().dedicated)
       .flag("paused", queue.paused)
       .text_or_nil("owner", owner)
       .number("accepted", queue.accepted_total)

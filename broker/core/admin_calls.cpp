@@ -16,7 +16,7 @@ std::int64_t since_ms(const Core& core, const Call& call) {
 }
 
 std::string_view method_of(const Call& call) {
-  const auto& methods = call.queue->methods;
+  const auto& methods = call.queue->methods->names;
   return call.method < methods.size() ? std::string_view(methods[call.method]) : std::string_view();
 }
 
@@ -36,7 +36,7 @@ void write_item(MapWriter& out, const Core& core, const Call& call) {
 
 /// Of a call that only the store has.
 void write_item(MapWriter& out, const Core& core, const StoredRun& run, std::uint64_t number) {
-  const auto& methods = run.queue->methods;
+  const auto& methods = run.queue->methods->names;
   out.text("call", to_string(CallId{run.session->id, run.seq + (number - run.number)}))
       .text("queue", run.queue->name)
       .number("number", number)
@@ -204,8 +204,7 @@ AdminResult call_inspect(Core& core, const AdminRequest& request) {
     for (const auto& ref : extra->options.refs) dependencies.add_text(to_string(ref.call));
     for (const CallId id : extra->options.after) dependencies.add_text(to_string(id));
   }
-  const auto& groups = call->queue->groups;
-  out.text("group", call->group < groups.size() ? groups[call->group].name : "")
+  out.text("group", call->queue->group_name(call->group))
       .text_or_nil("key", extra != nullptr && call->keyed ? extra->options.key : "")
       .text("durability", call->durable ? "durable" : "memory")
       .number("bytes", call->stored_bytes)

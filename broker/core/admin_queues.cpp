@@ -17,7 +17,7 @@ constexpr std::size_t kMethodsShown = 200;
 void write_item(MapWriter& out, const Queue& queue) {
   out.text("queue", queue.name)
       .text("kind", name_of(queue.kind))
-      .text("class", queue.class_name)
+      .text("class", queue.class_name())
       .text("state", name_of(queue.state))
       .flag("paused", queue.paused)
       .number("depth", queue.count)
@@ -25,7 +25,7 @@ void write_item(MapWriter& out, const Queue& queue) {
       .number("running", queue.leased)
       .number("delayed", queue.delayed)
       .number("bytes", queue.bytes)
-      .number("blocked", queue.parked.size())
+      .number("blocked", queue.rare().parked.size())
       .number("accepted", queue.accepted_total)
       .number("ended", queue.ended_total)
       .number("failed", queue.failed_total);
@@ -33,7 +33,7 @@ void write_item(MapWriter& out, const Queue& queue) {
 
 std::string lane_item(const Queue& queue, const Lane& lane) {
   MapWriter out;
-  out.text("group", queue.groups[lane.group].name)
+  out.text("group", queue.group_name(lane.group))
       .number("priority", lane.priority)
       .number("length", lane.length)
       .number("watermark", lane.watermark);
@@ -79,7 +79,7 @@ std::vector<CallSlab::Ref> unsent_calls(Core& core, Queue& queue, std::size_t ma
       add(call);
   }
   for (Call* stub : core.stubs_of(queue, max - found.size())) add(stub);
-  for (auto& [key, state] : queue.keys) {
+  for (const auto& [key, state] : queue.rare().keys) {
     for (Call* call : state.waiting) add(call);
   }
   // What may be overtaken waits outside of the lanes until it may go; look only when such are left.
@@ -126,31 +126,31 @@ AdminResult queue_inspect(Core& core, const AdminRequest& request) {
     if (lanes.size() < kLanesShown) lanes.add(lane_item(*queue, lane));
   }
   ListWriter groups;
-  for (const Group& group : queue->groups) {
+  for (std::size_t i = 0; i < queue->groups(); ++i) {
     MapWriter item;
-    item.text("group", group.name).number("max_concurrency", group.max_concurrency);
+    item.text("group", queue->group_name(i)).number("max_concurrency", queue->max_concurrency(i));
     groups.add(item.finish());
   }
   ListWriter methods;
-  for (const auto& method : queue->methods) {
+  for (const auto& method : queue->methods->names) {
     if (methods.size() < kMethodsShown) methods.add_text(method);
   }
   const auto dead = core.dead_.find(queue->name);
   MapWriter out;
   write_item(out, *queue);
   out.text_or_nil("actor", queue->id ? to_string(queue->id) : "")
-      .text_or_nil("reason", queue->reason_text)
+      .text_or_nil("reason", queue->rare().reason_text)
       .number("next_number", queue->next_number)
-      .number("max_pending", queue->max_pending)
-      .number("max_pending_bytes", queue->max_pending_bytes)
-      .number("max_retries", queue->options.max_retries)
+      .number("max_pending", queue->max_pending())
+      .number("max_pending_bytes", queue->max_pending_bytes())
+      .number("max_retries", queue->options().max_retries)
       .text("durability",
-            queue->options.durability == wire::Durability::durable ? "durable" : "memory")
-      .text("ordering", queue->options.ordering == wire::Ordering::actor ? "actor"
-                        : queue->options.ordering == wire::Ordering::key ? "key"
+            queue->options().durability == wire::Durability::durable ? "durable" : "memory")
+      .text("ordering", queue->options().ordering == wire::Ordering::actor ? "actor"
+                        : queue->options().ordering == wire::Ordering::key ? "key"
                                                                          : "none")
       .number("handles", queue->handles)
-      .number("keys", queue->keys.size())
+      .number("keys", queue->rare().keys.size())
       .number("dead", dead == core.dead_.end() ? 0u : dead->second.calls.size())
       .number("instances", queue->instances.size())
       .raw("lanes", lanes.finish())

@@ -144,7 +144,7 @@ AdminResult schedule_create(Core& core, const AdminRequest& request) {
                                                     std::to_string(limits::kSchedulesMax) +
                                                     " schedules");
   }
-  if (core.schedule_target(schedule, problem) == nullptr) {
+  if (!core.schedule_target(schedule, problem)) {
     const bool task = schedule.kind == wire::TargetKind::task;
     return AdminResult::failed(task ? Errc::unknown_task : Errc::unknown_actor, problem);
   }

@@ -70,9 +70,11 @@ AdminResult worker_inspect(Core& core, const AdminRequest& request) {
   ListWriter tasks;
   for (const auto& task : worker.tasks) tasks.add_text(task);
   ListWriter slots;
-  for (const auto& [number, instance] : worker.slots) {
-    if (slots.size() < kSlotsShown) slots.add(slot_item(number, *instance));
-  }
+  worker.slots.each([&slots](std::uint64_t number, const Instance* instance) {
+    if (slots.size() < kSlotsShown) {
+      slots.add(slot_item(static_cast<std::uint32_t>(number), *instance));
+    }
+  });
   MapWriter out;
   write_item(out, core, worker);
   out.flag("dedicated", worker.dedicated)

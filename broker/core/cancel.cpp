@@ -69,7 +69,7 @@ void Core::on_cancel(Session& session, const wire::Cancel& message) {
     return wake(queue);
   }
   if (!message.force) return revoke(*call, true);
-  if (!queue.options.dedicated) {
+  if (!queue.options().dedicated) {
     // Force kills the process: only where no other call can be hit.
     call->extra->cancels.pop_back();
     return tell_cancel(session.id, call->id(), CancelAnswer::needs_consent);
@@ -93,8 +93,9 @@ void Core::on_revoke_answer(Worker& worker, const wire::RevokeAnswer& message) {
   if (message.answer == CancelAnswer::cancelled_before_start) return;
   if (call.extra->killed && message.answer != CancelAnswer::too_late) {
     // It runs, and nobody can say how far it got.
-    if (call.max_retries != 0) return end_with(call, call.queue->reason, call.queue->reason_text);
-    return end_with(call, Errc::maybe_executed, call.queue->reason_text + " while it ran");
+    const std::string& why = call.queue->rare().reason_text;
+    if (call.max_retries != 0) return end_with(call, call.queue->reason, why);
+    return end_with(call, Errc::maybe_executed, why + " while it ran");
   }
   if (call.extra->expire) {
     if (message.answer == CancelAnswer::too_late) return;  // DONE follows

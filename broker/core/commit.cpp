@@ -165,7 +165,7 @@ void Core::store_queue(const Queue& queue) {
   open_->set(open_->key(KeyKind::set, "queues"), queue.name, "");
   const auto key = open_->key(KeyKind::hash, queue_key(queue.name, ""));
   open_->set(key, "kind", name_of(queue.kind));
-  open_->set(key, "class", queue.class_name);
+  open_->set(key, "class", queue.class_name());
   if (queue.id) open_->set(key, "id", to_string(queue.id));
   open_->set(key, "next", std::to_string(queue.next_number));
   open_->set(key, "paused", queue.paused ? "1" : "0");
@@ -174,8 +174,8 @@ void Core::store_queue(const Queue& queue) {
 /// Calls that outlive the record of their actor: what a later broker run must know to end them.
 void Core::store_last_will(const Queue& queue) {
   const auto key = open_->key(KeyKind::hash, queue_key(queue.name, ""));
-  open_->set(key, "class", queue.class_name);
-  open_->set(key, "max_retries", std::to_string(queue.options.max_retries));
+  open_->set(key, "class", queue.class_name());
+  open_->set(key, "max_retries", std::to_string(queue.options().max_retries));
 }
 
 void Core::erase_queue(const Queue& queue) {

@@ -111,9 +111,9 @@ void Core::forget_peer(Peer& peer) {
     session.away_since_us = listened_us_;
     away_.push_back(session.id);
     for (Handle& handle : session.handles) {
-      if (!handle.queue || handle.granted == 0) continue;
-      handle.queue->granted -= std::min(handle.queue->granted, handle.granted);
-      handle.granted = 0;
+      if (!handle.queue || handle.rare().granted == 0) continue;
+      handle.queue->granted -= std::min(handle.queue->granted, handle.extra->granted);
+      handle.extra->granted = 0;
       grant_room(*handle.queue);
     }
   }

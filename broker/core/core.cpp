@@ -280,9 +280,11 @@ void Core::run_timers() {
     const Timer timer = timers_.top();
     timers_.pop();
     if (timer.kind == Timer::Kind::place) {
-      const auto found = instances_.find({timer.actor, timer.replica});
-      if (found != instances_.end() && found->second->state == InstanceState::unplaced) {
-        place(*found->second);
+      const auto found = actors_.find(timer.actor);
+      if (found == actors_.end()) continue;
+      for (Instance* instance : found->second->instances) {
+        const bool waits = instance->state == InstanceState::unplaced;
+        if (waits && instance->replica == timer.replica) place(*instance);
       }
       continue;
     }

@@ -24,6 +24,7 @@
 #include "broker/core/worker.hpp"
 #include "broker/store/journal.hpp"
 #include "common/messages.hpp"
+#include "common/shared_values.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -140,7 +141,7 @@ class Core {
   // --- memory.cpp ------------------------------------------------------------------------------
   /// Calls that are being read from the store.
   struct Reading {
-    std::shared_ptr<Queue> queue;
+    QueuePtr queue;
     std::uint8_t group = 0;
     std::int8_t priority = 0;
     std::vector<std::uint64_t> numbers;
@@ -222,18 +223,18 @@ class Core {
   void on_methods(Session& session, const wire::Methods& message);
   Handle& fresh_handle(Session& session, std::uint32_t number);
   void find_target(const wire::Open& message, Handle& handle);
-  static void hold(Session& session, Handle& handle, std::shared_ptr<Queue> queue);
+  static void hold(Session& session, Handle& handle, QueuePtr queue);
   void answer_open(Session& session, std::uint32_t number, const Handle& handle,
                    std::string_view class_name);
   void drop_handle(Session& session, Handle& handle);
   static bool bind_methods(Handle& handle, const std::vector<std::string>& names);
-  std::shared_ptr<Queue> task_queue(const std::string& function);
+  QueuePtr task_queue(const std::string& function);
 
   // --- create.cpp ------------------------------------------------------------------------------
   void on_create(Session& session, const wire::Create& message, const std::string& problem);
   Errc create_problem(const wire::Create& message, const std::string& name,
                       std::string& text) const;
-  std::shared_ptr<Queue> create_queue(Session& session, const wire::Create& message,
+  QueuePtr create_queue(Session& session, const wire::Create& message,
                                       const std::string& name);
 
   // --- submit.cpp ------------------------------------------------------------------------------
@@ -288,7 +289,7 @@ class Core {
   void wait_for(const Schedule& schedule);
   void store_schedule(const Schedule& schedule);
   void remove_schedule(const std::string& name);
-  std::shared_ptr<Queue> schedule_target(const Schedule& schedule, std::string& problem);
+  QueuePtr schedule_target(const Schedule& schedule, std::string& problem);
   std::string make_scheduled_call(Schedule& schedule, std::int64_t due_s);
   void schedule_due(Schedule& schedule);
   void run_schedules();
@@ -362,13 +363,15 @@ class Core {
   Call* find_call(Session& session, std::uint64_t seq);
 
   // --- placement.cpp ---------------------------------------------------------------------------
-  Instance& make_instance(const std::shared_ptr<Queue>& queue, std::uint32_t replica);
+  Instance& make_instance(const QueuePtr& queue, std::uint32_t replica);
   void place(Instance& instance);
   void place_waiting();
   Worker* choose_worker(const Instance& instance);
   void start(Instance& instance, Worker& worker);
   void detach(Instance& instance);
   void resolve_concurrency(Queue& queue, wire::Mode class_mode);
+  QueuePtr new_queue(std::string name, std::string class_name, wire::ActorOptions options);
+  void set_making(Queue& queue, std::string class_name, wire::ActorOptions options);
 
   // --- actors.cpp ------------------------------------------------------------------------------
   void on_started(Worker& worker, const wire::Started& message);
@@ -429,7 +432,7 @@ class Core {
   void restore_all();
   std::string restore_session(const std::string& name, const std::string& record);
   std::string restore_queue(const std::string& name, std::map<std::string, std::string>& fields);
-  bool restore_actor(const std::shared_ptr<Queue>& queue, const std::string& record);
+  bool restore_actor(const QueuePtr& queue, const std::string& record);
   Call* restore_record(Queue& queue, std::string_view record, std::string& problem);
   std::string restore_call(Queue& queue, std::uint64_t number, std::string_view record);
   std::string restore_calls();
@@ -479,11 +482,12 @@ class Core {
   std::unordered_map<std::uint32_t, Worker*> workers_by_serial_;
   Worker* holder_ = nullptr;  ///< found last among them
   std::uint32_t worker_serials_ = 0;
-  std::map<std::string_view, std::shared_ptr<Queue>> queues_;          ///< by its own name
-  std::map<ActorId, std::shared_ptr<Queue>> actors_;                   ///< actors, deployments
-  std::vector<std::shared_ptr<Queue>> dying_;  ///< dead queues that ended calls still point to
+  std::map<std::string_view, QueuePtr> queues_;          ///< by its own name
+  std::map<ActorId, QueuePtr> actors_;                   ///< actors, deployments
+  std::vector<QueuePtr> dying_;  ///< dead queues that ended calls still point to
   std::map<std::string, std::uint64_t, std::less<>> name_counters_;  ///< of names free again
-  std::map<std::pair<ActorId, std::uint32_t>, std::unique_ptr<Instance>> instances_;
+  SharedValues<QueueMaking> makings_;
+  const std::shared_ptr<const MethodTable> no_methods_ = std::make_shared<MethodTable>();
   std::map<std::string, std::map<std::string, Worker*>, std::less<>> offers_;  ///< class -> workers
   std::map<std::string, wire::Mode, std::less<>> classes_known_;
   std::map<std::string, bool, std::less<>> tasks_known_;
@@ -505,7 +509,7 @@ class Core {
     CallSlab::Ref call;
   };
   std::deque<Unsettled> unsettled_;  ///< told and not taken: recorded when due
-  std::vector<std::shared_ptr<Queue>> closing_;  ///< closing ones of which a call has ended
+  std::vector<QueuePtr> closing_;  ///< closing ones of which a call has ended
   std::vector<Call*> ending_;        ///< ended calls whose dependents are to be told
   bool telling_dependents_ = false;
   std::vector<Worker*> confirm_;  ///< workers with leases to forget

@@ -43,8 +43,8 @@ Errc Core::create_problem(const wire::Create& message, const std::string& name,
   const bool same_kind = (options.replicas > 0) == (there.kind == QueueKind::deployment);
   if (!options.get_if_exists) {
     text = "an actor is named " + name;
-  } else if (there.class_name != message.class_name || !same_kind) {
-    text = name + " is of class " + there.class_name;
+  } else if (there.class_name() != message.class_name || !same_kind) {
+    text = name + " is of class " + there.class_name();
   } else if (there.state != QueueState::open) {
     text = name + " is being stopped; try again when it is gone";
   } else {
@@ -53,28 +53,20 @@ Errc Core::create_problem(const wire::Create& message, const std::string& name,
   return Errc::name_taken;
 }
 
-std::shared_ptr<Queue> Core::create_queue(Session& session, const wire::Create& message,
+QueuePtr Core::create_queue(Session& session, const wire::Create& message,
                                           const std::string& name) {
   const wire::ActorOptions& options = message.options;
   const ActorId id{session.id, message.seq};
   const bool named = !options.name.empty();
-  auto queue = std::make_shared<Queue>();
-  queue->name = name;
+  QueuePtr queue = new_queue(name, std::string(message.class_name), options);
   queue->kind = options.replicas > 0 ? QueueKind::deployment : QueueKind::actor;
   queue->id = id;
-  queue->class_name = message.class_name;
-  queue->options = options;
   queue->constructor_args = message.args.bytes;
   const bool detached = options.lifetime ? *options.lifetime == wire::Lifetime::detached : named;
   if (!detached) {
     queue->owner = session.id;
     session.owned.insert(id);
   }
-  queue->max_pending = options.max_pending > 0 ? options.max_pending : options_.max_pending;
-  queue->max_pending_bytes =
-      options.max_pending_bytes > 0 ? options.max_pending_bytes : options_.max_pending_bytes;
-  queue->groups.push_back({"", options.max_concurrency});
-  for (const auto& [group, bound] : options.groups) queue->groups.push_back({group, bound});
   if (const auto counter = name_counters_.find(name); counter != name_counters_.end()) {
     queue->next_number = counter->second;
     name_counters_.erase(counter);
@@ -103,8 +95,9 @@ void Core::on_create(Session& session, const wire::Create& message, const std::s
   if (message.handle >= limits::kHandlesMax) return;
   Handle& handle = fresh_handle(session, message.handle);
   const std::string name = queue_name(message.options, ActorId{session.id, message.seq});
-  handle.text = problem;
-  handle.code = problem.empty() ? create_problem(message, name, handle.text) : Errc::invalid_option;
+  std::string text = problem;
+  handle.code = problem.empty() ? create_problem(message, name, text) : Errc::invalid_option;
+  if (!text.empty()) handle.more().text = std::move(text);
   session.durable_batch = open_batch();  // a creation is always stored
   mark(session);
   if (handle.code == Errc::ok) {

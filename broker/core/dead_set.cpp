@@ -57,7 +57,7 @@ void Core::bury(const Call& call, Errc code, std::string_view message,
   dead.number = call.number;
   dead.died_wall_ms = now_.wall_ms;
   const Queue& queue = *call.queue;
-  if (call.method < queue.methods.size()) dead.method = queue.methods[call.method];
+  if (call.method < queue.methods->names.size()) dead.method = queue.methods->names[call.method];
   wire::CallOptions options;
   std::string problem;
   wire::Reader in(call.options());
@@ -170,7 +170,7 @@ std::string Core::redrive(const DeadCall& dead, const std::string& queue_name, C
   const int index = queue.intern_method(dead.method);
   call.method = index < 0 ? std::uint16_t{0} : static_cast<std::uint16_t>(index);
   call.group =
-      options.group.empty() ? queue.method_group[call.method] : queue.group_named(options.group);
+      options.group.empty() ? queue.methods->groups[call.method] : queue.group_named(options.group);
   accept(call);
   return {};
 }

@@ -112,13 +112,13 @@ void Core::wake_instance(Instance& instance) {
 }
 
 void Core::tell_methods(Instance& instance) {
-  if (!instance.queue || instance.methods_told == instance.queue->methods.size()) return;
+  if (!instance.queue || instance.methods_told == instance.queue->methods->names.size()) return;
   wire::MethodTable table;
   table.slot = instance.slot;
   table.names.assign(
-      instance.queue->methods.begin() + static_cast<std::ptrdiff_t>(instance.methods_told),
-      instance.queue->methods.end());
-  instance.methods_told = instance.queue->methods.size();
+      instance.queue->methods->names.begin() + static_cast<std::ptrdiff_t>(instance.methods_told),
+      instance.queue->methods->names.end());
+  instance.methods_told = instance.queue->methods->names.size();
   wire::FrameWriter out = to(*instance.worker->peer, 0);
   wire::write(out, table);
 }
@@ -168,7 +168,7 @@ void Core::send(Call& call, Instance& instance) {
   if (!instance.queue) {
     const auto& tasks = worker.tasks;
     run.method = static_cast<std::uint32_t>(
-        std::find(tasks.begin(), tasks.end(), queue.class_name) - tasks.begin());
+        std::find(tasks.begin(), tasks.end(), queue.class_name()) - tasks.begin());
   }
   run.call = call.id();
   run.attempt = call.attempts;

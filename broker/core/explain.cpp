@@ -66,15 +66,15 @@ std::string place_problem(const Core& core, const Instance& instance) {
     return "it starts again in " + duration(instance.not_before_us - core.now_.mono_us) +
            " after " + plural(instance.failures, "bad start");
   }
-  const auto offers = core.offers_.find(queue.class_name);
+  const auto offers = core.offers_.find(queue.class_name());
   if (offers == core.offers_.end() || offers->second.empty()) {
-    return "no connected worker offers the class " + queue.class_name;
+    return "no connected worker offers the class " + queue.class_name();
   }
-  if (queue.options.dedicated) return "it needs a worker process of its own and none is free";
+  if (queue.options().dedicated) return "it needs a worker process of its own and none is free";
   if (queue.kind == QueueKind::deployment) {
-    return "every worker process that offers " + queue.class_name + " holds a replica already";
+    return "every worker process that offers " + queue.class_name() + " holds a replica already";
   }
-  return "no worker that offers " + queue.class_name + " can take it now";
+  return "no worker that offers " + queue.class_name() + " can take it now";
 }
 
 /// Why one instance takes no call of the group now; an empty text when it does.
@@ -110,7 +110,7 @@ void explain_instances(const Core& core, const Queue& queue, std::uint8_t group,
                        std::vector<Reason>& out) {
   if (queue.instances.empty()) {
     out.push_back({"no_worker", queue.kind == QueueKind::task
-                                    ? "no connected worker offers the task " + queue.class_name
+                                    ? "no connected worker offers the task " + queue.class_name()
                                     : queue.name + " has no instance"});
     return;
   }
@@ -139,7 +139,7 @@ void explain_surroundings(const Core& core, const Queue& queue, std::vector<Reas
                                  "` lets it go on"});
   }
   if (queue.state == QueueState::dead) {
-    out.push_back({"dead", queue.name + " is dead: " + queue.reason_text});
+    out.push_back({"dead", queue.name + " is dead: " + queue.rare().reason_text});
   }
   if (!core.store_up_) {
     out.push_back({"store", "the store is away, and no durable call starts without it: " +
@@ -234,7 +234,7 @@ std::vector<Reason> explain(Core& core, const Call& call) {
 
 std::vector<Reason> explain(Core& core, const Queue& queue) {
   std::vector<Reason> out;
-  if (queue.count == 0 && queue.parked.empty()) {
+  if (queue.count == 0 && queue.rare().parked.empty()) {
     out.push_back({"empty", queue.name + " is empty: nothing waits"});
   } else {
     out.push_back({"depth", queue.name + " holds " + plural(queue.count, "call") + ", " +
@@ -265,12 +265,13 @@ std::vector<Reason> explain(Core& core, const Queue& queue) {
     out.push_back({"waiting", plural(queue.count - queue.leased, "call") +
                                   " wait for other calls, for a delay or for a retry"});
   }
-  if (!queue.parked.empty()) {
-    out.push_back({"full", "room is awaited by " + plural(queue.parked.size(), "client") + ": " +
+  if (!queue.rare().parked.empty()) {
+    const auto clients = plural(queue.rare().parked.size(), "client");
+    out.push_back({"full", "room is awaited by " + clients + ": " +
                                std::to_string(queue.count) + " of " +
-                               std::to_string(queue.max_pending) + " calls, " +
+                               std::to_string(queue.max_pending()) + " calls, " +
                                std::to_string(queue.bytes) + " of " +
-                               std::to_string(queue.max_pending_bytes) + " bytes"});
+                               std::to_string(queue.max_pending_bytes()) + " bytes"});
   }
   return out;
 }

@@ -23,7 +23,7 @@ Handle& Core::fresh_handle(Session& session, std::uint32_t number) {
 void Core::find_target(const wire::Open& message, Handle& handle) {
   const auto fail = [&](Errc code, std::string text) {
     handle.code = code;
-    handle.text = std::move(text);
+    handle.more().text = std::move(text);
   };
   switch (message.kind) {
     case wire::TargetKind::task:
@@ -53,7 +53,7 @@ void Core::find_target(const wire::Open& message, Handle& handle) {
   }
 }
 
-void Core::hold(Session& session, Handle& handle, std::shared_ptr<Queue> queue) {
+void Core::hold(Session& session, Handle& handle, QueuePtr queue) {
   handle.queue = std::move(queue);
   handle.code = Errc::ok;
   ++handle.queue->handles;
@@ -68,14 +68,14 @@ void Core::answer_open(Session& session, std::uint32_t number, const Handle& han
   answer.handle = number;
   answer.class_name = class_name;
   answer.code = handle.code;
-  answer.text = handle.text;
+  answer.text = handle.rare().text;
   if (const Queue* queue = handle.queue.get()) {
     answer.actor = queue->id;
     answer.queue = queue->name;
-    answer.class_name = queue->class_name;
-    answer.durability = queue->options.durability;
-    answer.when_full = queue->options.when_full;
-    answer.retried = queue->options.max_retries != 0;
+    answer.class_name = queue->class_name();
+    answer.durability = queue->options().durability;
+    answer.when_full = queue->options().when_full;
+    answer.retried = queue->options().max_retries != 0;
   }
   wire::FrameWriter out = to(*session.peer, session.durable_batch);
   wire::write(out, answer);
@@ -106,20 +106,16 @@ void Core::on_methods(Session& session, const wire::Methods& message) {
   if (Handle* handle = session.handle(message.handle)) bind_methods(*handle, message.names);
 }
 
-std::shared_ptr<Queue> Core::task_queue(const std::string& function) {
+QueuePtr Core::task_queue(const std::string& function) {
   const std::string name = "task/" + function;
   if (const auto found = queues_.find(name); found != queues_.end()) return found->second;
-  auto queue = std::make_shared<Queue>();
-  queue->name = name;
+  wire::ActorOptions options;
+  options.ordering = wire::Ordering::none;
+  options.max_retries = limits::kTaskRetriesDefault;
+  QueuePtr queue = new_queue(name, function, std::move(options));
   queues_[queue->name] = queue;
   queue->kind = QueueKind::task;
-  queue->class_name = function;
   queue->next_number = numbers_begin();
-  queue->options.ordering = wire::Ordering::none;
-  queue->options.max_retries = limits::kTaskRetriesDefault;
-  queue->max_pending = options_.max_pending;
-  queue->max_pending_bytes = options_.max_pending_bytes;
-  queue->groups.push_back({"", 0});
   queue->intern_method(function);
   for (auto& [worker_name, worker] : workers_) {
     if (std::find(worker->tasks.begin(), worker->tasks.end(), function) != worker->tasks.end()) {
@@ -134,9 +130,9 @@ void Core::drop_handle(Session& session, Handle& handle) {
   handle.open = false;
   if (!handle.queue) return;
   Queue& queue = *handle.queue;
-  queue.granted -= std::min(queue.granted, handle.granted);
+  queue.granted -= std::min(queue.granted, handle.rare().granted);
   if (queue.handles > 0) --queue.handles;
-  const std::shared_ptr<Queue> keep = handle.queue;
+  const QueuePtr keep = handle.queue;
   if (queue.owner == session.id && queue.owner_handles > 0 && --queue.owner_handles == 0) {
     close_queue(queue);
   }

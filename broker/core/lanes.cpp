@@ -44,7 +44,7 @@ void Core::enter(Call& call) {
   if (call.in_list) return;
   if (call.keyed) {
     // One call of a key is in the lane or out; the rest wait in the key's own line.
-    KeyState& key = queue.keys[call.extra->options.key];
+    KeyState& key = queue.more().keys[call.extra->options.key];
     const bool mine = key.busy && !key.waiting.empty() && key.waiting.front() == &call;
     if (!mine) {
       if (!line_up_for(key, call)) return;
@@ -63,15 +63,16 @@ void Core::leave_lane(Call& call) {
 
 void Core::key_done(Call& call) {
   if (!call.keyed) return;
-  const auto found = call.queue->keys.find(call.extra->options.key);
-  if (found == call.queue->keys.end()) return;
+  auto& keys = call.queue->more().keys;
+  const auto found = keys.find(call.extra->options.key);
+  if (found == keys.end()) return;
   KeyState& key = found->second;
   const bool was_first = !key.waiting.empty() && key.waiting.front() == &call;
   std::erase(key.waiting, &call);
   if (!was_first) return;
   key.busy = false;
   if (key.waiting.empty()) {
-    call.queue->keys.erase(found);
+    keys.erase(found);
     return;
   }
   key.busy = true;

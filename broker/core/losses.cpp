@@ -72,7 +72,7 @@ void Core::worker_lost(Worker& worker, const wire::ChildDied* report, std::strin
     if (offers->second.empty()) offers_.erase(offers);
   }
   for (const std::string& task : worker.tasks) {
-    std::erase(task_queue(task)->instances, worker.task_slot.get());
+    task_queue(task)->instances.erase_value(worker.task_slot.get());
   }
   open_->erase(open_->key(KeyKind::sorted_set, "workers"), worker.name);
 
@@ -80,7 +80,7 @@ void Core::worker_lost(Worker& worker, const wire::ChildDied* report, std::strin
   settle_leases(worker, report, why);
   record_kept_results(worker);
   std::vector<Instance*> held;
-  for (auto& [slot, instance] : worker.slots) held.push_back(instance);
+  worker.slots.each([&held](std::uint64_t, Instance* instance) { held.push_back(instance); });
   for (Instance* instance : held) {
     const bool moves = planned && instance->state != InstanceState::stopping &&
                        instance->queue->state != QueueState::dead;
@@ -96,7 +96,7 @@ void Core::worker_lost(Worker& worker, const wire::ChildDied* report, std::strin
   if (holder_ == &worker) holder_ = nullptr;
   workers_.erase(workers_.find(worker.name));
   place_waiting();
-  std::vector<std::shared_ptr<Queue>> tasks;
+  std::vector<QueuePtr> tasks;
   for (auto& [name, queue] : queues_) {
     if (queue->kind == QueueKind::task) tasks.push_back(queue);
   }

@@ -49,7 +49,7 @@ bool Core::may_leave(const Call& call, const Lane& lane) const {
   const bool plain = call.extra == nullptr || (!call.special && call.extra->part);
   return waits && plain && call.durable && call.counted && call.in_list && !call.keyed &&
          !call.sent_record && !call.orphan && call.attempts == 0 && call.deadline_wall_ms == 0 &&
-         call.max_retries == call.queue->options.max_retries && call.since_us < settled_us_ &&
+         call.max_retries == call.queue->options().max_retries && call.since_us < settled_us_ &&
          call.number > lane.watermark;
 }
 
@@ -194,7 +194,7 @@ Call& Core::make_stub(StoredRun& run, std::uint64_t number, bool linked) {
   call.seq = run.seq + (number - run.number);
   call.queue = &queue;
   call.session = run.session;
-  call.max_retries = static_cast<std::int16_t>(queue.options.max_retries);
+  call.max_retries = static_cast<std::int16_t>(queue.options().max_retries);
   call.method = run.method;
   call.group = run.group;
   call.priority = run.priority;

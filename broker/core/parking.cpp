@@ -18,11 +18,12 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
   Queue& queue = *handle.queue;
   // Left the client before that had seen that an earlier call was parked: it must not take the room
   // that the earlier one was granted meanwhile.
-  const bool out_of_turn = !handle.waiting.empty() && message.seq > *handle.waiting.begin();
+  const HandleExtra& rare = handle.rare();
+  const bool out_of_turn = !rare.waiting.empty() && message.seq > *rare.waiting.begin();
   if (!out_of_turn && options != nullptr && due_wall_ms(*options) > now_.wall_ms) {
     // It takes no place in line now, and has taken it before anybody asks when it is due.
     use_room(session, message.handle, handle);
-    if (queue.delayed < queue.max_pending) return false;
+    if (queue.delayed < queue.max_pending()) return false;
     refuse(session, message.seq, message.handle, Errc::queue_full,
            queue.name + " holds " + std::to_string(queue.delayed) + " delayed calls",
            limits::kRetryAfterMs);
@@ -31,13 +32,14 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
     return true;
   }
   const bool full = queue.full(message.args.size());
-  if (!out_of_turn && (handle.granted > 0 || (!handle.parked && queue.parked.empty() && !full))) {
+  const bool first = !handle.parked && queue.rare().parked.empty() && !full;
+  if (!out_of_turn && (rare.granted > 0 || first)) {
     use_room(session, message.handle, handle);
     return false;
   }
   const auto when_full =
-      options != nullptr && options->when_full ? *options->when_full : queue.options.when_full;
-  if (when_full == wire::WhenFull::reject && !handle.parked && handle.waiting.empty()) {
+      options != nullptr && options->when_full ? *options->when_full : queue.options().when_full;
+  if (when_full == wire::WhenFull::reject && !handle.parked && handle.rare().waiting.empty()) {
     if (!full) return false;
     refuse(session, message.seq, message.handle, Errc::queue_full,
            queue.name + " holds " + std::to_string(queue.count) + " calls",
@@ -46,7 +48,7 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
   }
   session.refused[message.seq] = {message.handle, true, false};
   std::erase(session.accepted_again, message.seq);
-  handle.waiting.insert(message.seq);
+  handle.more().waiting.insert(message.seq);
   if (out_of_turn) return true;  // the client was told from which number on
   wire::FrameWriter out = to(*session.peer, 0);
   wire::write(out, wire::Parked{message.handle, message.seq});
@@ -58,21 +60,22 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
 /// A call that was granted room comes for it, and the rest of the parked calls keep a place in
 /// line.
 void Core::use_room(const Session& session, std::uint32_t number, Handle& handle) {
-  if (handle.granted > 0) {
-    --handle.granted;
+  if (handle.rare().granted > 0) {
+    --handle.extra->granted;
     --handle.queue->granted;
   }
-  if (handle.granted == 0 && !handle.waiting.empty()) line_up(session, number, handle);
+  const HandleExtra& rare = handle.rare();
+  if (rare.granted == 0 && !rare.waiting.empty()) line_up(session, number, handle);
 }
 
 /// A call was refused: its parked successors are asked for at once, to be refused as well. Room
 /// would never come to them, because the refused call takes none.
 void Core::offer_waiting(Session& session, std::uint32_t number, Handle& handle) {
-  if (handle.waiting.empty()) return;
-  const std::uint64_t calls = handle.waiting.size();
-  handle.waiting.clear();
+  if (handle.rare().waiting.empty()) return;
+  const std::uint64_t calls = handle.extra->waiting.size();
+  handle.extra->waiting.clear();
   handle.parked = false;
-  handle.queue->granted -= std::min(handle.queue->granted, std::exchange(handle.granted, 0));
+  handle.queue->granted -= std::min(handle.queue->granted, std::exchange(handle.extra->granted, 0));
   wire::FrameWriter out = to(*session.peer, 0);
   wire::write(out, wire::Room{number, calls});
 }
@@ -80,23 +83,23 @@ void Core::offer_waiting(Session& session, std::uint32_t number, Handle& handle)
 void Core::line_up(const Session& session, std::uint32_t number, Handle& handle) {
   if (handle.parked) return;
   handle.parked = true;
-  handle.queue->parked.push_back({session.id, number});
+  handle.queue->more().parked.push_back({session.id, number});
 }
 
 void Core::grant_room(Queue& queue) {
-  while (!queue.parked.empty() && !queue.full(0)) {
-    const ParkedSession next = queue.parked.front();
+  while (!queue.rare().parked.empty() && !queue.full(0)) {
+    const ParkedSession next = queue.extra->parked.front();
     const auto found = sessions_.find(next.session);
     Handle* handle = found == sessions_.end() ? nullptr : found->second->handle(next.handle);
-    queue.parked.pop_front();
+    queue.extra->parked.pop_front();
     if (handle == nullptr || handle->queue.get() != &queue || !handle->parked ||
         found->second->peer == nullptr) {
       continue;
     }
     const std::uint64_t room =
-        std::min(kRoomAtOnce, queue.max_pending - queue.count - queue.granted);
+        std::min(kRoomAtOnce, queue.max_pending() - queue.count - queue.granted);
     handle->parked = false;
-    handle->granted = room;
+    handle->more().granted = room;
     queue.granted += room;
     wire::FrameWriter out = to(*found->second->peer, 0);
     wire::write(out, wire::Room{next.handle, room});
@@ -115,7 +118,7 @@ void Core::refuse(Session& session, std::uint64_t seq, std::uint32_t number, Err
   // that is gone refuses every call for its own reason.
   Handle* handle = session.handle(number);
   if (handle != nullptr && handle->queue && handle->queue->state == QueueState::open) {
-    if (!handle->refusing) handle->refused_first = seq;
+    if (!handle->refusing) handle->more().refused_first = seq;
     handle->refusing = true;
   }
   wire::Refused answer;
@@ -133,18 +136,18 @@ void Core::on_resume(Session& session, const wire::Resume& message) {
   if (handle == nullptr) return;
   // One that gives back room, or was sent before the refusal arrived, knows nothing of it. What a
   // queue that is gone refused is not waited for: the client may still not have seen it.
-  if (handle->refusing && message.seen >= handle->refused_first) {
+  if (handle->refusing && message.seen >= handle->rare().refused_first) {
     handle->refusing = false;
     std::erase_if(session.refused, [&](const auto& entry) {
       return entry.second.handle == message.handle && !entry.second.parked;
     });
   }
-  if (handle->queue && handle->granted > 0) {
+  if (handle->queue && handle->rare().granted > 0) {
     // It needs no more room: what was promised is for others.
-    handle->queue->granted -= std::min(handle->queue->granted, handle->granted);
-    handle->granted = 0;
+    handle->queue->granted -= std::min(handle->queue->granted, handle->extra->granted);
+    handle->extra->granted = 0;
     // It did not know of calls that were parked on their way.
-    if (!handle->waiting.empty()) line_up(session, message.handle, *handle);
+    if (!handle->rare().waiting.empty()) line_up(session, message.handle, *handle);
     grant_room(*handle->queue);
   }
 }
@@ -154,7 +157,7 @@ void Core::on_resume(Session& session, const wire::Resume& message) {
 void Core::give_up(Session& session, std::uint64_t seq) {
   const auto refused = session.refused.find(seq);
   if (refused == session.refused.end() || !refused->second.parked) return;
-  if (Handle* handle = session.handle(refused->second.handle)) handle->waiting.erase(seq);
+  if (Handle* handle = session.handle(refused->second.handle)) handle->more().waiting.erase(seq);
   session.refused.erase(refused);
   if (session.has_record) mark(session);
 }

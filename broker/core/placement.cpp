@@ -8,35 +8,59 @@
 namespace callboard::broker {
 
 void Core::resolve_concurrency(Queue& queue, wire::Mode class_mode) {
-  wire::Mode& mode = queue.options.mode;
-  std::uint32_t& bound = queue.groups[0].max_concurrency;
+  wire::Mode mode = queue.options().mode;
+  std::uint32_t bound = queue.options().max_concurrency;
   if (mode == wire::Mode::automatic) {
     mode = class_mode == wire::Mode::serial && bound > 1 ? wire::Mode::threaded : class_mode;
   }
   if (bound == 0) bound = mode == wire::Mode::async ? limits::kAsyncConcurrencyDefault : 1;
-  queue.options.max_concurrency = bound;
+  if (mode == queue.options().mode && bound == queue.options().max_concurrency) return;
+  wire::ActorOptions options = queue.options();
+  options.mode = mode;
+  options.max_concurrency = bound;
+  set_making(queue, queue.class_name(), std::move(options));
 }
 
-Instance& Core::make_instance(const std::shared_ptr<Queue>& queue, std::uint32_t replica) {
-  auto& place = instances_[{queue->id, replica}];
-  place = std::make_unique<Instance>();
-  place->id = queue->id;
-  place->incarnation = (options_.epoch << 32) | ++incarnations_;
-  place->replica = replica;
-  place->queue = queue;
-  place->since_us = now_.mono_us;
-  queue->instances.push_back(place.get());
-  return *place;
+QueuePtr Core::new_queue(std::string name, std::string class_name, wire::ActorOptions options) {
+  QueuePtr queue = QueuePtr::make();
+  queue->name = std::move(name);
+  queue->methods = no_methods_;
+  set_making(*queue, std::move(class_name), std::move(options));
+  return queue;
+}
+
+void Core::set_making(Queue& queue, std::string class_name, wire::ActorOptions options) {
+  options.name.clear();  // the queue has it
+  options.name_space.clear();
+  QueueMaking making{std::move(class_name), std::move(options)};
+  const auto or_else = [](std::uint64_t own, std::uint64_t usual) { return own > 0 ? own : usual; };
+  making.max_pending = or_else(making.options.max_pending, options_.max_pending);
+  making.max_pending_bytes =
+      or_else(making.options.max_pending_bytes, options_.max_pending_bytes);
+  queue.making = makings_.share(std::move(making));
+}
+
+Instance& Core::make_instance(const QueuePtr& queue, std::uint32_t replica) {
+  Instance* made = &queue->first;
+  if (!queue->instances.empty()) {
+    made = queue->more().replicas.emplace_back(std::make_unique<Instance>()).get();
+  }
+  made->incarnation = (options_.epoch << 32) | ++incarnations_;
+  made->replica = replica;
+  made->queue = queue.get();
+  made->since_us = now_.mono_us;
+  queue->instances.push_back(made);
+  return *made;
 }
 
 Worker* Core::choose_worker(const Instance& instance) {
   const Queue& queue = *instance.queue;
-  const auto offers = offers_.find(queue.class_name);
+  const auto offers = offers_.find(queue.class_name());
   if (offers == offers_.end()) return nullptr;
   Worker* best = nullptr;
   for (const auto& [name, worker] : offers->second) {
     if (worker->peer == nullptr || worker->dedicated || worker->leaving) continue;
-    if (queue.options.dedicated && worker->actors > 0) continue;
+    if (queue.options().dedicated && worker->actors > 0) continue;
     // Replicas sit in different processes: that is what they are for.
     const bool has_sibling = std::any_of(queue.instances.begin(), queue.instances.end(),
                                          [&, w = worker](const Instance* other) {
@@ -76,7 +100,7 @@ void Core::place_waiting() {
 
 void Core::start(Instance& instance, Worker& worker) {
   Queue& queue = *instance.queue;
-  const auto offer = worker.classes.find(queue.class_name);
+  const auto offer = worker.classes.find(queue.class_name());
   CALLBOARD_CHECK(offer != worker.classes.end());
   resolve_concurrency(queue, offer->second.mode);
   instance.worker = &worker;
@@ -86,18 +110,18 @@ void Core::start(Instance& instance, Worker& worker) {
   instance.methods_told = 0;
   instance.out = 0;
   instance.recalling = false;
-  instance.groups.assign(queue.groups.size(), GroupWindow());
-  worker.slots[instance.slot] = &instance;
+  instance.groups.assign(queue.groups(), GroupWindow());
+  worker.set_slot(instance.slot, instance);
   ++worker.actors;
-  if (queue.options.dedicated) worker.dedicated = true;
+  if (queue.options().dedicated) worker.dedicated = true;
   wire::Start message;
   message.slot = instance.slot;
-  message.actor = instance.id;
+  message.actor = queue.id;
   message.incarnation = instance.incarnation;
-  message.class_name = queue.class_name;
+  message.class_name = queue.class_name();
   message.name = queue.name;
   message.args.bytes = queue.constructor_args;
-  message.options = queue.options;
+  message.options = queue.options();
   // The incarnation is on record before it lives.
   store_actor(queue);
   wire::FrameWriter out = to(*worker.peer, open_batch());
@@ -108,9 +132,9 @@ void Core::start(Instance& instance, Worker& worker) {
 void Core::detach(Instance& instance) {
   Worker* worker = instance.worker;
   if (worker == nullptr) return;
-  worker->slots.erase(instance.slot);
+  if (worker->slots.contains(instance.slot)) worker->slots.erase(instance.slot);
   if (worker->actors > 0) --worker->actors;
-  if (instance.queue && instance.queue->options.dedicated) worker->dedicated = false;
+  if (instance.queue && instance.queue->options().dedicated) worker->dedicated = false;
   instance.worker = nullptr;
   instance.out = 0;
   instance.recalling = false;

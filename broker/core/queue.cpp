@@ -11,6 +11,8 @@ namespace {
 
 /// Most actors have a few methods, and an index would take more room than all else of them.
 constexpr std::size_t kMethodsScanned = 16;
+/// Tables that one is remembered to have grown to.
+constexpr std::size_t kNextMax = 64;
 
 }  // namespace
 
@@ -70,40 +72,52 @@ Lane& Queue::lane(std::uint8_t group, std::int8_t priority) {
   return *at;
 }
 
-int Queue::find_method(std::string_view method) const {
-  if (method_index) {
-    const auto found = method_index->find(std::string(method));
-    return found == method_index->end() ? -1 : found->second;
+int MethodTable::find(std::string_view method) const {
+  if (index) {
+    const auto found = index->find(std::string(method));
+    return found == index->end() ? -1 : found->second;
   }
-  const auto found = std::find(methods.begin(), methods.end(), method);
-  return found == methods.end() ? -1 : static_cast<int>(found - methods.begin());
+  const auto found = std::find(names.begin(), names.end(), method);
+  return found == names.end() ? -1 : static_cast<int>(found - names.begin());
+}
+
+std::shared_ptr<const MethodTable> MethodTable::with(std::string_view method,
+                                                     std::uint8_t group) const {
+  for (const std::weak_ptr<const MethodTable>& known : next) {
+    auto table = known.lock();
+    if (table && table->names.back() == method && table->groups.back() == group) return table;
+  }
+  auto made = std::make_shared<MethodTable>();
+  made->names = names;
+  made->names.emplace_back(method);
+  made->groups = groups;
+  made->groups.push_back(group);
+  if (made->names.size() > kMethodsScanned) {
+    made->index = std::make_unique<std::unordered_map<std::string, std::uint16_t>>();
+    for (std::size_t i = 0; i < made->names.size(); ++i) {
+      made->index->emplace(made->names[i], static_cast<std::uint16_t>(i));
+    }
+  }
+  std::erase_if(next, [](const auto& known) { return known.expired(); });
+  if (next.size() < kNextMax) next.push_back(made);
+  return made;
 }
 
 int Queue::intern_method(std::string_view method) {
-  const int known = find_method(method);
+  const int known = methods->find(method);
   if (known >= 0) return known;
-  if (methods.size() >= limits::kMethodsMax) return -1;
-  const auto index = static_cast<std::uint16_t>(methods.size());
-  methods.emplace_back(method);
-  if (method_index) {
-    method_index->emplace(method, index);
-  } else if (methods.size() > kMethodsScanned) {
-    method_index = std::make_unique<std::unordered_map<std::string, std::uint16_t>>();
-    for (std::size_t i = 0; i < methods.size(); ++i) {
-      method_index->emplace(methods[i], static_cast<std::uint16_t>(i));
-    }
-  }
+  if (methods->names.size() >= limits::kMethodsMax) return -1;
   std::uint8_t group = 0;
-  for (const auto& [grouped, group_name] : options.method_groups) {
+  for (const auto& [grouped, group_name] : options().method_groups) {
     if (grouped == method) group = group_named(group_name);
   }
-  method_group.push_back(group);
-  return index;
+  methods = methods->with(method, group);
+  return static_cast<int>(methods->names.size()) - 1;
 }
 
 std::uint8_t Queue::group_named(std::string_view group) const {
-  for (std::size_t i = 1; i < groups.size(); ++i) {
-    if (groups[i].name == group) return static_cast<std::uint8_t>(i);
+  for (std::size_t i = 1; i < groups(); ++i) {
+    if (group_name(i) == group) return static_cast<std::uint8_t>(i);
   }
   return 0;
 }

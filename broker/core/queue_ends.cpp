@@ -10,12 +10,12 @@ namespace callboard::broker {
 
 void Core::kill_queue(Queue& queue, Errc code, std::string text) {
   if (queue.state == QueueState::dead) return;
-  const std::shared_ptr<Queue> keep = queues_.at(queue.name);
+  const QueuePtr keep = queues_.at(queue.name);
   CALLBOARD_CHECK(keep.get() == &queue);
   queue.state = QueueState::dead;
   queue.reason = code;
-  queue.reason_text = std::move(text);
-  log(code == Errc::constructor_failed ? 1 : 0, queue.name + " ends: " + queue.reason_text);
+  queue.more().reason_text = std::move(text);
+  log(code == Errc::constructor_failed ? 1 : 0, queue.name + " ends: " + queue.rare().reason_text);
   std::erase(dirty_queues_, &queue);
   queue.counters_dirty = false;
   if (!queue.name.starts_with('~')) {
@@ -42,7 +42,7 @@ void Core::kill_queue(Queue& queue, Errc code, std::string text) {
       stop_instance(*instance, true);
     }
   }
-  announce_state("actor", queue.name, "dead", "why", queue.reason_text);
+  announce_state("actor", queue.name, "dead", "why", queue.rare().reason_text);
   remove_queue_if_gone(queue);
 }
 
@@ -53,7 +53,7 @@ std::vector<CallSlab::Ref> Core::unfinished_calls(Queue& queue) {
     for (Call* call = lane.head; call != nullptr; call = call->next) unfinished.push_back(call);
   }
   for (Call* stub : stubs_of(queue, SIZE_MAX)) unfinished.push_back(stub);
-  for (auto& [key, state] : queue.keys) {
+  for (const auto& [key, state] : queue.rare().keys) {
     for (Call* call : state.waiting) unfinished.push_back(call);
   }
   for (Instance* instance : queue.instances) {
@@ -82,23 +82,23 @@ void Core::end_unfinished(Queue& queue) {
     Call* call = ref.get();  // the end of one may end others
     if (call == nullptr || call->state == CallState::ended) continue;
     if (call->state != CallState::leased) {
-      end_with(*call, queue.reason, queue.reason_text);
+      end_with(*call, queue.reason, queue.rare().reason_text);
     } else if (call->instance() != nullptr && call->instance()->worker != nullptr) {
       // Only its worker knows whether it has begun: it says so, or hands it back.
       call->more().killed = true;
       revoke(*call, true);
     } else {
       end_with(*call, call->max_retries == 0 ? Errc::maybe_executed : queue.reason,
-               queue.reason_text);
+               queue.rare().reason_text);
     }
   }
 }
 
 /// Sessions that wait for room offer their calls again, and are told why there will be none.
 void Core::wake_parked(Queue& queue) {
-  while (!queue.parked.empty()) {
-    const ParkedSession parked = queue.parked.front();
-    queue.parked.pop_front();
+  while (!queue.rare().parked.empty()) {
+    const ParkedSession parked = queue.extra->parked.front();
+    queue.extra->parked.pop_front();
     const auto found = sessions_.find(parked.session);
     Handle* handle = found == sessions_.end() ? nullptr : found->second->handle(parked.handle);
     if (handle == nullptr || !handle->parked || found->second->peer == nullptr) continue;
@@ -123,7 +123,7 @@ void Core::finish_closing(Queue& queue) {
 
 /// An owned actor stops when its last call has ended, whatever ended it.
 void Core::finish_all_closing() {
-  std::vector<std::shared_ptr<Queue>> queues;
+  std::vector<QueuePtr> queues;
   while (!closing_.empty()) {
     queues.swap(closing_);
     for (const auto& queue : queues) finish_closing(*queue);
@@ -144,7 +144,6 @@ void Core::remove_queue_if_gone(Queue& queue) {
     queues_.erase(found);
     for (Instance* instance : queue.instances) {
       std::erase(unplaced_, instance);
-      instances_.erase({queue.id, instance->replica});
     }
     queue.instances.clear();
   }

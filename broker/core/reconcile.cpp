@@ -12,9 +12,9 @@ void Core::take_over(Worker& worker, Instance& instance, std::uint32_t slot, boo
   instance.slot = slot;
   instance.methods_told = 0;
   instance.recalling = false;
-  instance.groups.resize(instance.queue->groups.size());
+  instance.groups.resize(instance.queue->groups());
   if (!here) ++worker.actors;
-  worker.slots[instance.slot] = &instance;
+  worker.set_slot(instance.slot, instance);
   if (instance.state != InstanceState::stopping) {
     instance.state = InstanceState::alive;
     instance.failures = 0;
@@ -46,24 +46,26 @@ void Core::settle_actors(Worker& worker, const wire::Hello& hello) {
     held[{actor.id, actor.incarnation}] = actor.slot;
     worker.next_slot = std::max(worker.next_slot, actor.slot + 1);
   }
-  std::vector<std::pair<ActorId, std::uint32_t>> missing;
-  for (auto& [key, owned] : instances_) {
-    Instance& instance = *owned;
-    const auto found = held.find({instance.id, instance.incarnation});
+  std::vector<std::pair<QueuePtr, Instance*>> missing;
+  const auto settle = [&](const QueuePtr& queue, Instance& instance) {
+    const auto found = held.find({queue->id, instance.incarnation});
     const bool here = instance.worker == &worker;
     if (found != held.end() && (here || instance.state == InstanceState::recovering)) {
       take_over(worker, instance, found->second, here);
       held.erase(found);
     } else if (here && instance.state != InstanceState::unplaced) {
-      missing.push_back(key);
+      missing.emplace_back(queue, &instance);
     }
+  };
+  for (const auto& [name, queue] : queues_) {
+    if (queue->kind == QueueKind::task) continue;
+    for (Instance* instance : queue->instances) settle(queue, *instance);
   }
   if (!missing.empty()) record_kept_results(worker);
-  // Losing one may end its queue, and with it other instances of the table.
-  for (const auto& key : missing) {
-    const auto found = instances_.find(key);
-    if (found == instances_.end() || found->second->worker != &worker) continue;
-    Instance& instance = *found->second;
+  // Losing one may end its queue, and with it other instances.
+  for (const auto& [queue, lost] : missing) {
+    Instance& instance = *lost;
+    if (instance.worker != &worker) continue;
     outlive(worker, instance);
     if (instance.state == InstanceState::starting) {
       start_again(instance);
@@ -109,10 +111,12 @@ void Core::settle_calls(Worker& worker, const wire::Hello& hello) {
 
 Instance* Core::instance_of(const Worker& worker, const wire::HeldCall& held) {
   if (!held.actor) return worker.task_slot.get();
-  const auto slot = std::find_if(worker.slots.begin(), worker.slots.end(), [&](auto& entry) {
-    return entry.second->id == held.actor && entry.second->incarnation == held.incarnation;
+  Instance* found = nullptr;
+  worker.slots.each([&](std::uint64_t, Instance* instance) {
+    const bool same = instance->id() == held.actor && instance->incarnation == held.incarnation;
+    if (same) found = instance;
   });
-  return slot == worker.slots.end() ? nullptr : slot->second;
+  return found;
 }
 
 /// A result that was heard before, on another connection or by an earlier run: its lane may be held
@@ -121,9 +125,10 @@ Instance* Core::instance_of(const Worker& worker, const wire::HeldCall& held) {
 void Core::answer_held_lane(Worker& worker, const wire::HeldCall& held) {
   Instance* const instance = instance_of(worker, held);
   if (instance == nullptr || !instance->queue) return;
-  const auto& groups = instance->queue->groups;
-  const bool may_hold = std::any_of(groups.begin(), groups.end(),
-                                    [](const Group& group) { return group.max_concurrency == 1; });
+  bool may_hold = false;
+  for (std::size_t group = 0; group < instance->queue->groups(); ++group) {
+    may_hold = may_hold || instance->queue->max_concurrency(group) == 1;
+  }
   if (!may_hold) return;
   if (instance->out > 0) instance->recalling = true;
   // What is sent from now on goes behind the answer, or it would be given back, and what follows it
@@ -169,7 +174,7 @@ void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCal
     if (stranger) {
       worker.strangers[no] = {held.call, held.actor};
       Queue& queue = *instance->queue;
-      if (queue.options.ordering == wire::Ordering::key) ++queue.strangers;
+      if (queue.options().ordering == wire::Ordering::key) ++queue.strangers;
     }
     if (ended && call->durable && !call->recorded && !call->taken) record_result(*call);
     if (call != nullptr && call->orphan && call->state == CallState::leased) {
@@ -232,7 +237,9 @@ void Core::settle_held(Worker& worker, const wire::Hello& hello) {
   settle_calls(worker, hello);
   settle_orphans();
   worker.settling = false;
-  for (auto& [slot, instance] : worker.slots) wake_instance(*instance);
+  std::vector<Instance*> held;
+  worker.slots.each([&held](std::uint64_t, Instance* instance) { held.push_back(instance); });
+  for (Instance* instance : held) wake_instance(*instance);
 }
 
 }  // namespace callboard::broker

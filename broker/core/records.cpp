@@ -13,8 +13,8 @@ constexpr std::size_t kActorBytes = 96;  ///< of the record of an actor with few
 }  // namespace
 
 void append_call_record(const Call& call, std::string& out) {
-  const std::string_view method =
-      call.queue->methods.empty() ? std::string_view() : call.queue->methods[call.method];
+  const auto& methods = call.queue->methods->names;
+  const std::string_view method = methods.empty() ? std::string_view() : methods[call.method];
   wire::Packed w(out, method.size() + call.options_bytes + call.value().size());
   w.array(7);
   w.uint(kRecordVersion);
@@ -176,16 +176,16 @@ std::string session_record(const Session& session) {
 
 std::string actor_record(const Queue& queue) {
   std::string out;
-  out.reserve(kActorBytes + queue.name.size() + queue.class_name.size() +
+  out.reserve(kActorBytes + queue.name.size() + queue.class_name().size() +
               queue.constructor_args.size());
   Writer w(out);
   w.array(8);
   w.uint(kRecordVersion);
   w.str(queue.name);
   w.uint(static_cast<std::uint64_t>(queue.kind));
-  w.str(queue.class_name);
+  w.str(queue.class_name());
   w.bin(queue.constructor_args);
-  wire::write(w, queue.options);
+  wire::write(w, queue.options());
   w.uint(value_of(queue.owner));
   w.array(queue.instances.size());
   for (const Instance* instance : queue.instances) {

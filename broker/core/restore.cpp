@@ -94,26 +94,21 @@ std::string Core::load(const StoreEntry& entry) {
   return {};
 }
 
-bool Core::restore_actor(const std::shared_ptr<Queue>& queue, const std::string& record) {
+bool Core::restore_actor(const QueuePtr& queue, const std::string& record) {
   wire::Reader in(record);
   std::string problem;
   std::string_view args;
   std::uint64_t owner = 0;
   std::uint32_t n = 0;
+  std::string class_name;
+  wire::ActorOptions options;
   const bool good = begin_record(in, 8) && in.str(queue->name) && in.uint_max(queue->kind, 2) &&
-                    in.str(queue->class_name) && in.bin(args) &&
-                    wire::read(in, queue->options, problem) && in.uint(owner) && in.array(n);
+                    in.str(class_name) && in.bin(args) && wire::read(in, options, problem) &&
+                    in.uint(owner) && in.array(n);
   if (!good) return false;
+  set_making(*queue, std::move(class_name), std::move(options));
   queue->constructor_args = args;
   queue->owner = SessionId{owner};
-  if (queue->options.max_pending > 0) queue->max_pending = queue->options.max_pending;
-  if (queue->options.max_pending_bytes > 0) {
-    queue->max_pending_bytes = queue->options.max_pending_bytes;
-  }
-  queue->groups.push_back({"", queue->options.max_concurrency});
-  for (const auto& [group, bound] : queue->options.groups) {
-    queue->groups.push_back({group, bound});
-  }
   for (; n > 0; --n) {
     std::uint32_t width = 0;
     std::uint32_t replica = 0;
@@ -138,27 +133,24 @@ bool Core::restore_actor(const std::shared_ptr<Queue>& queue, const std::string&
 
 std::string Core::restore_queue(const std::string& name,
                                 std::map<std::string, std::string>& fields) {
-  std::shared_ptr<Queue> queue;
+  QueuePtr queue;
   if (fields["kind"] == "task") {
     queue = task_queue(fields["class"]);
   } else {
-    queue = std::make_shared<Queue>();
-    queue->name = name;
+    wire::ActorOptions options;
+    options.max_concurrency = 1;
+    options.max_retries = signed_number_of(fields["max_retries"]);
+    queue = new_queue(name, fields["class"], std::move(options));
     // An unnamed one has its id in its name, and fields only of what has changed since.
     if (fields["id"].empty() && name.starts_with('~')) fields["id"] = name.substr(1);
     const CallId id = call_id_from(fields["id"]);
     queue->id = ActorId{id.session, id.seq};
-    queue->class_name = fields["class"];
-    queue->max_pending = options_.max_pending;
-    queue->max_pending_bytes = options_.max_pending_bytes;
     const auto record = restored_.actors.find(fields["id"]);
     if (record == restored_.actors.end()) {
       // Killed before: only results and counters are left of it.
-      queue->groups.push_back({"", 1});
       queue->state = QueueState::dead;
       queue->reason = Errc::actor_died;
-      queue->reason_text = name + " was killed";
-      queue->options.max_retries = signed_number_of(fields["max_retries"]);
+      queue->more().reason_text = name + " was killed";
     } else {
       if (!restore_actor(queue, record->second)) {
         return "the record of actor " + name + " cannot be read";
@@ -206,7 +198,7 @@ Call* Core::restore_record(Queue& queue, std::string_view record, std::string& p
   const int index = queue.intern_method(stored.method);
   call.method = index < 0 ? std::uint16_t{0} : static_cast<std::uint16_t>(index);
   call.group = has_options && !parsed.group.empty() ? queue.group_named(parsed.group)
-                                                    : queue.method_group[call.method];
+                                                    : queue.methods->groups[call.method];
   if (call.idempotent) call.extra->digest = payload_digest(stored.method, parsed, call.value());
   call.state = CallState::waiting;
   ++queue.open_calls;
@@ -316,12 +308,12 @@ std::string Core::restore_result(const Restored::StoredCall& stored) {
   auto queue = queues_.find(queue_name);
   if (queue == queues_.end()) {
     // Its queue is gone; the result outlives it.
-    auto made = std::make_shared<Queue>();
-    made->name = queue_name;
-    made->groups.push_back({"", 1});
+    wire::ActorOptions options;
+    options.max_concurrency = 1;
+    QueuePtr made = new_queue(queue_name, {}, std::move(options));
     made->state = QueueState::dead;
     made->reason = Errc::actor_died;
-    made->reason_text = queue_name + " is gone";
+    made->more().reason_text = queue_name + " is gone";
     queue = queues_.emplace(made->name, made).first;
   }
   Call& call = make_call(*session->second, *queue->second, CallId{session->second->id, seq}, {},
@@ -376,7 +368,7 @@ void Core::resume_call(Call* call) {
   if (call->orphan) {
     call->state = CallState::leased;
     if (call->keyed) {  // the others of its key wait for it, as they did when it was sent
-      KeyState& key = call->queue->keys[call->extra->options.key];
+      KeyState& key = call->queue->more().keys[call->extra->options.key];
       key.waiting.push_front(call);
       key.busy = true;
     }
@@ -385,7 +377,7 @@ void Core::resume_call(Call* call) {
     return;
   }
   if (call->queue->state == QueueState::dead) {
-    end_with(*call, call->queue->reason, call->queue->reason_text);
+    end_with(*call, call->queue->reason, call->queue->rare().reason_text);
     return;
   }
   enter(*call);
@@ -489,13 +481,13 @@ void Core::loaded(Instant now, Effects& effects) {
                std::to_string(queues_.size()) + " queues");
   }
   if (absent > 0) log(0, std::to_string(absent) + " more are left in the store until their turn");
-  std::vector<std::shared_ptr<Queue>> dead;
+  std::vector<QueuePtr> dead;
   for (auto& [name, queue] : queues_) {
     if (queue->state == QueueState::dead) dead.push_back(queue);
   }
   for (const auto& queue : dead) remove_queue_if_gone(*queue);
   // Owned by those who left before: their calls finish, then they stop.
-  std::vector<std::shared_ptr<Queue>> left;
+  std::vector<QueuePtr> left;
   for (auto& [id, queue] : actors_) {
     const auto owner = sessions_.find(queue->owner);
     const bool gone = owner == sessions_.end() || owner->second->gone_wall_ms != 0;
@@ -523,11 +515,14 @@ void Core::end_recovery() {
     lease_lost(*call,
                {.begun = true, .why = "its worker did not come back after the broker's restart"});
   }
-  std::vector<Instance*> lost;
-  for (auto& [key, instance] : instances_) {
-    if (instance->state == InstanceState::recovering) lost.push_back(instance.get());
+  std::vector<std::pair<QueuePtr, Instance*>> lost;
+  for (auto& [name, queue] : queues_) {
+    for (Instance* instance : queue->instances) {
+      if (instance->state == InstanceState::recovering) lost.emplace_back(queue, instance);
+    }
   }
-  for (Instance* instance : lost) {
+  for (const auto& [queue, instance] : lost) {
+    if (instance->state != InstanceState::recovering) continue;
     instance_lost(*instance, "its worker did not come back after the broker's restart");
   }
   for (auto& [name, queue] : queues_) wake(*queue);

@@ -134,7 +134,7 @@ void Core::restore_stored(Queue& queue, const Restored::StoredQueue& stored) {
     run.queue = &queue;
     run.session = session;
     run.method = methods[entry.method];
-    run.group = queue.method_group[run.method];
+    run.group = queue.methods->groups[run.method];
     ++queue.open_calls;
     ++queue.count;
     queue.bytes += run.bytes;

@@ -28,8 +28,8 @@ void Core::end_with(Call& call, Errc status, std::string message, std::string ca
   error.message = std::move(message);
   error.causes = std::move(causes);
   error.place = call.queue->name;
-  if (call.method < call.queue->methods.size() && call.queue->kind != QueueKind::task) {
-    error.place += "." + call.queue->methods[call.method];
+  if (call.method < call.queue->methods->names.size() && call.queue->kind != QueueKind::task) {
+    error.place += "." + call.queue->methods->names[call.method];
   }
   const std::string bytes = wire::encode(error);
   end_call(call, status, wire::Body{bytes, Blob()}, false);
@@ -167,7 +167,7 @@ void Core::uncount(Call& call) {
                    std::to_string(call.number));
     }
   }
-  if (!queue.parked.empty()) grant_room(queue);
+  if (!queue.rare().parked.empty()) grant_room(queue);
 }
 
 void Core::confirm_lease(Call& call, bool deferred) {

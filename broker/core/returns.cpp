@@ -143,8 +143,8 @@ void Core::on_window(Worker& worker, const wire::Window& message) {
   Instance* instance = nullptr;
   if (message.slot == 0) {
     instance = worker.task_slot.get();
-  } else if (const auto found = worker.slots.find(message.slot); found != worker.slots.end()) {
-    instance = found->second;
+  } else {
+    instance = worker.at_slot(message.slot);
   }
   if (instance == nullptr || message.group >= limits::kGroupsMax) return;
   if (message.group >= instance->groups.size()) instance->groups.resize(message.group + 1);
@@ -162,14 +162,14 @@ bool Core::wants_retry(const Call& call, Errc status, std::string_view error_typ
   if (call.extra && !call.extra->cancels.empty()) return false;
   const std::optional<wire::RetryOn>& own =
       call.extra ? call.extra->options.retry_on : std::nullopt;
-  const std::optional<wire::RetryOn>& rule = own ? own : call.queue->options.retry_on;
+  const std::optional<wire::RetryOn>& rule = own ? own : call.queue->options().retry_on;
   return rule && rule->matches(error_type);
 }
 
 std::int64_t Core::backoff_ms(const Call& call, int failures) {
   std::int64_t low = limits::kBackoffMinMs;
   std::int64_t high = limits::kBackoffMaxMs;
-  if (call.queue->options.backoff_ms) std::tie(low, high) = *call.queue->options.backoff_ms;
+  if (call.queue->options().backoff_ms) std::tie(low, high) = *call.queue->options().backoff_ms;
   if (call.extra && call.extra->options.backoff_ms) {
     std::tie(low, high) = *call.extra->options.backoff_ms;
   }
@@ -183,7 +183,7 @@ std::int64_t Core::backoff_ms(const Call& call, int failures) {
 
 void Core::retry(Call& call, std::int64_t backoff) {
   if (call.queue->state == QueueState::dead) {
-    return end_with(call, call.queue->reason, call.queue->reason_text);
+    return end_with(call, call.queue->reason, call.queue->rare().reason_text);
   }
   if (call.extra && call.extra->expire) return end_overdue(call, call.attempts > 0);
   if (lacks_results(call)) {

@@ -147,7 +147,7 @@ void Core::remove_schedule(const std::string& name) {
 }
 
 /// The queue that the schedule's calls go to; none: `problem` says why.
-std::shared_ptr<Queue> Core::schedule_target(const Schedule& schedule, std::string& problem) {
+QueuePtr Core::schedule_target(const Schedule& schedule, std::string& problem) {
   wire::Open open;
   open.kind = schedule.kind;
   open.name = schedule.target;
@@ -156,7 +156,7 @@ std::shared_ptr<Queue> Core::schedule_target(const Schedule& schedule, std::stri
   Handle handle;
   find_target(open, handle);
   if (!handle.queue) {
-    problem = handle.text;
+    problem = handle.rare().text;
   } else if (handle.queue->state != QueueState::open) {
     problem = handle.queue->name + " is gone";
     handle.queue.reset();
@@ -166,7 +166,7 @@ std::shared_ptr<Queue> Core::schedule_target(const Schedule& schedule, std::stri
 
 std::string Core::make_scheduled_call(Schedule& schedule, std::int64_t due_s) {
   std::string problem;
-  const std::shared_ptr<Queue> queue = schedule_target(schedule, problem);
+  const QueuePtr queue = schedule_target(schedule, problem);
   if (!queue) return problem;
   if (queue->full(schedule.args.size())) return queue->name + " is full";
   if (store_full_) return "Redis nears its memory limit";
@@ -193,7 +193,7 @@ std::string Core::make_scheduled_call(Schedule& schedule, std::int64_t due_s) {
   Call& call =
       make_call(session, *queue, id, encoded, wire::Body{schedule.args, Blob()}, &options);
   call.method = static_cast<std::uint16_t>(method);
-  call.group = options.group.empty() ? queue->method_group[call.method]
+  call.group = options.group.empty() ? queue->methods->groups[call.method]
                                      : queue->group_named(options.group);
   schedule.last_call = id;
   ++schedule.made;

@@ -12,6 +12,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <set>
 #include <string>
 #include <vector>
@@ -31,18 +32,54 @@ struct Peer {
   std::string supervisor;  ///< its name, when it is a supervisor
 };
 
-/// A client's small number for a queue.
-struct Handle {
-  std::shared_ptr<Queue> queue;  ///< none: `code` says why
-  Errc code = Errc::unknown_actor;
-  std::string text;
-  std::vector<std::uint16_t> methods;  ///< the client's method numbers -> the queue's
-  bool open = false;
-  bool refusing = false;  ///< a call was refused and the client has not seen it
-  std::uint64_t refused_first = 0;  ///< that call, while `refusing`
-  bool parked = false;
+/// A client's method numbers -> the queue's. They are the same where the client came first.
+class MethodNumbers {
+ public:
+  std::size_t size() const { return size_; }
+  std::uint16_t operator[](std::size_t number) const {
+    return others_ ? (*others_)[number] : static_cast<std::uint16_t>(number);
+  }
+  void push_back(std::uint16_t of_queue) {
+    if (!others_ && of_queue != size_) {
+      others_ = std::make_unique<std::vector<std::uint16_t>>(size_);
+      std::iota(others_->begin(), others_->end(), std::uint16_t{0});
+    }
+    if (others_) others_->push_back(of_queue);
+    ++size_;
+  }
+
+ private:
+  std::unique_ptr<std::vector<std::uint16_t>> others_;
+  std::uint32_t size_ = 0;
+};
+
+/// What few handles have.
+struct HandleExtra {
+  std::string text;                 ///< why there is no queue
+  std::uint64_t refused_first = 0;  ///< the call that was refused, while `refusing`
   std::uint64_t granted = 0;        ///< room promised
   std::set<std::uint64_t> waiting;  ///< numbers parked here and not offered again yet
+};
+
+/// A client's small number for a queue.
+struct Handle {
+  QueuePtr queue;  ///< none: `code` says why
+  MethodNumbers methods;
+  std::unique_ptr<HandleExtra> extra;
+  Errc code = Errc::unknown_actor;
+  bool open = false;
+  bool refusing = false;  ///< a call was refused and the client has not seen it
+  bool parked = false;
+
+  /// To read what few have: there need not be any.
+  const HandleExtra& rare() const {
+    static const HandleExtra none;
+    return extra ? *extra : none;
+  }
+  HandleExtra& more() {
+    if (!extra) extra = std::make_unique<HandleExtra>();
+    return *extra;
+  }
 };
 
 struct Session {

@@ -103,7 +103,7 @@ void Core::session_gone(Session& session, bool said_goodbye) {
   for (const ActorId& actor : owned) {
     const auto found = actors_.find(actor);
     if (found != actors_.end()) {
-      const std::shared_ptr<Queue> queue = found->second;
+      const QueuePtr queue = found->second;
       close_queue(*queue);
     }
   }

@@ -31,7 +31,7 @@ bool Core::number_is_new(Session& session, std::uint64_t seq, std::uint32_t hand
     ++counters_.duplicates;
     return false;
   }
-  if (Handle* handle = session.handle(refused->second.handle)) handle->waiting.erase(seq);
+  if (Handle* handle = session.handle(refused->second.handle)) handle->more().waiting.erase(seq);
   session.refused.erase(refused);
   if (session.has_record) mark(session);
   session.accepted_again.push_back(seq);
@@ -69,7 +69,7 @@ void Core::submit(Session& session, Handle& handle, const wire::Submit& message,
                          message.args, options);
   call.method = queue.kind == QueueKind::task ? 0 : handle.methods[message.method];
   call.group = options != nullptr && !options->group.empty() ? queue.group_named(options->group)
-                                                             : queue.method_group[call.method];
+                                                             : queue.methods->groups[call.method];
   session.ack_urgent = session.ack_urgent || call.no_result;
   accept(call);
 }
@@ -82,8 +82,8 @@ Errc Core::key_problem(const Handle& handle, const wire::Submit& message,
     return Errc::queue_full;
   }
   const std::string& method = queue.kind == QueueKind::task
-                                  ? queue.methods[0]
-                                  : queue.methods[handle.methods[message.method]];
+                                  ? queue.methods->names[0]
+                                  : queue.methods->names[handle.methods[message.method]];
   const std::string_view args = message.args.part ? message.args.part.view() : message.args.bytes;
   if (key_conflicts(queue, options.idempotency_key, payload_digest(method, options, args))) {
     text = "the idempotency key was used with another method or other arguments";
@@ -95,12 +95,12 @@ Errc Core::key_problem(const Handle& handle, const wire::Submit& message,
 Errc Core::submit_problem(Session& session, Handle& handle, const wire::Submit& message,
                           const wire::CallOptions* options, std::string& text) {
   if (!handle.queue) {
-    text = handle.text;
+    text = handle.rare().text;
     return handle.code;
   }
   Queue& queue = *handle.queue;
   if (queue.state == QueueState::dead) {
-    text = queue.reason_text;
+    text = queue.rare().reason_text;
     return queue.reason;
   }
   if (queue.state == QueueState::closing) {
@@ -122,7 +122,7 @@ Errc Core::submit_problem(Session& session, Handle& handle, const wire::Submit& 
   }
   const bool memory = options != nullptr && options->durability
                           ? *options->durability == wire::Durability::memory
-                          : queue.options.durability == wire::Durability::memory;
+                          : queue.options().durability == wire::Durability::memory;
   if (!memory && store_full_) {
     text = "Redis nears its memory limit";
     return Errc::store_full;
@@ -158,8 +158,8 @@ Call& Core::make_call(Session& session, Queue& queue, CallId id, std::string_vie
   call.seq = id.seq;
   call.queue = &queue;
   call.session = &session;
-  call.durable = queue.options.durability == wire::Durability::durable;
-  call.max_retries = static_cast<std::int16_t>(queue.options.max_retries);
+  call.durable = queue.options().durability == wire::Durability::durable;
+  call.max_retries = static_cast<std::int16_t>(queue.options().max_retries);
   call.options_bytes = static_cast<std::uint32_t>(options.size());
   const std::size_t inline_args = args.part ? 0 : args.size();
   call.value_bytes = static_cast<std::uint32_t>(inline_args);
@@ -175,7 +175,7 @@ Call& Core::make_call(Session& session, Queue& queue, CallId id, std::string_vie
   }
   call.stored_bytes =
       static_cast<std::uint32_t>(std::min<std::size_t>(options.size() + args.size(), UINT32_MAX));
-  std::int64_t budget_ms = queue.options.deadline_ms.value_or(0);
+  std::int64_t budget_ms = queue.options().deadline_ms.value_or(0);
   if (parsed != nullptr) {
     if (parsed->deadline_ms) budget_ms = *parsed->deadline_ms;
     apply_options(call, *parsed);
@@ -192,7 +192,7 @@ void Core::apply_options(Call& call, const wire::CallOptions& options) {
   }
   if (options.priority) call.priority = *options.priority;
   call.no_result = options.no_result;
-  call.keyed = !options.key.empty() && call.queue->options.ordering == wire::Ordering::key;
+  call.keyed = !options.key.empty() && call.queue->options().ordering == wire::Ordering::key;
   call.idempotent = !options.idempotency_key.empty();
   if (call.keyed || call.idempotent || options.delay_ms || options.at_ms || !options.refs.empty() ||
       !options.after.empty() || options.retry_on || options.backoff_ms || options.parent) {
@@ -240,7 +240,7 @@ void Core::accept(Call& call) {
   if (call.extra && !bind_dependencies(call)) return;
   if (call.idempotent) {
     call.extra->digest =
-        payload_digest(queue.methods[call.method], call.extra->options, call.value());
+        payload_digest(queue.methods->names[call.method], call.extra->options, call.value());
     if (!lead_key(call)) return;
   }
   enter(call);

@@ -1,61 +1,20 @@
 // Workers, the instances (incarnations of actors, task slots) that they hold, and leases.
 #pragma once
 
+#include "broker/core/instance.hpp"
 #include "broker/core/queue.hpp"
 #include "broker/core/session.hpp"
 #include "common/messages.hpp"
+#include "common/seq_table.hpp"
 
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 namespace callboard::broker {
-
-enum class InstanceState : std::uint8_t {
-  unplaced,  ///< waits for a worker that may hold it
-  starting,  ///< START was sent
-  alive,
-  stopping,    ///< STOP was sent
-  recovering,  ///< known from the store; its worker has not said hello yet
-  dead,
-};
-std::string_view name_of(InstanceState state);
-
-/// What one concurrency group of an instance may have out, and has.
-struct GroupWindow {
-  std::uint32_t window = 0;
-  std::uint32_t out = 0;
-};
-
-/// One actor or replica in its present incarnation; or the task slot of a worker (no queue).
-struct Instance {
-  // stored
-  ActorId id;
-  std::uint64_t incarnation = 0;
-  std::uint32_t restarts = 0;
-
-  // in memory only
-  std::shared_ptr<Queue> queue;  ///< none for a task slot
-  std::uint32_t replica = 0;
-  InstanceState state = InstanceState::unplaced;
-  Worker* worker = nullptr;
-  std::uint32_t slot = 0;
-  std::vector<GroupWindow> groups{1};
-  std::uint32_t out = 0;             ///< leases, all groups together
-  std::uint64_t deferred_batch = 0;  ///< its last RUN waits for this commit
-  std::size_t methods_told = 0;
-  std::int64_t not_before_us = 0;  ///< backoff before the next start
-  std::int64_t since_us = 0;
-  std::uint32_t failures = 0;    ///< starts in a row that ended badly
-  bool recalling = false;        ///< a serial slot hands back; nothing is sent until out == 0
-  bool waits_for_place = false;  ///< it is in the list of unplaced instances
-
-  bool room(std::uint8_t group) const;
-};
 
 inline constexpr std::uint64_t kNeverLeft = UINT64_MAX;
 
@@ -86,7 +45,7 @@ struct Worker {
   std::map<std::string, wire::ClassOffer, std::less<>> classes;
   std::vector<std::string> tasks;
   std::unique_ptr<Instance> task_slot;
-  std::unordered_map<std::uint32_t, Instance*> slots;
+  SeqTable<Instance*> slots;
   std::uint32_t next_slot = 1;
   std::uint64_t next_lease = 1;
   SeqMap<Lease> leases;
@@ -107,6 +66,16 @@ struct Worker {
   std::uint32_t actors = 0;
   bool dedicated = false;  ///< holds a dedicated actor and takes no other
   bool leaving = false;    ///< ends on purpose and takes no actor any more
+
+  /// The actor in a slot, or null.
+  Instance* at_slot(std::uint32_t slot) {
+    Instance** const found = slots.find(slot);
+    return found == nullptr ? nullptr : *found;
+  }
+  void set_slot(std::uint32_t slot, Instance& instance) {
+    Instance** const found = slots.find(slot);
+    (found == nullptr ? slots.add(slot) : *found) = &instance;
+  }
 };
 
 inline bool Instance::room(std::uint8_t group) const {
