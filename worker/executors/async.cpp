@@ -7,6 +7,7 @@
 // What a method left behind (co_spawn with detached) keeps running until the actor stops, and is
 // then destroyed, not finished.
 
+#include "common/seq_table.hpp"
 #include "worker/executors/call_executor.hpp"
 #include "worker/executors/invoke.hpp"
 #include "worker/executors/lane.hpp"
@@ -33,8 +34,8 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <string>
 #include <thread>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -47,6 +48,13 @@ namespace asio = boost::asio;
 /// How many calls begin, and for how long, before the loop sees to its sockets and timers again.
 constexpr int kTurnCalls = 64;
 constexpr std::int64_t kTurnUs = 1000;
+
+/// While so many coroutines run, outcomes are told together, once in so long.
+constexpr std::size_t kBusyCalls = 32;
+constexpr std::int64_t kGatherUs = 200;
+
+/// A longer buffer of a result is not kept for the next one.
+constexpr std::size_t kSpareBytesMax = 1024;
 
 /// A loop lives as long as any executor that leads to it.
 struct Loop {
@@ -155,6 +163,7 @@ class AsyncLane final : public Lane {
   void ended(ActiveCall& call, std::exception_ptr thrown);
   void finish(ActiveCall& call, Invocation& invocation);
   void let_go();
+  void tell_announced();
   void arm_deadline();
   void deadline_passed();
   static Coroutine& coroutine_of(ActiveCall& call) {
@@ -163,12 +172,15 @@ class AsyncLane final : public Lane {
 
   // The loop's thread.
   CallQueue ready_;
-  std::unordered_map<std::uint64_t, ActiveCall*> running_;       ///< coroutines, by lease
+  struct Running { ActiveCall* call = nullptr; };
+  SeqTable<Running> running_;             ///< coroutines, by lease
   std::set<std::pair<std::int64_t, ActiveCall*>> deadlines_;     ///< of those that have one
   std::vector<ActiveCall*> ended_;        ///< their coroutines are gone when pump() runs
   CallQueue finished_;                    ///< nothing is left of them but their memory
   std::int64_t armed_us_ = kNever;
+  Outcome outcome_;                       ///< the one that is made now; its buffers go round
   bool announced_ = false;                ///< the host was told that more comes soon
+  std::int64_t told_us_ = 0;              ///< when it was last told that now is the time
   bool waits_ = false;
   std::uint64_t tries_before_ = 0;        ///< what tries_ was when this turn began
   bool may_begin_ = false;
@@ -207,7 +219,7 @@ void AsyncLane::pump() {
   take_changes();
   let_go();
   if (may_begin_) begin_calls();
-  if (std::exchange(announced_, false)) host().ended({}, false);
+  tell_announced();
   pool().release(finished_);
   const bool empty = ready_.empty() && running_.empty();
   if (last_calls_ && empty && !drained_) {
@@ -228,9 +240,7 @@ void AsyncLane::take_changes() {
     if (retired_) loop_->context.stop();
   }
   for (const std::uint64_t lease : cancels) {
-    const auto found = running_.find(lease);
-    if (found == running_.end()) continue;
-    stop(*found->second);
+    if (const Running* found = running_.find(lease)) stop(*found->call);
   }
 }
 
@@ -247,8 +257,8 @@ void AsyncLane::begin_calls() {
 /// False when nothing more may begin now.
 bool AsyncLane::begin_next(std::int64_t now) {
   ActiveCall& call = *ready_.pop_front();
-  Outcome outcome;
-  switch (admit(call, now, outcome)) {
+  ready_.prefetch();
+  switch (admit(call, now, outcome_)) {
     case Admission::wait:
       ready_.push_front(call);
       waits_ = true;
@@ -260,7 +270,7 @@ bool AsyncLane::begin_next(std::int64_t now) {
       return true;
     case Admission::refused:
       announced_ = true;
-      report(outcome, true);
+      report(outcome_, true);
       finished_.push_back(call);
       return true;
     case Admission::run:
@@ -284,10 +294,9 @@ bool AsyncLane::begin_next(std::int64_t now) {
 void AsyncLane::spawn(ActiveCall& call) {
   if (!call.extension) call.extension = std::make_unique<Coroutine>(loop_);
   Coroutine& coroutine = coroutine_of(call);
-  coroutine.invocation = Invocation();
   prepare(call, coroutine.invocation);
   coroutine.past_deadline = false;
-  running_.emplace(call.job.lease, &call);
+  running_.add(call.job.lease).call = &call;
   if (call.job.deadline_us != kNever) {
     deadlines_.emplace(call.job.deadline_us, &call);
     arm_deadline();
@@ -341,17 +350,20 @@ void AsyncLane::ended(ActiveCall& call, std::exception_ptr thrown) {
   running_.erase(call.job.lease);
   if (call.job.deadline_us != kNever) deadlines_.erase({call.job.deadline_us, &call});
   finish(call, coroutine.invocation);
+  std::string buffer = std::move(outcome_.value.text);  // of an earlier result
   coroutine.invocation = Invocation();
+  if (buffer.capacity() <= kSpareBytesMax) coroutine.invocation.result = std::move(buffer);
+  coroutine.invocation.result.clear();
   ended_.push_back(&call);
   schedule_pump();
 }
 
 void AsyncLane::finish(ActiveCall& call, Invocation& invocation) {
-  Outcome outcome(call.job, Outcome::Fate::ended);
-  conclude(call, invocation.error.get(), settings().limit == 1, steady_now_us(), outcome);
-  complete(call, invocation, outcome);
+  outcome_.begin(call.job, Outcome::Fate::ended);
+  conclude(call, invocation.error.get(), settings().limit == 1, steady_now_us(), outcome_);
+  complete(call, invocation, outcome_);
   announced_ = true;
-  report(outcome, true);
+  report(outcome_, true);
   schedule_pump();
 }
 
@@ -362,6 +374,17 @@ void AsyncLane::let_go() {
     finished_.push_back(*call);
   }
   ended_.clear();
+}
+
+/// Many coroutines that run will end soon, and each wake-up of the host is a frame of its own. It
+/// looks by itself once in kOutcomeDelayUs, should none end.
+void AsyncLane::tell_announced() {
+  if (!announced_) return;
+  const std::int64_t now = steady_now_us();
+  if (running_.size() >= kBusyCalls && now - told_us_ < kGatherUs) return;
+  announced_ = false;
+  told_us_ = now;
+  host().ended({}, false);
 }
 
 void AsyncLane::arm_deadline() {

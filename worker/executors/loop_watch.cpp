@@ -1,5 +1,6 @@
 #include "worker/executors/loop_watch.hpp"
 
+#include "client/futex.hpp"
 #include "worker/executors/lane_thread.hpp"
 
 #include <callboard/registry.hpp>
@@ -10,11 +11,22 @@
 
 namespace callboard::worker {
 
+namespace {
+
+/// From so long on a clock that is a tick late will do: it costs a quarter of the other.
+constexpr std::int64_t kCoarseMs = 50;
+
+}  // namespace
+
+std::int64_t LoopMeter::now_us() const {
+  return warn_ms_ >= kCoarseMs ? client::steady_us_coarse() : steady_now_us();
+}
+
 LoopMeter::Scope::Scope(LoopMeter& meter, const Method* method)
     : meter_(meter.since_us_.load(std::memory_order_relaxed) == kIdle ? &meter : nullptr) {
   if (meter_ == nullptr) return;
   meter.method_.store(method, std::memory_order_relaxed);
-  meter.since_us_.store(steady_now_us(), std::memory_order_release);
+  meter.since_us_.store(meter.now_us(), std::memory_order_release);
 }
 
 LoopMeter::Scope::~Scope() {
@@ -23,7 +35,7 @@ LoopMeter::Scope::~Scope() {
 
 void LoopMeter::leave() {
   const std::int64_t since = since_us_.exchange(kIdle, std::memory_order_relaxed);
-  const std::int64_t ms = (steady_now_us() - since) / kMicrosPerMilli;
+  const std::int64_t ms = (now_us() - since) / kMicrosPerMilli;
   if (ms < warn_ms_) return;
   const Method* method = method_.load(std::memory_order_relaxed);
   host_.stalled(slot_, method->place, ms, true);

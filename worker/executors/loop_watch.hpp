@@ -2,7 +2,8 @@
 //
 // The loop's thread says when a piece of a method begins and ends; that it took too long it notices
 // itself, at the end. One thread for all loops of the process looks from outside, for those pieces
-// that do not end.
+// that do not end. How long a piece takes is known to a tick of the kernel (4 ms), except where
+// little more than that is asked for.
 //
 // Thread safety: LoopMeter::Scope is for the loop's thread; LoopWatch for any.
 #pragma once
@@ -47,6 +48,7 @@ class LoopMeter {
 
   void look(std::int64_t now_us);
   void leave();
+  std::int64_t now_us() const;
 
   ExecutorHost& host_;
   const std::uint32_t slot_;
