@@ -35,7 +35,7 @@ void Core::on_started(Worker& worker, const wire::Started& message) {
     instance.state = InstanceState::alive;
     instance.since_us = now_.mono_us;
     instance.failures = 0;
-    announce_state("actor", queue->name, "alive", "worker", worker.name);
+    announce_state("actor", queue->name(), "alive", "worker", worker.name);
     if (queue->state == QueueState::open) return wake(*queue);
     return finish_closing(*queue);
   }
@@ -45,7 +45,7 @@ void Core::on_started(Worker& worker, const wire::Started& message) {
     return start_again(instance);
   }
   const ErrorInfo error = wire::decode_error(message.error, message.code);
-  log(1, "the constructor of " + queue->name + " (" + queue->class_name() +
+  log(1, "the constructor of " + queue->name() + " (" + queue->class_name() +
              ") failed: " + error.message);
   detach(instance);
   ++instance.failures;
@@ -120,7 +120,7 @@ void Core::instance_lost(Instance& instance, std::string_view why) {
                      instance.restarts < static_cast<std::uint32_t>(queue->options().max_restarts);
   if (!again) {
     instance.state = InstanceState::dead;
-    return kill_queue(*queue, Errc::actor_died, queue->name + " died: " + std::string(why));
+    return kill_queue(*queue, Errc::actor_died, queue->name() + " died: " + std::string(why));
   }
   // A replica that never lived has no state to lose: its constructor may be at fault, see
   // on_started().

@@ -204,12 +204,9 @@ AdminResult page(const ListWriter& items, std::string_view next) {
 
 Queue* find_queue(Core& core, std::string_view name) {
   if (name.starts_with("default/")) name.remove_prefix(8);
-  if (const auto found = core.queues_.find(name); found != core.queues_.end()) {
-    return found->second.get();
-  }
+  if (Queue* const found = core.queues_.find(name)) return found;
   const CallId id = call_id_from(std::string(name));
-  const auto found = core.actors_.find(ActorId{id.session, id.seq});
-  return id && found != core.actors_.end() ? found->second.get() : nullptr;
+  return id ? core.queues_.actor(ActorId{id.session, id.seq}) : nullptr;
 }
 
 void Core::on_admin(Peer& peer, const wire::Admin& message) {

@@ -63,7 +63,7 @@ std::uint32_t alive(const Queue& queue) {
 
 void write_actor(MapWriter& out, const Queue& queue) {
   const Instance* instance = queue.instances.empty() ? nullptr : queue.instances.front();
-  out.text("actor", queue.name)
+  out.text("actor", queue.name())
       .text("id", to_string(queue.id))
       .text("class", queue.class_name())
       .text("state", instance == nullptr ? "dead" : name_of(instance->state))
@@ -76,7 +76,7 @@ void write_actor(MapWriter& out, const Queue& queue) {
 }
 
 void write_deployment(MapWriter& out, const Queue& queue) {
-  out.text("deployment", queue.name)
+  out.text("deployment", queue.name())
       .text("id", to_string(queue.id))
       .text("class", queue.class_name())
       .number("replicas", queue.instances.size())
@@ -109,18 +109,19 @@ void write_details(MapWriter& out, const Core& core, const Queue& queue) {
 template <class Write>
 AdminResult list(Core& core, const AdminRequest& request, QueueKind kind, Write write) {
   ListWriter items;
-  std::string_view last;
+  const Queue* last = nullptr;
   std::size_t looked_at = 0;
-  auto at = core.queues_.upper_bound(request.after);
-  for (; at != core.queues_.end() && items.size() < request.limit && looked_at < kLookedAtMax;
-       ++at, ++looked_at) {
-    last = at->first;
-    if (at->second->kind != kind) continue;
+  const bool all = core.queues_.each_after(request.after, [&](const QueuePtr& queue) {
+    if (items.size() >= request.limit || looked_at >= kLookedAtMax) return false;
+    ++looked_at;
+    last = queue.get();
+    if (queue->kind != kind) return true;
     MapWriter item;
-    write(item, *at->second);
+    write(item, *queue);
     items.add(item.finish());
-  }
-  return page(items, at == core.queues_.end() ? std::string_view() : last);
+    return true;
+  });
+  return page(items, all || last == nullptr ? std::string() : last->name());
 }
 
 }  // namespace
@@ -170,8 +171,8 @@ AdminResult actor_kill(Core& core, const AdminRequest& request) {
     return AdminResult::failed(Errc::unknown_actor, "no actor is named " + request.actor);
   }
   MapWriter out;
-  out.text("actor", queue->name).text("id", to_string(queue->id)).number("failed", queue->count);
-  core.kill_queue(*queue, Errc::actor_died, queue->name + " was killed");
+  out.text("actor", queue->name()).text("id", to_string(queue->id)).number("failed", queue->count);
+  core.kill_queue(*queue, Errc::actor_died, queue->name() + " was killed");
   return {.code = Errc::ok, .value = out.finish(), .after_commit = true};
 }
 

@@ -24,7 +24,7 @@ void write_item(MapWriter& out, const Core& core, const Call& call) {
   const bool held = call.state == CallState::leased && call.instance() != nullptr &&
                     call.instance()->worker != nullptr;
   out.text("call", to_string(call.id()))
-      .text("queue", call.queue->name)
+      .text("queue", call.queue->name())
       .number("number", call.number)
       .text("method", method_of(call))
       .text("state", name_of(call.state))
@@ -38,7 +38,7 @@ void write_item(MapWriter& out, const Core& core, const Call& call) {
 void write_item(MapWriter& out, const Core& core, const StoredRun& run, std::uint64_t number) {
   const auto& methods = run.queue->methods->names;
   out.text("call", to_string(CallId{run.session->id, run.seq + (number - run.number)}))
-      .text("queue", run.queue->name)
+      .text("queue", run.queue->name())
       .number("number", number)
       .text("method", run.method < methods.size() ? methods[run.method] : "")
       .text("state", "stored")

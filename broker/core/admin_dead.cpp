@@ -40,7 +40,7 @@ AdminResult not_dead(const std::string& call) {
 
 std::string real_name(Core& core, const std::string& asked) {
   const Queue* queue = find_queue(core, asked);
-  return queue == nullptr ? asked : queue->name;
+  return queue == nullptr ? asked : queue->name();
 }
 
 /// What a verb is about: one call, or those of one queue.

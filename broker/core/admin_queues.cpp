@@ -15,7 +15,7 @@ constexpr std::size_t kLanesShown = 100;
 constexpr std::size_t kMethodsShown = 200;
 
 void write_item(MapWriter& out, const Queue& queue) {
-  out.text("queue", queue.name)
+  out.text("queue", queue.name())
       .text("kind", name_of(queue.kind))
       .text("class", queue.class_name())
       .text("state", name_of(queue.state))
@@ -59,7 +59,7 @@ AdminResult set_paused(Core& core, const AdminRequest& request, bool paused) {
     queue->paused = paused;
     core.store_queue(*queue);
     if (!paused) core.wake(*queue);
-    core.log(0, queue->name + (paused ? " was paused" : " goes on after a pause"));
+    core.log(0, queue->name() + (paused ? " was paused" : " goes on after a pause"));
   }
   MapWriter out;
   write_item(out, *queue);
@@ -107,15 +107,16 @@ std::string_view name_of(QueueState state) {
 
 AdminResult queue_ls(Core& core, const AdminRequest& request) {
   ListWriter items;
-  auto at = core.queues_.upper_bound(request.after);
-  std::string_view last;
-  for (; at != core.queues_.end() && items.size() < request.limit; ++at) {
+  const Queue* last = nullptr;
+  const bool all = core.queues_.each_after(request.after, [&](const QueuePtr& queue) {
+    if (items.size() >= request.limit) return false;
     MapWriter item;
-    write_item(item, *at->second);
+    write_item(item, *queue);
     items.add(item.finish());
-    last = at->first;
-  }
-  return page(items, at == core.queues_.end() ? std::string_view() : last);
+    last = queue.get();
+    return true;
+  });
+  return page(items, all || last == nullptr ? std::string() : last->name());
 }
 
 AdminResult queue_inspect(Core& core, const AdminRequest& request) {
@@ -135,7 +136,7 @@ AdminResult queue_inspect(Core& core, const AdminRequest& request) {
   for (const auto& method : queue->methods->names) {
     if (methods.size() < kMethodsShown) methods.add_text(method);
   }
-  const auto dead = core.dead_.find(queue->name);
+  const auto dead = core.dead_.find(queue->name());
   MapWriter out;
   write_item(out, *queue);
   out.text_or_nil("actor", queue->id ? to_string(queue->id) : "")
@@ -162,7 +163,7 @@ AdminResult queue_inspect(Core& core, const AdminRequest& request) {
 AdminResult queue_explain(Core& core, const AdminRequest& request) {
   const Queue* queue = find_queue(core, request.queue);
   if (queue == nullptr) return no_queue(request.queue);
-  return {.value = explanation("queue", queue->name, explain(core, *queue))};
+  return {.value = explanation("queue", queue->name(), explain(core, *queue))};
 }
 
 AdminResult queue_pause(Core& core, const AdminRequest& request) {
@@ -176,19 +177,19 @@ AdminResult queue_resume(Core& core, const AdminRequest& request) {
 AdminResult queue_purge(Core& core, const AdminRequest& request) {
   Queue* queue = find_queue(core, request.queue);
   if (queue == nullptr) return no_queue(request.queue);
-  const auto keep = core.queues_.at(queue->name);
+  const QueuePtr keep(queue);
   std::size_t purged = 0;
   const bool paused = std::exchange(queue->paused, true);  // or an end would send what is behind it
   for (const CallSlab::Ref& ref : unsent_calls(core, *queue, kPurgeMax)) {
     Call* call = ref.get();  // the end of one may have ended another that waited for it
     if (call == nullptr || call->state == CallState::ended) continue;
-    core.end_with(*call, Errc::cancelled, queue->name + " was purged");
+    core.end_with(*call, Errc::cancelled, queue->name() + " was purged");
     ++purged;
   }
   queue->paused = paused;
   if (queue->state == QueueState::open) core.wake(*queue);
   MapWriter out;
-  out.text("queue", queue->name)
+  out.text("queue", queue->name())
       .number("purged", purged)
       .number("left", queue->count > queue->leased ? queue->count - queue->leased : 0u)
       .number("running", queue->leased);

@@ -37,7 +37,7 @@ std::string class_item(const wire::ClassOffer& offer) {
 std::string slot_item(std::uint32_t number, const Instance& instance) {
   MapWriter out;
   out.number("slot", number)
-      .text("queue", instance.queue->name)
+      .text("queue", instance.queue->name())
       .number("replica", instance.replica)
       .text("state", name_of(instance.state))
       .number("out", instance.out);

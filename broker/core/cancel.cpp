@@ -139,8 +139,7 @@ const Queue* Core::queue_that_runs(CallId id) {
     const auto stranger = std::find_if(strangers.begin(), strangers.end(),
                                        [&](const auto& each) { return each.second.call == id; });
     if (stranger == strangers.end()) continue;
-    const auto queue = actors_.find(stranger->second.actor);
-    return queue == actors_.end() ? nullptr : queue->second.get();
+    return queues_.actor(stranger->second.actor);
   }
   return nullptr;
 }

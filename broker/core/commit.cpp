@@ -69,7 +69,7 @@ const StoreBatch& Core::take_batch(std::uint64_t& commit_no) {
   record_run();
   for (Queue* queue : dirty_queues_) {
     queue->counters_dirty = false;
-    const auto key = open_->key(KeyKind::hash, queue_key(queue->name, ""));
+    const auto key = open_->key(KeyKind::hash, queue_key(queue->name(), ""));
     open_->set(key, "next", std::to_string(queue->next_number));
     for (Lane& lane : queue->lanes) {
       if (!lane.watermark_dirty) continue;
@@ -124,7 +124,7 @@ void Core::mark(Session& session) {
 std::uint32_t Core::calls_key(Queue& queue) {
   if (queue.calls_batch != open_batch()) {
     queue.calls_batch = open_batch();
-    queue.calls_key = open_->key(KeyKind::hash, queue_key(queue.name, ":calls"));
+    queue.calls_key = open_->key(KeyKind::hash, queue_key(queue.name(), ":calls"));
     queue.calls_from = UINT64_MAX;
   }
   return queue.calls_key;
@@ -148,7 +148,7 @@ void Core::erase_call(const Call& call) {
 }
 
 void Core::store_sent(const Call& call, bool out) {
-  const auto key = open_->key(KeyKind::hash, queue_key(call.queue->name, ":sent"));
+  const auto key = open_->key(KeyKind::hash, queue_key(call.queue->name(), ":sent"));
   open_->set(key, std::to_string(call.number), sent_record(call, out));
 }
 
@@ -162,8 +162,8 @@ void Core::store_actor(const Queue& queue) {
 }
 
 void Core::store_queue(const Queue& queue) {
-  open_->set(open_->key(KeyKind::set, "queues"), queue.name, "");
-  const auto key = open_->key(KeyKind::hash, queue_key(queue.name, ""));
+  open_->set(open_->key(KeyKind::set, "queues"), queue.name(), "");
+  const auto key = open_->key(KeyKind::hash, queue_key(queue.name(), ""));
   open_->set(key, "kind", name_of(queue.kind));
   open_->set(key, "class", queue.class_name());
   if (queue.id) open_->set(key, "id", to_string(queue.id));
@@ -173,17 +173,17 @@ void Core::store_queue(const Queue& queue) {
 
 /// Calls that outlive the record of their actor: what a later broker run must know to end them.
 void Core::store_last_will(const Queue& queue) {
-  const auto key = open_->key(KeyKind::hash, queue_key(queue.name, ""));
+  const auto key = open_->key(KeyKind::hash, queue_key(queue.name(), ""));
   open_->set(key, "class", queue.class_name());
   open_->set(key, "max_retries", std::to_string(queue.options().max_retries));
 }
 
 void Core::erase_queue(const Queue& queue) {
-  open_->erase(open_->key(KeyKind::set, "queues"), queue.name);
-  drop_dead(queue.name);
+  open_->erase(open_->key(KeyKind::set, "queues"), queue.name());
+  drop_dead(queue.name());
   // A named queue's counter outlives it: a name that is used again never repeats a number.
-  if (queue.name.starts_with('~')) {
-    open_->drop(open_->key(KeyKind::hash, queue_key(queue.name, "")));
+  if (queue.name().starts_with('~')) {
+    open_->drop(open_->key(KeyKind::hash, queue_key(queue.name(), "")));
   }
 }
 

@@ -280,9 +280,9 @@ void Core::run_timers() {
     const Timer timer = timers_.top();
     timers_.pop();
     if (timer.kind == Timer::Kind::place) {
-      const auto found = actors_.find(timer.actor);
-      if (found == actors_.end()) continue;
-      for (Instance* instance : found->second->instances) {
+      const QueuePtr queue(queues_.actor(timer.actor));
+      if (!queue) continue;
+      for (Instance* instance : queue->instances) {
         const bool waits = instance->state == InstanceState::unplaced;
         if (waits && instance->replica == timer.replica) place(*instance);
       }

@@ -19,6 +19,7 @@
 #include "broker/core/event.hpp"
 #include "broker/core/idempotency.hpp"
 #include "broker/core/queue.hpp"
+#include "broker/core/queue_table.hpp"
 #include "broker/core/schedule.hpp"
 #include "broker/core/session.hpp"
 #include "broker/core/worker.hpp"
@@ -482,8 +483,7 @@ class Core {
   std::unordered_map<std::uint32_t, Worker*> workers_by_serial_;
   Worker* holder_ = nullptr;  ///< found last among them
   std::uint32_t worker_serials_ = 0;
-  std::map<std::string_view, QueuePtr> queues_;          ///< by its own name
-  std::map<ActorId, QueuePtr> actors_;                   ///< actors, deployments
+  QueueTable queues_;
   std::vector<QueuePtr> dying_;  ///< dead queues that ended calls still point to
   std::map<std::string, std::uint64_t, std::less<>> name_counters_;  ///< of names free again
   SharedValues<QueueMaking> makings_;

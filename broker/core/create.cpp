@@ -32,14 +32,14 @@ Errc Core::create_problem(const wire::Create& message, const std::string& name,
     text = "Redis nears its memory limit";
     return Errc::store_full;
   }
-  const auto existing = queues_.find(name);
-  if (existing == queues_.end()) {
+  const Queue* const existing = queues_.find(name);
+  if (existing == nullptr) {
     // While no worker is here, nobody can say what is unknown: the calls wait.
     if (classes_known_.contains(message.class_name) || workers_.empty()) return Errc::ok;
     text = "no worker has offered the class " + std::string(message.class_name);
     return Errc::unknown_class;
   }
-  const Queue& there = *existing->second;
+  const Queue& there = *existing;
   const bool same_kind = (options.replicas > 0) == (there.kind == QueueKind::deployment);
   if (!options.get_if_exists) {
     text = "an actor is named " + name;
@@ -65,7 +65,7 @@ QueuePtr Core::create_queue(Session& session, const wire::Create& message,
   const bool detached = options.lifetime ? *options.lifetime == wire::Lifetime::detached : named;
   if (!detached) {
     queue->owner = session.id;
-    session.owned.insert(id);
+    session.own(*queue);
   }
   if (const auto counter = name_counters_.find(name); counter != name_counters_.end()) {
     queue->next_number = counter->second;
@@ -74,13 +74,12 @@ QueuePtr Core::create_queue(Session& session, const wire::Create& message,
   queue->next_number = std::max(queue->next_number, numbers_begin());
   const auto known = classes_known_.find(message.class_name);
   if (known != classes_known_.end()) resolve_concurrency(*queue, known->second);
-  queues_[queue->name] = queue;
-  actors_[id] = queue;
+  queues_.add(queue);
   const std::uint32_t replicas = std::max<std::uint32_t>(options.replicas, 1);
   for (std::uint32_t i = 0; i < replicas; ++i) make_instance(queue, i);
   // All that is to be known of one without a name stands in the record of the actor.
   if (named) store_queue(*queue);
-  else open_->set(open_->key(KeyKind::set, "queues"), queue->name, "");
+  else open_->set(open_->key(KeyKind::set, "queues"), queue->name(), "");
   if (named) open_->set(open_->key(KeyKind::hash, "names"), name, to_string(id));
   for (Instance* instance : queue->instances) place(*instance);
   // Whoever was placed has stored it, with what is to be known of its place.
@@ -101,9 +100,9 @@ void Core::on_create(Session& session, const wire::Create& message, const std::s
   session.durable_batch = open_batch();  // a creation is always stored
   mark(session);
   if (handle.code == Errc::ok) {
-    const auto existing = queues_.find(name);
+    Queue* const existing = queues_.find(name);
     hold(session, handle,
-         existing != queues_.end() ? existing->second : create_queue(session, message, name));
+         existing != nullptr ? QueuePtr(existing) : create_queue(session, message, name));
     bind_methods(handle, message.methods);
   }
   answer_open(session, message.handle, handle, message.class_name);

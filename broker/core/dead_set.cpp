@@ -92,15 +92,15 @@ void Core::bury(const Call& call, Errc code, std::string_view message,
   }
   dead.durable = call.durable;
   if (dead.durable) {
-    open_->set(open_->key(KeyKind::hash, dead_key(queue.name)), to_string(dead.id),
+    open_->set(open_->key(KeyKind::hash, dead_key(queue.name())), to_string(dead.id),
                dead_record(dead));
   }
-  log(1, "call " + to_string(dead.id) + " of " + queue.name +
+  log(1, "call " + to_string(dead.id) + " of " + queue.name() +
              " went to the dead set: " + dead.message);
   ++counters_.buried;
-  DeadSet& set = dead_[queue.name];
+  DeadSet& set = dead_[queue.name()];
   add(set, std::move(dead));
-  trim_dead(queue.name, set);
+  trim_dead(queue.name(), set);
 }
 
 void Core::remove_dead(const std::string& queue, DeadSet& set, std::size_t index) {
@@ -148,11 +148,11 @@ Session& Core::own_session() {
 
 /// A non-empty answer says why it cannot run again now; then it stays where it is.
 std::string Core::redrive(const DeadCall& dead, const std::string& queue_name, CallId& made) {
-  const auto found = queues_.find(queue_name);
-  if (found == queues_.end() || found->second->state != QueueState::open) {
+  Queue* const found = queues_.find(queue_name);
+  if (found == nullptr || found->state != QueueState::open) {
     return queue_name + " is gone";
   }
-  Queue& queue = *found->second;
+  Queue& queue = *found;
   if (queue.full(dead.args.size())) return queue_name + " is full";
   wire::CallOptions options;
   std::string problem;

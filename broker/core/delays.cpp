@@ -41,7 +41,7 @@ std::int64_t Core::due_of_dependencies(const CallExtra& extra) {
 }
 
 void Core::store_delayed(const Call& call) {
-  const auto key = open_->key(KeyKind::hash, queue_key(call.queue->name, ":delayed"));
+  const auto key = open_->key(KeyKind::hash, queue_key(call.queue->name(), ":delayed"));
   open_->set(key, to_string(call.id()), delayed_record(call));
 }
 
@@ -50,7 +50,7 @@ void Core::forget_delayed(Call& call) {
   call.extra->not_before_us = 0;
   --call.queue->delayed;
   if (!call.durable) return;
-  open_->erase(open_->key(KeyKind::hash, queue_key(call.queue->name, ":delayed")),
+  open_->erase(open_->key(KeyKind::hash, queue_key(call.queue->name(), ":delayed")),
                to_string(call.id()));
 }
 

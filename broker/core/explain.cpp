@@ -35,7 +35,7 @@ void explain_dependencies(Core& core, const Call& call, std::vector<Reason>& out
     const Call* other = core.find_call(id);
     if (other == nullptr || other->state == CallState::ended) continue;
     if (++open > kDependenciesShown) continue;
-    names += (names.empty() ? "" : ", ") + to_string(id) + " of " + other->queue->name + " (" +
+    names += (names.empty() ? "" : ", ") + to_string(id) + " of " + other->queue->name() + " (" +
              std::string(name_of(other->state)) + ")";
   }
   if (open > kDependenciesShown) {
@@ -111,7 +111,7 @@ void explain_instances(const Core& core, const Queue& queue, std::uint8_t group,
   if (queue.instances.empty()) {
     out.push_back({"no_worker", queue.kind == QueueKind::task
                                     ? "no connected worker offers the task " + queue.class_name()
-                                    : queue.name + " has no instance"});
+                                    : queue.name() + " has no instance"});
     return;
   }
   std::string first;
@@ -123,9 +123,9 @@ void explain_instances(const Core& core, const Queue& queue, std::uint8_t group,
     if (closed++ == 0) first = std::move(why);
   }
   if (closed < queue.instances.size()) return;
-  const std::string who = queue.kind == QueueKind::deployment ? "replica 0 of " + queue.name
+  const std::string who = queue.kind == QueueKind::deployment ? "replica 0 of " + queue.name()
                           : queue.kind == QueueKind::task     ? "a task slot"
-                                                              : queue.name;
+                                                              : queue.name();
   const bool busy = queue.instances.front()->state == InstanceState::alive;
   out.push_back(
       {busy ? "busy" : "not_alive",
@@ -135,11 +135,11 @@ void explain_instances(const Core& core, const Queue& queue, std::uint8_t group,
 
 void explain_surroundings(const Core& core, const Queue& queue, std::vector<Reason>& out) {
   if (queue.paused) {
-    out.push_back({"paused", queue.name + " is paused; `callboard queue resume " + queue.name +
+    out.push_back({"paused", queue.name() + " is paused; `callboard queue resume " + queue.name() +
                                  "` lets it go on"});
   }
   if (queue.state == QueueState::dead) {
-    out.push_back({"dead", queue.name + " is dead: " + queue.rare().reason_text});
+    out.push_back({"dead", queue.name() + " is dead: " + queue.rare().reason_text});
   }
   if (!core.store_up_) {
     out.push_back({"store", "the store is away, and no durable call starts without it: " +
@@ -217,7 +217,7 @@ std::vector<Reason> explain(Core& core, const Call& call) {
     const Lane& lane = call.queue->lane(call.group, call.priority);
     const Call& head = *lane.head;
     out.push_back({"behind", "it is number " + std::to_string(call.number) + " of " +
-                                 call.queue->name + "; number " + std::to_string(head.number) +
+                                 call.queue->name() + "; number " + std::to_string(head.number) +
                                  " (call " + to_string(head.id()) + ") is the first of " +
                                  plural(lane.length, "call") + " in its lane"});
     std::vector<Reason> of_head;
@@ -235,9 +235,9 @@ std::vector<Reason> explain(Core& core, const Call& call) {
 std::vector<Reason> explain(Core& core, const Queue& queue) {
   std::vector<Reason> out;
   if (queue.count == 0 && queue.rare().parked.empty()) {
-    out.push_back({"empty", queue.name + " is empty: nothing waits"});
+    out.push_back({"empty", queue.name() + " is empty: nothing waits"});
   } else {
-    out.push_back({"depth", queue.name + " holds " + plural(queue.count, "call") + ", " +
+    out.push_back({"depth", queue.name() + " holds " + plural(queue.count, "call") + ", " +
                                 std::to_string(queue.leased) + " of them with workers"});
   }
   explain_surroundings(core, queue, out);

@@ -38,17 +38,16 @@ void Core::find_target(const wire::Open& message, Handle& handle) {
     case wire::TargetKind::name: {
       std::string_view name = message.name;
       if (name.starts_with("default/")) name.remove_prefix(8);
-      const auto found = queues_.find(name);
-      if (found == queues_.end() || found->second->kind == QueueKind::task) {
+      Queue* const found = queues_.find(name);
+      if (found == nullptr || found->kind == QueueKind::task) {
         return fail(Errc::unknown_actor, "no actor is named " + message.name);
       }
-      handle.queue = found->second;
+      handle.queue = QueuePtr(found);
       return;
     }
     case wire::TargetKind::actor:
-      const auto found = actors_.find(message.actor);
-      if (found == actors_.end()) return fail(Errc::actor_died, "the actor is gone");
-      handle.queue = found->second;
+      handle.queue = QueuePtr(queues_.actor(message.actor));
+      if (!handle.queue) fail(Errc::actor_died, "the actor is gone");
       return;
   }
 }
@@ -71,7 +70,7 @@ void Core::answer_open(Session& session, std::uint32_t number, const Handle& han
   answer.text = handle.rare().text;
   if (const Queue* queue = handle.queue.get()) {
     answer.actor = queue->id;
-    answer.queue = queue->name;
+    answer.queue = queue->name();
     answer.class_name = queue->class_name();
     answer.durability = queue->options().durability;
     answer.when_full = queue->options().when_full;
@@ -108,13 +107,13 @@ void Core::on_methods(Session& session, const wire::Methods& message) {
 
 QueuePtr Core::task_queue(const std::string& function) {
   const std::string name = "task/" + function;
-  if (const auto found = queues_.find(name); found != queues_.end()) return found->second;
+  if (Queue* const found = queues_.find(name)) return QueuePtr(found);
   wire::ActorOptions options;
   options.ordering = wire::Ordering::none;
   options.max_retries = limits::kTaskRetriesDefault;
   QueuePtr queue = new_queue(name, function, std::move(options));
-  queues_[queue->name] = queue;
   queue->kind = QueueKind::task;
+  queues_.add(queue);
   queue->next_number = numbers_begin();
   queue->intern_method(function);
   for (auto& [worker_name, worker] : workers_) {

@@ -22,7 +22,7 @@ constexpr std::int64_t kBucketMs = 60'000;  ///< outcomes that ended within it e
 std::string bucket_key(std::int64_t bucket) { return "dedupe:" + std::to_string(bucket); }
 
 std::string scoped(const Queue& queue, std::string_view key) {
-  std::string name = queue.name;
+  std::string name = queue.name();
   return name.append("\n").append(key);
 }
 

@@ -97,9 +97,9 @@ void Core::worker_lost(Worker& worker, const wire::ChildDied* report, std::strin
   workers_.erase(workers_.find(worker.name));
   place_waiting();
   std::vector<QueuePtr> tasks;
-  for (auto& [name, queue] : queues_) {
+  queues_.each([&tasks](const QueuePtr& queue) {
     if (queue->kind == QueueKind::task) tasks.push_back(queue);
-  }
+  });
   for (const auto& queue : tasks) wake(*queue);
 }
 

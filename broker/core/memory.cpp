@@ -63,11 +63,11 @@ void Core::leave_memory() {
     Lane* lane;
   };
   std::vector<Long> lanes;
-  for (auto& [name, queue] : queues_) {
+  queues_.each([&lanes](const QueuePtr& queue) {
     for (Lane& lane : queue->lanes) {
       if (lane.length > kPagesKept * kPageMin) lanes.push_back({lane.length, queue.get(), &lane});
     }
-  }
+  });
   std::sort(lanes.begin(), lanes.end(),
             [](const Long& a, const Long& b) { return a.length > b.length; });
   page_ = std::clamp<std::uint64_t>(

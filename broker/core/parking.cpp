@@ -25,7 +25,7 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
     use_room(session, message.handle, handle);
     if (queue.delayed < queue.max_pending()) return false;
     refuse(session, message.seq, message.handle, Errc::queue_full,
-           queue.name + " holds " + std::to_string(queue.delayed) + " delayed calls",
+           queue.name() + " holds " + std::to_string(queue.delayed) + " delayed calls",
            limits::kRetryAfterMs);
     offer_waiting(session, message.handle, handle);
     grant_room(queue);
@@ -42,7 +42,7 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
   if (when_full == wire::WhenFull::reject && !handle.parked && handle.rare().waiting.empty()) {
     if (!full) return false;
     refuse(session, message.seq, message.handle, Errc::queue_full,
-           queue.name + " holds " + std::to_string(queue.count) + " calls",
+           queue.name() + " holds " + std::to_string(queue.count) + " calls",
            queue.retry_after_ms(now_.mono_us), queue.full(0) ? queue.tenth() : 0);
     return true;
   }

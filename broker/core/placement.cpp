@@ -23,7 +23,9 @@ void Core::resolve_concurrency(Queue& queue, wire::Mode class_mode) {
 
 QueuePtr Core::new_queue(std::string name, std::string class_name, wire::ActorOptions options) {
   QueuePtr queue = QueuePtr::make();
-  queue->name = std::move(name);
+  const ActorId unnamed = QueueTable::unnamed_id(name);
+  if (unnamed) queue->id = unnamed;
+  else queue->given_name = std::make_unique<const std::string>(std::move(name));
   queue->methods = no_methods_;
   set_making(*queue, std::move(class_name), std::move(options));
   return queue;
@@ -119,8 +121,9 @@ void Core::start(Instance& instance, Worker& worker) {
   message.actor = queue.id;
   message.incarnation = instance.incarnation;
   message.class_name = queue.class_name();
-  message.name = queue.name;
-  message.args.bytes = queue.constructor_args;
+  const std::string name = queue.name();
+  message.name = name;
+  message.args.bytes = queue.constructor_args.view();
   message.options = queue.options();
   // The incarnation is on record before it lives.
   store_actor(queue);

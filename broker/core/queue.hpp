@@ -94,6 +94,20 @@ struct QueueMaking {
   bool operator==(const QueueMaking&) const = default;
 };
 
+/// An encoded array. Most actors are made without arguments, and keep nothing.
+class ConstructorArgs {
+ public:
+  std::string_view view() const { return bytes_ ? std::string_view(*bytes_) : kNone; }
+  ConstructorArgs& operator=(std::string_view bytes) {
+    bytes_ = bytes == kNone ? nullptr : std::make_unique<const std::string>(bytes);
+    return *this;
+  }
+
+ private:
+  static constexpr std::string_view kNone = "\x90";
+  std::unique_ptr<const std::string> bytes_;
+};
+
 /// What few queues have.
 struct QueueExtra {
   std::unordered_map<std::string, KeyState> keys;
@@ -105,12 +119,12 @@ struct QueueExtra {
 
 struct Queue {
   // stored
-  std::string name;  ///< "hits", "ns/hits", "~HEX" (unnamed), "task/fn"
+  std::unique_ptr<const std::string> given_name;  ///< none: it says the id
   QueueKind kind = QueueKind::actor;
   bool paused = false;
   ActorId id;  ///< of the actor or deployment; none for a task
   std::shared_ptr<const QueueMaking> making;
-  std::string constructor_args;  ///< encoded array
+  ConstructorArgs constructor_args;
   SessionId owner{};             ///< zero when detached
   std::uint64_t next_number = 1;
 
@@ -144,8 +158,11 @@ struct Queue {
   std::uint64_t calls_from = 0;     ///< the lowest number of a call that this batch stores
   std::uint64_t skipped_batch = 0;  ///< in which the last durable call ended that was not out
   std::uint32_t calls_key = 0;
+  std::uint32_t owned_at = 0;       ///< its place among what its owner owns
   Instance first;                   ///< its actor or first replica; of a task: nothing
 
+  /// "hits", "ns/hits", "~HEX" (unnamed), "task/fn"
+  std::string name() const { return given_name ? *given_name : "~" + to_string(id); }
   const wire::ActorOptions& options() const { return making->options; }
   const std::string& class_name() const { return making->class_name; }
   std::uint64_t max_pending() const { return making->max_pending; }
@@ -183,7 +200,7 @@ struct Queue {
   std::uint64_t tenth() const {
     return std::max<std::uint64_t>(std::min<std::uint64_t>(max_pending(), count) / 10, 1);
   }
-  bool named() const { return !name.starts_with('~'); }
+  bool named() const { return given_name && !given_name->starts_with('~'); }
   bool full(std::uint64_t more_bytes) const {
     return count + granted >= max_pending() || bytes + more_bytes > max_pending_bytes();
   }

@@ -10,24 +10,24 @@ namespace callboard::broker {
 
 void Core::kill_queue(Queue& queue, Errc code, std::string text) {
   if (queue.state == QueueState::dead) return;
-  const QueuePtr keep = queues_.at(queue.name);
-  CALLBOARD_CHECK(keep.get() == &queue);
+  const QueuePtr keep(&queue);
   queue.state = QueueState::dead;
   queue.reason = code;
   queue.more().reason_text = std::move(text);
-  log(code == Errc::constructor_failed ? 1 : 0, queue.name + " ends: " + queue.rare().reason_text);
+  const int level = code == Errc::constructor_failed ? 1 : 0;
+  log(level, queue.name() + " ends: " + queue.rare().reason_text);
   std::erase(dirty_queues_, &queue);
   queue.counters_dirty = false;
-  if (!queue.name.starts_with('~')) {
-    name_counters_[queue.name] = queue.next_number;
-    open_->set(open_->key(KeyKind::hash, queue_key(queue.name, "")), "next",
+  if (queue.named()) {
+    name_counters_[queue.name()] = queue.next_number;
+    open_->set(open_->key(KeyKind::hash, queue_key(queue.name(), "")), "next",
                std::to_string(queue.next_number));
-    open_->erase(open_->key(KeyKind::hash, "names"), queue.name);
+    open_->erase(open_->key(KeyKind::hash, "names"), queue.name());
   }
   open_->erase(open_->key(KeyKind::hash, "actors"), to_string(queue.id));
-  actors_.erase(queue.id);
+  queues_.died(queue);
   if (const auto owner = sessions_.find(queue.owner); owner != sessions_.end()) {
-    owner->second->owned.erase(queue.id);
+    owner->second->disown(queue);
   }
   end_unfinished(queue);
   if (queue.open_calls > 0) store_last_will(queue);
@@ -42,7 +42,7 @@ void Core::kill_queue(Queue& queue, Errc code, std::string text) {
       stop_instance(*instance, true);
     }
   }
-  announce_state("actor", queue.name, "dead", "why", queue.rare().reason_text);
+  announce_state("actor", queue.name(), "dead", "why", queue.rare().reason_text);
   remove_queue_if_gone(queue);
 }
 
@@ -137,18 +137,16 @@ void Core::remove_queue_if_gone(Queue& queue) {
     if (instance->state != InstanceState::dead) return;
   }
   // No instance can run any more: the name is free.
-  const auto found = queues_.find(queue.name);
-  const bool named_here = found != queues_.end() && found->second.get() == &queue;
-  if (named_here) {
-    dying_.push_back(found->second);
-    queues_.erase(found);
+  if (queues_.contains(queue)) {
+    dying_.emplace_back(&queue);
+    queues_.erase(queue);
     for (Instance* instance : queue.instances) {
       std::erase(unplaced_, instance);
     }
     queue.instances.clear();
   }
   if (queue.objects > 0) return;
-  if (!queues_.contains(queue.name)) erase_queue(queue);
+  if (queues_.find(queue.name()) == nullptr) erase_queue(queue);
   std::erase_if(dying_, [&](const auto& dying) { return dying.get() == &queue; });
 }
 
@@ -164,7 +162,7 @@ void Core::on_kill(Session& session, Peer& peer, const wire::Kill& message) {
   } else if (handle->queue->state == QueueState::dead) {
     out.nil();
   } else {
-    kill_queue(*handle->queue, Errc::actor_died, handle->queue->name + " was killed");
+    kill_queue(*handle->queue, Errc::actor_died, handle->queue->name() + " was killed");
     out.nil();
   }
   answer.info = text;

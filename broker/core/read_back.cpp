@@ -59,12 +59,12 @@ void Core::ask_stubs(Queue& queue, Lane& lane) {
 }
 
 void Core::ask(Queue& queue, Lane& lane, Reading reading) {
-  reading.queue = queues_.at(queue.name);
+  reading.queue = QueuePtr(&queue);
   reading.group = lane.group;
   reading.priority = lane.priority;
   lane.stored->read = ++readings_made_;
   effects_->reads.push_back(
-      {readings_made_, queue_key(queue.name, ":calls"), reading.numbers});
+      {readings_made_, queue_key(queue.name(), ":calls"), reading.numbers});
   readings_.emplace(readings_made_, std::move(reading));
 }
 
@@ -98,7 +98,7 @@ void Core::on_calls_read(const CallsRead& read) {
   for (const CallSlab::Ref& ref : lost) {
     Call* call = ref.get();
     if (call == nullptr || call->state == CallState::ended) continue;
-    log(2, "call " + to_string(call->id()) + " of " + queue.name + " is gone from the store");
+    log(2, "call " + to_string(call->id()) + " of " + queue.name() + " is gone from the store");
     end_with(*call, Errc::lost, "the store no longer has it");
   }
   if (queue.state != QueueState::dead) wake(queue);

@@ -57,10 +57,10 @@ void Core::settle_actors(Worker& worker, const wire::Hello& hello) {
       missing.emplace_back(queue, &instance);
     }
   };
-  for (const auto& [name, queue] : queues_) {
-    if (queue->kind == QueueKind::task) continue;
+  queues_.each([&settle](const QueuePtr& queue) {
+    if (queue->kind == QueueKind::task) return;
     for (Instance* instance : queue->instances) settle(queue, *instance);
-  }
+  });
   if (!missing.empty()) record_kept_results(worker);
   // Losing one may end its queue, and with it other instances.
   for (const auto& [queue, lost] : missing) {
@@ -142,10 +142,10 @@ void Core::answer_held_lane(Worker& worker, const wire::HeldCall& held) {
 void Core::part_with(Worker& worker, std::uint64_t lease) {
   const auto found = worker.strangers.find(lease);
   if (found == worker.strangers.end()) return;
-  const auto queue = actors_.find(found->second.actor);
+  Queue* const queue = queues_.actor(found->second.actor);
   worker.strangers.erase(found);
-  if (queue == actors_.end() || queue->second->strangers == 0) return;
-  if (--queue->second->strangers == 0) wake(*queue->second);
+  if (queue == nullptr || queue->strangers == 0) return;
+  if (--queue->strangers == 0) wake(*queue);
 }
 
 void Core::part_with_strangers(Worker& worker) {

@@ -152,7 +152,7 @@ std::string result_record(const Call& call) {
   w.uint(kRecordVersion);
   w.uint(static_cast<std::uint64_t>(call.status));
   w.boolean(call.taken);
-  w.str(call.queue->name);
+  w.str(call.queue->name());
   w.bin(call.value());
   return out;
 }
@@ -176,15 +176,15 @@ std::string session_record(const Session& session) {
 
 std::string actor_record(const Queue& queue) {
   std::string out;
-  out.reserve(kActorBytes + queue.name.size() + queue.class_name().size() +
-              queue.constructor_args.size());
+  out.reserve(kActorBytes + queue.name().size() + queue.class_name().size() +
+              queue.constructor_args.view().size());
   Writer w(out);
   w.array(8);
   w.uint(kRecordVersion);
-  w.str(queue.name);
+  w.str(queue.name());
   w.uint(static_cast<std::uint64_t>(queue.kind));
   w.str(queue.class_name());
-  w.bin(queue.constructor_args);
+  w.bin(queue.constructor_args.view());
   wire::write(w, queue.options());
   w.uint(value_of(queue.owner));
   w.array(queue.instances.size());

@@ -102,7 +102,8 @@ bool Core::restore_actor(const QueuePtr& queue, const std::string& record) {
   std::uint32_t n = 0;
   std::string class_name;
   wire::ActorOptions options;
-  const bool good = begin_record(in, 8) && in.str(queue->name) && in.uint_max(queue->kind, 2) &&
+  std::string name;  // it is known
+  const bool good = begin_record(in, 8) && in.str(name) && in.uint_max(queue->kind, 2) &&
                     in.str(class_name) && in.bin(args) && wire::read(in, options, problem) &&
                     in.uint(owner) && in.array(n);
   if (!good) return false;
@@ -155,12 +156,11 @@ std::string Core::restore_queue(const std::string& name,
       if (!restore_actor(queue, record->second)) {
         return "the record of actor " + name + " cannot be read";
       }
-      actors_[queue->id] = queue;
       if (const auto session = sessions_.find(queue->owner); session != sessions_.end()) {
-        session->second->owned.insert(queue->id);
+        session->second->own(*queue);
       }
     }
-    queues_[queue->name] = queue;
+    queues_.add(queue);
   }
   queue->next_number =
       std::max({number_of(fields["next"]), queue->next_number, numbers_begin()});
@@ -181,7 +181,7 @@ std::string Core::restore_queue(const std::string& name,
 Call* Core::restore_record(Queue& queue, std::string_view record, std::string& problem) {
   CallRecord stored;
   if (!read_call_record(record, stored)) {
-    problem = "a call of queue " + queue.name + " cannot be read";
+    problem = "a call of queue " + queue.name() + " cannot be read";
     return nullptr;
   }
   const auto session = sessions_.find(stored.id.session);
@@ -208,19 +208,18 @@ Call* Core::restore_record(Queue& queue, std::string_view record, std::string& p
 
 std::string Core::restore_calls() {
   for (auto& [name, calls] : restored_.calls) {
-    const auto queue = queues_.find(name);
-    if (queue == queues_.end()) continue;
+    Queue* const queue = queues_.find(name);
+    if (queue == nullptr) continue;
     std::sort(calls.begin(), calls.end(),
               [](const auto& a, const auto& b) { return a.first < b.first; });
     for (const auto& [number, record] : calls) {
-      std::string problem = restore_call(*queue->second, number, record);
+      std::string problem = restore_call(*queue, number, record);
       if (!problem.empty()) return problem;
     }
     calls = {};  // the calls themselves hold it all now
   }
   for (auto& [name, stored] : restored_.stored) {
-    const auto queue = queues_.find(name);
-    if (queue != queues_.end()) restore_stored(*queue->second, stored);
+    if (Queue* const queue = queues_.find(name)) restore_stored(*queue, stored);
     stored.calls = {};
   }
   return {};
@@ -245,8 +244,8 @@ std::string Core::restore_call(Queue& queue, std::uint64_t number, std::string_v
 }
 
 std::string Core::restore_delayed(const Restored::StoredCall& stored) {
-  const auto found = queues_.find(stored.queue);
-  if (found == queues_.end()) return {};
+  Queue* const found = queues_.find(stored.queue);
+  if (found == nullptr) return {};
   wire::Reader in(stored.value);
   std::int64_t due = 0;
   std::string_view record;
@@ -254,7 +253,7 @@ std::string Core::restore_delayed(const Restored::StoredCall& stored) {
     return "a delayed call of queue " + stored.queue + " cannot be read";
   }
   std::string problem;
-  Call* call = restore_record(*found->second, record, problem);
+  Call* call = restore_record(*found, record, problem);
   if (call == nullptr) return problem;
   hold_back(*call, due);
   restored_.unfinished.push_back(call);
@@ -305,18 +304,18 @@ std::string Core::restore_result(const Restored::StoredCall& stored) {
   const std::uint64_t seq = number_of(stored.number);
   if (session->second->calls.find(seq) != nullptr) return {};
   if (stored_run(*session->second, seq) != nullptr) return {};
-  auto queue = queues_.find(queue_name);
-  if (queue == queues_.end()) {
+  QueuePtr queue(queues_.find(queue_name));
+  if (!queue) {
     // Its queue is gone; the result outlives it.
     wire::ActorOptions options;
     options.max_concurrency = 1;
-    QueuePtr made = new_queue(queue_name, {}, std::move(options));
-    made->state = QueueState::dead;
-    made->reason = Errc::actor_died;
-    made->more().reason_text = queue_name + " is gone";
-    queue = queues_.emplace(made->name, made).first;
+    queue = new_queue(queue_name, {}, std::move(options));
+    queue->state = QueueState::dead;
+    queue->reason = Errc::actor_died;
+    queue->more().reason_text = queue_name + " is gone";
+    queues_.add(queue);
   }
-  Call& call = make_call(*session->second, *queue->second, CallId{session->second->id, seq}, {},
+  Call& call = make_call(*session->second, *queue, CallId{session->second->id, seq}, {},
                          wire::Body{value, Blob()}, nullptr);
   call.state = CallState::ended;
   call.status = static_cast<Errc>(status);
@@ -335,7 +334,7 @@ std::string Core::restore_result(const Restored::StoredCall& stored) {
 
 /// How often a call was tried, and whether it was out when the last broker run ended.
 void Core::restore_attempts(Call* call, const SentRecords& sent_records) {
-  const auto record = sent_records.find({call->queue->name, call->number});
+  const auto record = sent_records.find({call->queue->name(), call->number});
   if (record != sent_records.end()) {
     wire::Reader in(record->second);
     bool out = false;
@@ -466,7 +465,7 @@ void Core::loaded(Instant now, Effects& effects) {
     sent[{record.queue, number_of(record.number)}] = std::move(record.value);
   }
   std::uint64_t absent = 0;
-  for (const auto& [name, queue] : queues_) absent += queue->absent;
+  queues_.each([&absent](const QueuePtr& queue) { absent += queue->absent; });
   std::vector<Call*> calls = std::move(restored_.unfinished);
   for (Call* call : calls) restore_attempts(call, sent);
   sort_restored(calls);
@@ -482,17 +481,18 @@ void Core::loaded(Instant now, Effects& effects) {
   }
   if (absent > 0) log(0, std::to_string(absent) + " more are left in the store until their turn");
   std::vector<QueuePtr> dead;
-  for (auto& [name, queue] : queues_) {
+  queues_.each([&dead](const QueuePtr& queue) {
     if (queue->state == QueueState::dead) dead.push_back(queue);
-  }
+  });
   for (const auto& queue : dead) remove_queue_if_gone(*queue);
   // Owned by those who left before: their calls finish, then they stop.
   std::vector<QueuePtr> left;
-  for (auto& [id, queue] : actors_) {
+  queues_.each([&](const QueuePtr& queue) {
     const auto owner = sessions_.find(queue->owner);
     const bool gone = owner == sessions_.end() || owner->second->gone_wall_ms != 0;
-    if (queue->owner != SessionId{} && gone) left.push_back(queue);
-  }
+    const bool lives = queue->state != QueueState::dead;
+    if (lives && queue->owner != SessionId{} && gone) left.push_back(queue);
+  });
   for (const auto& queue : left) close_queue(*queue);
   finish_all_closing();
   restored_ = Restored();
@@ -516,16 +516,16 @@ void Core::end_recovery() {
                {.begun = true, .why = "its worker did not come back after the broker's restart"});
   }
   std::vector<std::pair<QueuePtr, Instance*>> lost;
-  for (auto& [name, queue] : queues_) {
+  queues_.each([&lost](const QueuePtr& queue) {
     for (Instance* instance : queue->instances) {
       if (instance->state == InstanceState::recovering) lost.emplace_back(queue, instance);
     }
-  }
+  });
   for (const auto& [queue, instance] : lost) {
     if (instance->state != InstanceState::recovering) continue;
     instance_lost(*instance, "its worker did not come back after the broker's restart");
   }
-  for (auto& [name, queue] : queues_) wake(*queue);
+  queues_.each([this](const QueuePtr& queue) { wake(*queue); });
 }
 
 }  // namespace callboard::broker

@@ -27,7 +27,7 @@ void Core::end_with(Call& call, Errc status, std::string message, std::string ca
   error.code = status;
   error.message = std::move(message);
   error.causes = std::move(causes);
-  error.place = call.queue->name;
+  error.place = call.queue->name();
   if (call.method < call.queue->methods->names.size() && call.queue->kind != QueueKind::task) {
     error.place += "." + call.queue->methods->names[call.method];
   }
@@ -94,7 +94,7 @@ void Core::end_call(Call& call, Errc status, const wire::Body& value, bool by_me
   } else {
     drop_if_done(call);
   }
-  if (queue.state == QueueState::closing) closing_.push_back(queues_.at(queue.name));
+  if (queue.state == QueueState::closing) closing_.emplace_back(&queue);
   if (wakes) wake(queue);
 }
 
@@ -163,7 +163,7 @@ void Core::uncount(Call& call) {
   if (call.durable) {
     erase_call(call);
     if (call.sent_record) {
-      open_->erase(open_->key(KeyKind::hash, queue_key(queue.name, ":sent")),
+      open_->erase(open_->key(KeyKind::hash, queue_key(queue.name(), ":sent")),
                    std::to_string(call.number));
     }
   }

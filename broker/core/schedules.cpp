@@ -158,7 +158,7 @@ QueuePtr Core::schedule_target(const Schedule& schedule, std::string& problem) {
   if (!handle.queue) {
     problem = handle.rare().text;
   } else if (handle.queue->state != QueueState::open) {
-    problem = handle.queue->name + " is gone";
+    problem = handle.queue->name() + " is gone";
     handle.queue.reset();
   }
   return handle.queue;
@@ -168,7 +168,7 @@ std::string Core::make_scheduled_call(Schedule& schedule, std::int64_t due_s) {
   std::string problem;
   const QueuePtr queue = schedule_target(schedule, problem);
   if (!queue) return problem;
-  if (queue->full(schedule.args.size())) return queue->name + " is full";
+  if (queue->full(schedule.args.size())) return queue->name() + " is full";
   if (store_full_) return "Redis nears its memory limit";
   if (open_->bytes() > options_.store_batch_bytes_max) {
     return "Redis is away and too much waits for it";
@@ -187,7 +187,7 @@ std::string Core::make_scheduled_call(Schedule& schedule, std::int64_t due_s) {
   wire::Writer out(encoded);
   wire::write(out, options);
   const int method = queue->kind == QueueKind::task ? 0 : queue->intern_method(schedule.method);
-  if (method < 0) return queue->name + " has too many methods";
+  if (method < 0) return queue->name() + " has too many methods";
   Session& session = own_session();
   const CallId id{session.id, ++session.accepted_through};
   Call& call =

@@ -114,7 +114,18 @@ struct Session {
   bool record_dirty = false;
   bool has_record = false;  ///< the store has it
   bool released = false;    ///< nobody can take its results any more
-  std::set<ActorId> owned;  ///< actors that stop with it
+  std::vector<Queue*> owned;  ///< actors that stop with it; each knows its place
+
+  void own(Queue& queue) {
+    queue.owned_at = static_cast<std::uint32_t>(owned.size());
+    owned.push_back(&queue);
+  }
+  void disown(const Queue& queue) {
+    if (queue.owned_at >= owned.size() || owned[queue.owned_at] != &queue) return;
+    owned[queue.owned_at] = owned.back();
+    owned[queue.owned_at]->owned_at = queue.owned_at;
+    owned.pop_back();
+  }
 
   Handle* handle(std::uint32_t number) {
     return number < handles.size() && handles[number].open ? &handles[number] : nullptr;

@@ -99,14 +99,9 @@ void Core::session_gone(Session& session, bool said_goodbye) {
   for (Handle& handle : session.handles) {
     if (handle.open) drop_handle(session, handle);
   }
-  const std::set<ActorId> owned = session.owned;
-  for (const ActorId& actor : owned) {
-    const auto found = actors_.find(actor);
-    if (found != actors_.end()) {
-      const QueuePtr queue = found->second;
-      close_queue(*queue);
-    }
-  }
+  std::vector<QueuePtr> owned;
+  for (Queue* queue : session.owned) owned.emplace_back(queue);
+  for (const QueuePtr& queue : owned) close_queue(*queue);
   session.gone_wall_ms = std::max<std::int64_t>(now_.wall_ms, 1);
   gone_.emplace_back(now_.wall_ms + (said_goodbye ? 0 : options_.result_ttl_ms), session.id);
   if (!session.has_record) return;
