@@ -8,6 +8,7 @@
 
 #include "broker/core/event.hpp"
 #include "broker/core/time_zone.hpp"
+#include "broker/store/journal.hpp"
 #include "common/limits.hpp"
 
 #include <cstdint>
@@ -45,6 +46,8 @@ struct BrokerOptions {
   std::int64_t confirm_delay_us = 0;
   /// How long a change of a queue may stay in the journal; 0: there is none.
   std::int64_t journal_ms = limits::kSettleMs;
+  /// A queue of which so many calls stayed longer is a backlog: its calls skip the journal.
+  std::uint32_t journal_backlog = Journal::kBacklog;
   std::uint64_t max_pending = limits::kMaxPendingDefault;  ///< default of a queue
   std::uint64_t max_pending_bytes = limits::kMaxPendingBytesDefault;
   /// Bytes that calls may take in memory: beyond it waiting ones are in the store only.

@@ -11,7 +11,7 @@ namespace callboard::broker {
 
 CallId Call::id() const { return {session->id, seq}; }
 
-CallSlab::CallSlab() : calls_(sizeof(Call)) {
+CallSlab::CallSlab() : calls_(sizeof(Call), kWarmChunks) {
   rooms_.reserve(kRoomSteps);
   for (std::size_t steps = 1; steps <= kRoomSteps; ++steps) rooms_.emplace_back(steps * kRoomStep);
 }

@@ -31,7 +31,7 @@ Core::Core(const BrokerOptions& options, std::uint64_t random_seed, ZoneReader r
     : options_(options),
       random_(random_seed),
       read_zone_(std::move(read_zone)),
-      journal_(options.journal_ms),
+      journal_(options.journal_ms, options.journal_backlog),
       committed_(options.commit_no),
       // Runs on copies of one store may have the same epoch: this tells them apart, and their
       // incarnations must differ still.

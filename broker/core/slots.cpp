@@ -8,14 +8,16 @@
 
 namespace callboard::broker {
 
-Slots::Slots(std::size_t bytes)
+Slots::Slots(std::size_t bytes, std::size_t warm)
     : bytes_(bytes),
+      warm_max_(warm),
       per_chunk_(static_cast<std::uint32_t>((kChunkBytes - sizeof(Chunk)) / bytes)) {
   CALLBOARD_CHECK(bytes % 8 == 0 && bytes > 0 && bytes <= 512);
 }
 
 Slots::Slots(Slots&& other) noexcept
     : bytes_(other.bytes_),
+      warm_max_(other.warm_max_),
       per_chunk_(other.per_chunk_),
       with_room_(std::exchange(other.with_room_, nullptr)),
       regions_(std::exchange(other.regions_, {})),
@@ -48,12 +50,11 @@ void Slots::give(void* slot) {
   if (--chunk->used > 0 || (chunk == with_room_ && chunk->next == nullptr)) return;
   unlink(chunk);
   *chunk = {};
-  if (warm_.size() < kWarmMax) {
-    warm_.push_back(chunk);
-  } else {
-    forget_pages(chunk, kChunkBytes);
-    cold_.push_back(chunk);
-  }
+  warm_.push_back(chunk);
+  if (warm_.size() <= warm_max_) return;
+  forget_pages(warm_.front(), kChunkBytes);
+  cold_.push_back(warm_.front());
+  warm_.erase(warm_.begin());
 }
 
 Slots::Chunk* Slots::add_chunk() {

@@ -13,8 +13,9 @@ namespace callboard::broker {
 
 class Slots {
  public:
-  /// `bytes` of each slot: a multiple of 8, and no more than half a kilobyte.
-  explicit Slots(std::size_t bytes);
+  /// `bytes` of each slot: a multiple of 8, and no more than half a kilobyte. `warm`: chunks that
+  /// are free and keep their pages, those that became free last.
+  explicit Slots(std::size_t bytes, std::size_t warm = 16);
   ~Slots();
   Slots(const Slots&) = delete;
   Slots& operator=(const Slots&) = delete;
@@ -42,8 +43,6 @@ class Slots {
  private:
   static constexpr std::size_t kChunkBytes = 64 * 1024;
   static constexpr std::size_t kRegionBytes = 16 * kChunkBytes;
-  /// Chunks that are free and keep their pages, for the next burst.
-  static constexpr std::size_t kWarmMax = 16;
 
   /// Stands at the beginning of each chunk, which is aligned to its size.
   struct Chunk {
@@ -63,10 +62,11 @@ class Slots {
   void unlink(Chunk* chunk);
 
   std::size_t bytes_;
+  std::size_t warm_max_;
   std::uint32_t per_chunk_;
   Chunk* with_room_ = nullptr;
   std::vector<char*> regions_;
-  std::vector<Chunk*> warm_;
+  std::vector<Chunk*> warm_;  ///< oldest first
   std::vector<Chunk*> cold_;  ///< without pages
 };
 

@@ -46,7 +46,7 @@ std::uint32_t ChangeTable::key(std::string_view name) {
     number = free_keys_.back();
     free_keys_.pop_back();
   }
-  keys_[number] = {std::string(name), kNone, true};
+  keys_[number] = {std::string(name), kNone, true, {}};
   idle_keys_.push_back(number);
   return place->second = number;
 }
@@ -55,11 +55,6 @@ std::uint32_t ChangeTable::changed_key(std::string_view name) const {
   const auto found = key_numbers_.find(std::string(name));
   if (found == key_numbers_.end() || keys_[found->second].first == kNone) return kNone;
   return found->second;
-}
-
-const ChangeTable::Change* ChangeTable::any_of(std::uint32_t key) const {
-  const std::uint32_t first = keys_[key].first;
-  return first == kNone ? nullptr : &changes_[first];
 }
 
 void ChangeTable::forget_key(std::string_view name) {
@@ -100,7 +95,11 @@ void ChangeTable::note(const Change& change) {
   bool fresh = change.fresh;
   if (at != kNone) {
     fresh = changes_[at].fresh;
-    if (fresh && !change.sets) return remove_at(at);  // as if it had never been
+    if (fresh && !change.sets) {
+      std::uint32_t& outlived = keys_[change.key].tide.outlived;
+      if (outlived > 0) --outlived;
+      return remove_at(at);  // as if it had never been
+    }
     unlink(at);
   } else {
     at = make(change.key, id);

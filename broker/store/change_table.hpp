@@ -36,6 +36,13 @@ class ChangeTable {
     std::uint32_t next_of_key = kNone;
   };
 
+  /// How long the fields of a key stay, as far as that was seen.
+  struct Tide {
+    std::uint32_t outlived = 0;  ///< fields that reached the hash, less those that were undone
+    std::string sample;          ///< one of those that were written to the hash at once ...
+    std::int64_t sample_us = 0;  ///< ... and when
+  };
+
   ChangeTable();
 
   /// The number of a key in this table; it stands until drop_idle_keys().
@@ -47,8 +54,17 @@ class ChangeTable {
   bool empty() const { return oldest_ == kNone; }
   /// REQUIRES: !empty()
   const Change& oldest() const { return changes_[oldest_]; }
-  /// One change of the key; null when it has none.
-  const Change* any_of(std::uint32_t key) const;
+  /// Forgotten with the key's number.
+  Tide& tide(std::uint32_t key) { return keys_[key].tide; }
+  /// Calls visit(change) for those of the key; it may remove the change that it is given.
+  template <class Visit>
+  void each_of(std::uint32_t key, const Visit& visit) {
+    for (std::uint32_t at = keys_[key].first; at != kNone;) {
+      const std::uint32_t next = changes_[at].next_of_key;
+      visit(changes_[at]);
+      at = next;
+    }
+  }
   /// What is known of the field; null when nothing is.
   const Change* find(std::uint32_t key, std::string_view field) const;
   template <class Visit>
@@ -73,6 +89,7 @@ class ChangeTable {
     std::string name;
     std::uint32_t first = kNone;  ///< of its changes
     bool idle = false;            ///< it is in idle_keys_; it may have changes again
+    Tide tide;
   };
 
   std::uint32_t lookup(std::uint32_t key, std::string_view field, std::uint64_t id) const;

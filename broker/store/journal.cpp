@@ -53,7 +53,8 @@ std::size_t room_for(const StoreBatch& changes) {
 
 }  // namespace
 
-Journal::Journal(std::int64_t settle_ms) : settle_us_(settle_ms * kMicrosPerMilli) {}
+Journal::Journal(std::int64_t settle_ms, std::uint32_t backlog)
+    : settle_us_(settle_ms * kMicrosPerMilli), backlog_(backlog) {}
 
 // --- start-up ------------------------------------------------------------------------------------
 
@@ -221,8 +222,10 @@ void Journal::record(const StoreBatch::Key& key, Record& into) {
     out_.drop(out_.key(KeyKind::hash, key.name));
   }
   const bool fresh = fields_are_new(key.name);
+  const std::uint32_t number = changes_.key(key.name);
+  const bool lasts = fresh && outlives(number, key, into.at_us);
   const auto at_once = [&](std::string_view value) {
-    return fresh && value.size() > kCarriedBytesMax;
+    return fresh && (lasts || value.size() > kCarriedBytesMax);
   };
   std::size_t large = 0;
   if (fresh) {
@@ -235,7 +238,6 @@ void Journal::record(const StoreBatch::Key& key, Record& into) {
     return std::string_view(bytes).substr(bytes.size() - what.size());
   };
   noted_ += key.sets.size() + key.erases.size();
-  const std::uint32_t number = changes_.key(key.name);
   const std::uint32_t calls = calls_beside(key.name);
   out.str(key.name);
   out.boolean(key.drop);
@@ -250,7 +252,10 @@ void Journal::record(const StoreBatch::Key& key, Record& into) {
   }
   // What ends first, then what takes its room: changes are settled in this order.
   out.uint(key.erases.size());
-  for (std::string_view field : key.erases) changes_.note(change_of(number, append(field), into));
+  for (std::string_view field : key.erases) {
+    if (fresh) note_end(number, field, into.at_us);
+    changes_.note(change_of(number, append(field), into));
+  }
   out.uint(key.sets.size() - large);
   for (const auto& [field, value] : key.sets) {
     if (at_once(value)) continue;
@@ -261,7 +266,26 @@ void Journal::record(const StoreBatch::Key& key, Record& into) {
   }
   // Beside a call that is in the hash at once none may be left that has ended: HLEN would exceed
   // what the queue may hold.
-  if (large > 0) settle_key(number);
+  if (large > 0) settle_erased(number);
+}
+
+/// Whether the calls of the key that are set now will still be there when the settle time is over:
+/// those before were, and none that was written at once has ended sooner since.
+bool Journal::outlives(std::uint32_t number, const StoreBatch::Key& key, std::int64_t now_us) {
+  ChangeTable::Tide& tide = changes_.tide(number);
+  if (tide.outlived < backlog_ || key.sets.empty()) return false;
+  if (tide.sample.empty() || now_us >= tide.sample_us + settle_us_) {
+    tide.sample = (*key.sets.begin()).first;
+    tide.sample_us = now_us;
+  }
+  return true;
+}
+
+void Journal::note_end(std::uint32_t key, std::string_view field, std::int64_t now_us) {
+  ChangeTable::Tide& tide = changes_.tide(key);
+  if (tide.sample.empty() || field != tide.sample) return;
+  if (now_us < tide.sample_us + settle_us_) tide.outlived = 0;
+  tide.sample.clear();
 }
 
 /// The calls of the queue of which the key says what was sent; kNone for other keys.
@@ -282,6 +306,8 @@ bool Journal::is_fresh(std::uint32_t key, std::string_view field) const {
 /// are those of a record that is still there.
 void Journal::settle_change(const Change& change, std::uint32_t to) {
   if (change.sets) {
+    std::uint32_t& outlived = changes_.tide(change.key).outlived;
+    if (change.fresh && outlived < 2 * backlog_) ++outlived;
     out_.add_set(to, change.field, change.value);
   } else {
     out_.add_erase(to, change.field);
@@ -289,9 +315,11 @@ void Journal::settle_change(const Change& change, std::uint32_t to) {
   changes_.remove(change);
 }
 
-void Journal::settle_key(std::uint32_t key) {
+void Journal::settle_erased(std::uint32_t key) {
   const std::uint32_t to = out_.key(KeyKind::hash, changes_.name(key));
-  while (const Change* change = changes_.any_of(key)) settle_change(*change, to);
+  changes_.each_of(key, [&](const Change& change) {
+    if (!change.sets) settle_change(change, to);
+  });
 }
 
 void Journal::settle(std::int64_t now_us) {

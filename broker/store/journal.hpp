@@ -11,6 +11,8 @@
 // a record goes only with a commit after the one that brought the last of it to the hashes.
 // Changes reach a hash in the order in which they were made, so it never holds more calls than the
 // queue did at some moment.
+// Where calls outlive the settle time, as in a backlog, they go to their hash at once: what is
+// written twice there is written once in vain.
 // Keys that the journal does not carry (all but q:NAME and its calls and sent) are written at once.
 // No I/O, no clock. Thread safety: none.
 #pragma once
@@ -39,8 +41,12 @@ class Journal {
  public:
   static constexpr std::string_view kKey = "journal";
 
+  /// So many calls of a queue have outlived the settle time, more than have not: those that follow
+  /// will, too.
+  static constexpr std::uint32_t kBacklog = 2048;
+
   /// `settle_ms` = 0: nothing is put off but what an earlier run left and one commit cannot hold.
-  explicit Journal(std::int64_t settle_ms);
+  explicit Journal(std::int64_t settle_ms, std::uint32_t backlog = kBacklog);
 
   // --- at start-up -------------------------------------------------------------------------------
   /// Takes a field of the key kKey. A non-empty answer says why it cannot be read.
@@ -92,7 +98,9 @@ class Journal {
   std::uint32_t calls_beside(std::string_view key) const;
   bool is_fresh(std::uint32_t key, std::string_view field) const;
   void settle_change(const Change& change, std::uint32_t to);
-  void settle_key(std::uint32_t key);
+  void settle_erased(std::uint32_t key);
+  bool outlives(std::uint32_t number, const StoreBatch::Key& key, std::int64_t now_us);
+  void note_end(std::uint32_t key, std::string_view field, std::int64_t now_us);
   void settle(std::int64_t now_us);
   void drop_records(std::int64_t now_us);
   void write_journal_key(const Record* made = nullptr);
@@ -100,6 +108,7 @@ class Journal {
   std::int64_t ride_us() const { return settle_us_ - settle_us_ / kRidesEarlierBy; }
 
   std::int64_t settle_us_;
+  const std::uint32_t backlog_;
   std::map<std::uint64_t, std::string> loaded_;
   std::deque<Record> records_;  ///< oldest first
   std::vector<std::uint64_t> dropped_;  ///< numbers of records that go with this commit

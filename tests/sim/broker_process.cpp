@@ -107,6 +107,7 @@ void BrokerProcess::load() {
   // Also none, on what a run with one has left, and the other way round.
   Random dice = random_;  // a copy: the rest of the history is what it would be without
   options.journal_ms = dice.chance(0.2) ? 0 : dice.between(1, 100);
+  options.journal_backlog = dice.chance(0.5) ? 2 : 40;
   options.memory_max = setup_.memory_max;
   broker_ = std::make_unique<broker::Broker>(options, random_.next());
   context_.store.expire(context_.schedule.now());

@@ -63,7 +63,7 @@ class JournalTest : public ::testing::Test {
 
   /// A new run of the broker on what is stored; what it takes the state to be.
   Hashes restart(std::int64_t settle_ms = 50) {
-    journal_ = std::make_unique<Journal>(settle_ms);
+    journal_ = std::make_unique<Journal>(settle_ms, backlog_);
     Hashes found = store_;
     found.erase("journal");
     if (store_.contains("journal")) {
@@ -82,6 +82,7 @@ class JournalTest : public ::testing::Test {
     return found;
   }
 
+  std::uint32_t backlog_ = Journal::kBacklog;
   std::unique_ptr<Journal> journal_ = std::make_unique<Journal>(50);
   Instant now_{1'000'000, 1'000};
   StoreBatch changes_;
@@ -227,6 +228,45 @@ TEST_F(JournalTest, LargeCallCountsEvenWhereAnEarlierRecordSaysThatItsNumberEnde
   EXPECT_EQ(store_, meant_);
 }
 
+TEST_F(JournalTest, CallsOfABacklogGoToTheirHashAtOnceUntilTheyEndSoonAgain) {
+  std::uint64_t number = 0;
+  const auto accept = [&](std::uint64_t calls) {
+    for (; calls > 0; --calls) set("q:a:calls", std::to_string(++number), "call");
+  };
+  accept(5000);
+  commit();
+  EXPECT_FALSE(store_.contains("q:a:calls"));
+  settle();
+  ASSERT_EQ(store_["q:a:calls"].size(), 5000u);
+  accept(10);
+  commit();
+  EXPECT_EQ(store_["q:a:calls"].size(), 5010u);
+  // What has ended leaves before others come.
+  erase("q:a:calls", "1");
+  commit();
+  accept(1);
+  commit();
+  EXPECT_EQ(store_["q:a:calls"].size(), 5010u);
+  EXPECT_EQ(restart(), meant_);
+
+  // After a restart nobody knows it yet; and calls that end soon are not written any more.
+  settle();
+  accept(5000);
+  commit();
+  settle();
+  accept(1);
+  const std::uint64_t at_once = number;
+  commit();
+  EXPECT_TRUE(store_["q:a:calls"].contains(std::to_string(at_once)));
+  erase("q:a:calls", std::to_string(at_once));
+  commit();
+  accept(1);
+  commit();
+  EXPECT_FALSE(store_["q:a:calls"].contains(std::to_string(number)));
+  settle();
+  EXPECT_EQ(store_["q:a:calls"], meant_["q:a:calls"]);
+}
+
 TEST_F(JournalTest, RecordsGoOnlyAfterWhatTheySaidIsInTheHashes) {
   set("sessions", "1", "s");
   set("q:a:calls", "1", "call");
@@ -319,7 +359,8 @@ TEST_F(JournalTest, HashNeverHoldsMoreCallsThanItsQueueMayHave) {
   constexpr std::size_t kMaxPending = 10;
   for (unsigned seed = 1; seed <= 20; ++seed) {
     std::mt19937 random(seed);
-    journal_ = std::make_unique<Journal>(50);
+    backlog_ = random() % 2 == 0 ? 4 : Journal::kBacklog;
+    journal_ = std::make_unique<Journal>(50, backlog_);
     store_.clear();
     meant_.clear();
     std::vector<int> open;
@@ -354,7 +395,8 @@ TEST_F(JournalTest, RecordThatCannotBeReadIsNamed) {
 TEST_F(JournalTest, AnyRunOfCommitsAndRestartsLeavesWhatWasMeant) {
   for (unsigned seed = 1; seed <= 30; ++seed) {
     std::mt19937 random(seed);
-    journal_ = std::make_unique<Journal>(50);
+    backlog_ = random() % 2 == 0 ? 4 : Journal::kBacklog;
+    journal_ = std::make_unique<Journal>(50, backlog_);
     store_.clear();
     meant_.clear();
     std::map<int, std::uint64_t> next;
