@@ -1,6 +1,7 @@
 #include "worker/actors.hpp"
 
 #include "common/clock.hpp"
+#include "common/prefetch.hpp"
 #include "worker/executors/lane_threads.hpp"
 
 #include <algorithm>
@@ -14,6 +15,10 @@ namespace {
 
 /// How long a method may take to notice that its actor is to stop at once.
 constexpr std::int64_t kOverstayUs = 200'000;
+/// So many jobs before its own, an executor is asked for, and then what it needs beside itself.
+constexpr std::size_t kFarAhead = 8;
+constexpr std::size_t kNearAhead = 4;
+constexpr std::size_t kExecutorBytes = 320;  ///< about
 
 }  // namespace
 
@@ -24,12 +29,19 @@ Actors::Actors(const Environment& environment, Host& host, const Registry& regis
 Actors::~Actors() = default;
 
 Actors::Slot* Actors::find(std::uint32_t number) {
-  const auto found = slots_.find(number);
-  return found == slots_.end() ? nullptr : &found->second;
+  return slots_.find(number);
+}
+
+void Actors::Slot::reset() {
+  executor.reset();
+  host.reset();
+  construction.reset();
+  ticket = kNoSlot;
+  waits = stopping = dedicated = false;
 }
 
 Actors::Slot& Actors::make_slot(std::uint32_t number, ActorId actor, std::uint64_t incarnation) {
-  Slot& slot = slots_[number];
+  Slot& slot = slots_.add(number);
   slot.host = std::make_unique<SlotHost>(host_, actor, incarnation);
   return slot;
 }
@@ -101,6 +113,8 @@ void Actors::add_methods(std::uint32_t number, std::span<const std::string> name
 void Actors::submit(std::span<Job> jobs) {
   const LaneThreads::Gather gather(*environment_.threads);
   while (!jobs.empty()) {
+    expect(jobs, kFarAhead);
+    expect(jobs, kNearAhead);
     const std::uint32_t number = jobs.front().slot;
     const auto other = [number](const Job& job) { return job.slot != number; };
     const auto end = std::find_if(jobs.begin() + 1, jobs.end(), other);
@@ -108,6 +122,15 @@ void Actors::submit(std::span<Job> jobs) {
     submit_to(number, jobs.first(count));
     jobs = jobs.subspan(count);
   }
+}
+
+/// Asks for the memory of an actor whose turn comes soon: of many actors, few are in the caches.
+void Actors::expect(std::span<const Job> jobs, std::size_t at) {
+  if (at >= jobs.size() || jobs[at].slot == jobs[at - 1].slot) return;
+  const Slot* const slot = find(jobs[at].slot);
+  if (slot == nullptr || !slot->executor) return;
+  if (at == kFarAhead) prefetch_to_write(slot->executor.get(), kExecutorBytes);
+  else slot->executor->expect();
 }
 
 void Actors::submit_to(std::uint32_t number, std::span<Job> jobs) {
@@ -142,9 +165,9 @@ void Actors::stop(std::uint32_t number, bool now) {
 }
 
 void Actors::stop_all() {
-  for (auto& [number, slot] : slots_) {
-    if (!slot.stopping) stop(number, true);
-  }
+  slots_.each([this](std::uint64_t number, const Slot& slot) {
+    if (!slot.stopping) stop(static_cast<std::uint32_t>(number), true);
+  });
 }
 
 void Actors::release(std::span<const std::uint32_t> tickets) {
@@ -195,10 +218,10 @@ std::vector<std::uint32_t> Actors::constructed(std::uint32_t number) {
 }
 
 void Actors::destroy(std::uint32_t number) {
-  const auto found = slots_.find(number);
-  if (found == slots_.end()) return;
-  const std::uint32_t ticket = found->second.ticket;
-  slots_.erase(found);
+  const Slot* const found = find(number);
+  if (found == nullptr) return;
+  const std::uint32_t ticket = found->ticket;
+  slots_.erase(number);
   if (number == overstaying_) overstay_us_ = kNever;
   if (ticket != kNoSlot) release({&ticket, 1});
 }
@@ -216,10 +239,10 @@ std::uint64_t Actors::queued(std::span<const std::uint32_t> numbers) {
 }
 
 void Actors::abandon() {
-  for (auto& [number, slot] : slots_) {
+  slots_.each([](std::uint64_t, Slot& slot) {
     static_cast<void>(slot.executor.release());
     static_cast<void>(slot.host.release());
-  }
+  });
 }
 
 }  // namespace callboard::worker

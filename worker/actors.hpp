@@ -3,6 +3,7 @@
 // Thread safety: the I/O thread's, like every Executor. Destroying it joins the executors' threads.
 #pragma once
 
+#include "common/seq_table.hpp"
 #include "common/shared_values.hpp"
 #include "worker/core/executors.hpp"
 #include "worker/host.hpp"
@@ -14,7 +15,6 @@
 #include <deque>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 namespace callboard::worker {
@@ -67,6 +67,9 @@ class Actors final : public Executors {
     bool waits = false;                  ///< for the recorder
     bool stopping = false;
     bool dedicated = false;
+
+    /// As new; the executor goes before the host that it tells.
+    void reset();
   };
 
   Slot* find(std::uint32_t number);
@@ -76,13 +79,14 @@ class Actors final : public Executors {
   void construct_waiting();
   void try_again(std::size_t most);
   void submit_to(std::uint32_t number, std::span<Job> jobs);
+  void expect(std::span<const Job> jobs, std::size_t at);
 
   const Environment& environment_;
   Host& host_;
   const Registry& registry_;
   const std::uint32_t task_slots_;
   std::vector<std::string> task_names_;
-  std::unordered_map<std::uint32_t, Slot> slots_;
+  SeqTable<Slot> slots_;
   SharedValues<wire::ActorOptions> options_;
   std::deque<std::uint32_t> constructors_waiting_;
   std::uint32_t overstaying_ = 0;      ///< the slot that overstay_us_ is about

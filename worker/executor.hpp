@@ -220,6 +220,9 @@ class Executor {
   /// so a caller that fills the same jobs again allocates nothing.
   virtual void submit(std::span<Job> jobs) = 0;
 
+  /// A job comes soon: asks for the memory that it will need.
+  virtual void expect() {}
+
   /// Takes a job back that has not begun, or (running_too) asks a running one to stop: a coroutine
   /// is cancelled, a plain method sees this_call().cancel_requested().
   virtual Revoked revoke(std::uint64_t lease, bool running_too) = 0;

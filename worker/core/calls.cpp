@@ -275,7 +275,9 @@ void WorkerSession::drain() {
   if (draining_) return;
   draining_ = true;
   take_back(true);
-  for (auto& [number, slot] : slots_) windows_changed_.push_back(number);
+  slots_.each([this](std::uint64_t number, const auto&) {
+    windows_changed_.push_back(static_cast<std::uint32_t>(number));
+  });
 }
 
 }  // namespace callboard::worker

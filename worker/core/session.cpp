@@ -7,7 +7,7 @@ namespace callboard::worker {
 
 WorkerSession::WorkerSession(WorkerOffer offer, Executors& executors, const wire::Link& link)
     : offer_(std::move(offer)), executors_(executors), link_(link) {
-  Slot& tasks = slots_[0];
+  Slot& tasks = add_slot(0);
   tasks.shared = true;
   tasks.starting = false;
   tasks.groups.resize(1);
@@ -34,9 +34,11 @@ void WorkerSession::fill_hello(wire::Hello& hello) {
   hello.task_slots = takes_tasks() ? offer_.task_slots : 0;
   hello.classes = offer_.classes;
   hello.tasks = offer_.tasks;
-  for (const auto& [number, slot] : slots_) {
-    if (number != 0) hello.held_actors.push_back({slot.actor, slot.incarnation, number});
-  }
+  slots_.each([&hello](std::uint64_t number, const auto& slot) {
+    if (number == 0) return;
+    hello.held_actors.push_back(
+        {slot->actor, slot->incarnation, static_cast<std::uint32_t>(number)});
+  });
   calls_.each([&](std::uint64_t lease, const Held& call) {
     hello.held_calls.push_back({.lease = lease,
                                 .call = call.call,
@@ -61,14 +63,14 @@ void WorkerSession::on_welcome(Instant, const wire::Welcome& welcome, bool new_e
   });
   std::sort(ended_leases_.begin(), ended_leases_.end());
   std::sort(returned_leases_.begin(), returned_leases_.end());
-  for (auto& [number, slot] : slots_) {
-    if (number != 0) slot.methods.clear();  // the broker tells its table anew
-    for (Group& group : slot.groups) {
+  slots_.each([this](std::uint64_t number, const auto& slot) {
+    if (number != 0) slot->methods.clear();  // the broker tells its table anew
+    for (Group& group : slot->groups) {
       group.told = UINT32_MAX;
       group.prefetch.reconnected();
     }
-    windows_changed_.push_back(number);
-  }
+    windows_changed_.push_back(static_cast<std::uint32_t>(number));
+  });
 }
 
 bool WorkerSession::on_message(Instant now, std::uint64_t type, std::uint32_t fields,
@@ -123,19 +125,25 @@ void WorkerSession::renew_lease() {
 
 WorkerSession::Slot* WorkerSession::find_slot(std::uint32_t number) {
   if (cached_slot_ != nullptr && cached_number_ == number) return cached_slot_;
-  const auto found = slots_.find(number);
-  if (found == slots_.end()) return nullptr;
+  const std::unique_ptr<Slot>* const found = slots_.find(number);
+  if (found == nullptr) return nullptr;
   cached_number_ = number;
-  cached_slot_ = &found->second;
+  cached_slot_ = found->get();
   return cached_slot_;
+}
+
+WorkerSession::Slot& WorkerSession::add_slot(std::uint32_t number) {
+  std::unique_ptr<Slot>& slot = slots_.add(number);
+  slot = std::make_unique<Slot>();
+  return *slot;
 }
 
 void WorkerSession::erase_slot(std::uint32_t number) {
   cached_slot_ = nullptr;
-  const auto found = slots_.find(number);
-  if (found->second.dedicated && --dedicated_ == 0) windows_changed_.push_back(0);
-  drop_limits(found->second);
-  slots_.erase(found);
+  const Slot& slot = **slots_.find(number);
+  if (slot.dedicated && --dedicated_ == 0) windows_changed_.push_back(0);
+  drop_limits(slot);
+  slots_.erase(number);
   limits_changed_ = true;
 }
 
@@ -149,9 +157,9 @@ std::vector<std::uint32_t> WorkerSession::busy_slots() {
   return busy;
 }
 
-std::string_view WorkerSession::name_of_slot(std::uint32_t slot) const {
-  const auto found = slots_.find(slot);
-  return found == slots_.end() ? std::string_view() : found->second.name;
+std::string_view WorkerSession::name_of_slot(std::uint32_t number) {
+  const Slot* const slot = find_slot(number);
+  return slot == nullptr ? std::string_view() : slot->name;
 }
 
 bool WorkerSession::on_start(std::uint32_t fields, wire::FrameReader& in) {
@@ -159,7 +167,7 @@ bool WorkerSession::on_start(std::uint32_t fields, wire::FrameReader& in) {
   std::string problem;
   if (!wire::read(in, fields, start, problem)) return false;
   if (start.slot == 0 || slots_.contains(start.slot)) return true;  // said twice
-  Slot& slot = slots_[start.slot];
+  Slot& slot = add_slot(start.slot);
   slot.actor = start.actor;
   slot.incarnation = start.incarnation;
   slot.name = start.name;
@@ -268,12 +276,13 @@ void WorkerSession::release_lanes() {
   calls_.each([&](std::uint64_t, const Held& call) {
     if (call.held) ++waiting[call.slot];
   });
-  for (auto& [number, slot] : slots_) {
-    for (const std::uint32_t open = waiting[number]; slot.held > open; --slot.held) {
+  slots_.each([&](std::uint64_t at, const auto& slot) {
+    const auto number = static_cast<std::uint32_t>(at);
+    for (const std::uint32_t open = waiting[number]; slot->held > open; --slot->held) {
       submit_jobs();
       executors_.go_on(number, true);  // the failed call comes again, before what waits here
     }
-  }
+  });
 }
 
 std::string WorkerSession::encoded_error(Errc code, std::string message) const {

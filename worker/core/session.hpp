@@ -26,6 +26,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -92,7 +93,7 @@ class WorkerSession final : public wire::LinkMember {
   std::size_t actors() const { return slots_.size() - 1; }
   const WorkerCounters& counters() const { return counters_; }
   /// Name and id of the actor in a slot, for people; empty for slot 0 and unknown slots.
-  std::string_view name_of_slot(std::uint32_t slot) const;
+  std::string_view name_of_slot(std::uint32_t slot);
 
  private:
   struct Group {
@@ -147,6 +148,7 @@ class WorkerSession final : public wire::LinkMember {
   bool on_go_on(std::uint32_t fields, wire::FrameReader& in);
 
   Slot* find_slot(std::uint32_t number);
+  Slot& add_slot(std::uint32_t number);
   void erase_slot(std::uint32_t number);
   void activate(std::uint32_t number, Slot& slot);
   void release_lanes();
@@ -197,7 +199,7 @@ class WorkerSession final : public wire::LinkMember {
   std::int64_t lease_until_us_ = 0;
   LeaseSet leases_seen_;          ///< of this run of the broker
 
-  std::unordered_map<std::uint32_t, Slot> slots_;  ///< always holds slot 0, the tasks
+  SeqTable<std::unique_ptr<Slot>> slots_;          ///< always holds slot 0, the tasks
   std::uint32_t dedicated_ = 0;                    ///< slots that want the process for themselves
   std::uint32_t cached_number_ = 0;
   Slot* cached_slot_ = nullptr;

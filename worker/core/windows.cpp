@@ -43,7 +43,9 @@ void WorkerSession::share_recorder() {
   numbers.swap(new_limits_);
   if (limit_level_ != before) {
     numbers.clear();
-    for (const auto& [number, slot] : slots_) numbers.push_back(number);
+    slots_.each([&numbers](std::uint64_t number, const auto&) {
+      numbers.push_back(static_cast<std::uint32_t>(number));
+    });
   }
   for (const std::uint32_t number : numbers) {
     Slot* slot = find_slot(number);

@@ -12,6 +12,7 @@ namespace {
 
 /// With fewer spare calls than this, those that were freed since are asked for.
 constexpr std::size_t kSpareMin = 4;
+constexpr std::size_t kLaneBytes = 320;  ///< about
 
 std::unique_ptr<Lane> make_lane(wire::Mode mode, const LaneSettings& settings) {
   switch (mode) {
@@ -219,6 +220,12 @@ void ActorExecutor::submit(std::span<Job> jobs) {
     ++count;
   }
   if (count > 0) lanes_[lane]->submit(run, count);
+}
+
+void ActorExecutor::expect() {
+  if (lanes_.empty()) return;  // there were no threads to be had
+  prefetch_to_read(table_.data(), 1);
+  prefetch_to_write(lanes_.front().get(), kLaneBytes);
 }
 
 void ActorExecutor::turn_away(std::span<Job> jobs) {

@@ -44,6 +44,7 @@ class ActorExecutor final : public Executor, private LaneOwner {
   void start(Payload args, std::uint32_t ticket) override;
   void add_methods(std::span<const std::string> names) override;
   void submit(std::span<Job> jobs) override;
+  void expect() override;
   Revoked revoke(std::uint64_t lease, bool running_too) override;
   void go_on(bool hand_back) override;
   void try_again() override;

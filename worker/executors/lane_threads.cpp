@@ -304,6 +304,7 @@ void LaneThreads::run_hand(std::unique_lock<std::mutex>& lock, Hand& hand) {
   for (; work != nullptr; work = hand.take()) {
     hand.begun.store(hand.begun.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     ++works;
+    hand.prefetch();
     const std::int64_t before_us = turn.now_us;
     work->run(turn);
     if (turn.now_us - before_us < kShortUs) continue;

@@ -14,6 +14,8 @@
 // Thread safety: all of it. Destroy it after everything that may call ready().
 #pragma once
 
+#include "common/prefetch.hpp"
+
 #include <array>
 #include <atomic>
 #include <condition_variable>
@@ -172,6 +174,7 @@ class LaneThreads {
   /// Work that one thread has taken and will begin soon.
   struct alignas(64) Hand {
     static constexpr std::size_t kMax = 32;
+    static constexpr std::size_t kWorkBytes = 320;  ///< what a serial lane takes, about
     std::array<Work*, kMax> works;
     std::atomic<std::uint32_t> next{0};   ///< by its thread, or with the lock by others
     std::uint32_t count = 0;              ///< written by its thread, with the lock
@@ -185,6 +188,11 @@ class LaneThreads {
     std::uint32_t left() const {
       const std::uint32_t taken = next.load(std::memory_order_relaxed);
       return taken < count ? count - taken : 0;
+    }
+    /// Another thread wrote what comes next but one, and it may be in no cache.
+    void prefetch() const {
+      const std::size_t at = next.load(std::memory_order_relaxed) + 1;
+      if (at < count) prefetch_to_write(works[at], kWorkBytes);
     }
     Work* take() {
       if (left() == 0) return nullptr;

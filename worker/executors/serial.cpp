@@ -19,7 +19,8 @@ namespace callboard::worker {
 
 namespace {
 
-class SerialLane final : public Lane, private LaneThreads::Work {
+/// Work comes first: that is where its threads ask for its memory.
+class SerialLane final : private LaneThreads::Work, public Lane {
  public:
   explicit SerialLane(const LaneSettings& settings) : Lane(settings) {}
   ~SerialLane() override { SerialLane::join(); }
