@@ -2,7 +2,8 @@
 
 namespace callboard::sim {
 
-std::vector<std::unique_ptr<Checker>> make_checkers(std::int64_t dedupe_ttl_ms, bool lost_time) {
+std::vector<std::unique_ptr<Checker>> make_checkers(std::int64_t dedupe_ttl_ms, bool lossless,
+                                                    bool lost_time) {
   std::vector<std::unique_ptr<Checker>> checkers;
   if (!lost_time) checkers.push_back(make_attempts_checker());
   checkers.push_back(make_baseline_checker());
@@ -17,6 +18,7 @@ std::vector<std::unique_ptr<Checker>> make_checkers(std::int64_t dedupe_ttl_ms, 
   checkers.push_back(make_outcome_checker(lost_time));
   checkers.push_back(make_pending_checker());
   checkers.push_back(make_refusal_checker());
+  if (!lost_time) checkers.push_back(make_schedule_checker(lossless));
   if (!lost_time) checkers.push_back(make_stability_checker());
   return checkers;
 }

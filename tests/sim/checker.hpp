@@ -62,12 +62,14 @@ std::unique_ptr<Checker> make_order_checker();
 std::unique_ptr<Checker> make_outcome_checker(bool lost_time = false);
 std::unique_ptr<Checker> make_pending_checker();
 std::unique_ptr<Checker> make_refusal_checker();
+std::unique_ptr<Checker> make_schedule_checker(bool lossless);
 std::unique_ptr<Checker> make_stability_checker();
 std::unique_ptr<Checker> make_baseline_checker();
 
-/// All of them; with `lost_time` those of promises that hold although the store forgets what was
-/// acknowledged.
-std::vector<std::unique_ptr<Checker>> make_checkers(std::int64_t dedupe_ttl_ms, bool lost_time);
+/// All of them. `lossless`: no fault keeps the store from taking what is due; with `lost_time`
+/// those of promises that hold although the store forgets what was acknowledged.
+std::vector<std::unique_ptr<Checker>> make_checkers(std::int64_t dedupe_ttl_ms, bool lossless,
+                                                    bool lost_time);
 
 /// "call 0000...: " and what its client asked for.
 std::string describe(const CallSpec& spec);

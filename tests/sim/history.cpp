@@ -31,6 +31,7 @@ std::string_view name_of(What what) {
     case What::returned: return "returned";
     case What::worker_born: return "worker born";
     case What::worker_died: return "worker died";
+    case What::ticked: return "ticked";
     case What::charged: return "charged";
     case What::run_left: return "run left";
     case What::deadline_came: return "deadline came";

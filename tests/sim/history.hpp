@@ -38,6 +38,7 @@ enum class What : std::uint8_t {
   returned,  ///< this attempt will never begin
   worker_born,
   worker_died,  ///< killed: what it held is gone
+  ticked,       ///< a schedule's call began; text: schedule, value: when it was due, in ms
   charged,      ///< `call` is named for the end of its process, or was the only one begun in it
   // at the broker
   run_left,     ///< `attempt` of `call` was sent to a worker

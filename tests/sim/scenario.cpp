@@ -91,6 +91,7 @@ Scenario Scenario::draw(Random& random, FaultClasses faults) {
   s.dedupe_ttl_ms = random.pick<std::int64_t>({100, 1'000, 60'000});
   Random dice = random;  // a copy: the rest of the history is what it would be without
   if (dice.chance(0.5)) s.memory_max = dice.pick<std::uint64_t>({1, 1, 2'000, 20'000});
+  s.features.schedules = dice.chance(0.3);
   return s;
 }
 

@@ -56,6 +56,7 @@ struct Features {
   bool once = false;           ///< idempotency keys
   bool priorities = false;
   bool inner = false;          ///< methods make calls
+  bool schedules = false;      ///< calls that the broker makes every second
 };
 
 struct Scenario {

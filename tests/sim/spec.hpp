@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -94,11 +95,18 @@ struct CallSpec {
   }
 };
 
+/// A schedule that makes a call every second.
+struct TickSpec {
+  bool every = false;            ///< no time is left out but at the ends
+  std::int32_t max_retries = 0;
+};
+
 /// All targets and calls of one run.
 struct Specs {
   std::deque<TargetSpec> targets;
   std::deque<CallSpec> calls;          ///< in the order of submission; addresses stay
   std::deque<KeyUse> key_uses;         ///< addresses stay
+  std::map<std::string, TickSpec> ticks;  ///< schedules, by name
   std::unordered_map<CallId, CallSpec*> by_id;       // looked up, never walked
   std::unordered_map<ActorId, TargetSpec*> by_actor; // looked up, never walked
 

@@ -1,6 +1,7 @@
 #include "tests/sim/worker_process.hpp"
 
 #include "tests/sim/call_notes.hpp"
+#include "tests/sim/planner_process.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -27,6 +28,7 @@ worker::WorkerOffer WorkerProcess::offer(const std::string& name, const std::str
   offer.classes.push_back({kSerialClass, wire::Mode::serial, methods, signatures});
   offer.classes.push_back({kAsyncClass, wire::Mode::async, methods, signatures});
   for (int i = 0; i < kTaskFunctions; ++i) offer.tasks.push_back("task" + std::to_string(i));
+  offer.tasks.push_back(kTickTask);
   return offer;
 }
 
@@ -236,6 +238,7 @@ Begin WorkerProcess::begin(Job& job, std::int64_t now_us) {
 bool WorkerProcess::entered(const Job& job, const worker::ActorSpec& spec, std::uint64_t& execution,
                             const Plan*& plan) {
   const CallSpec* call = context_.specs.find(job.call);
+  if (call == nullptr && ticked(job, spec, plan)) return true;
   if (call == nullptr) {
     context_.verdict.fail("arguments",
                           "a call that nobody submitted began: " + to_string(job.call));
@@ -253,6 +256,33 @@ bool WorkerProcess::entered(const Job& job, const worker::ActorSpec& spec, std::
     on_poison_(job.call);
     return false;
   }
+  return true;
+}
+
+/// A call that the broker made because a schedule was due.
+bool WorkerProcess::ticked(const Job& job, const worker::ActorSpec& spec, const Plan*& plan) {
+  static const Plan quick = [] {
+    Plan made;
+    made.service_us = 300;
+    return made;
+  }();
+  wire::CallOptions options;
+  std::string problem;
+  wire::Reader in(job.options);
+  if (!wire::read(in, options, problem) || options.headers.empty()) return false;
+  Record record = record_of(What::ticked, spec);
+  wire::Reader headers(options.headers);
+  std::uint32_t n = 0;
+  headers.map(n);
+  for (std::string_view key, value; n > 0 && headers.str(key) && headers.str(value); --n) {
+    if (key == "callboard-schedule") record.text = value;
+    if (key == "callboard-due-ms") record.value = std::stoull(std::string(value));
+  }
+  if (record.text.empty()) return false;
+  record.call = job.call;
+  record.attempt = job.attempt;
+  context_.note(process_.name(), std::move(record));
+  plan = &quick;
   return true;
 }
 
@@ -283,6 +313,7 @@ void WorkerProcess::left(const Job& job, const worker::ActorSpec& spec, std::uin
                          Errc code) {
   const auto slot = recorder_.find(job.ticket);
   if (slot != recorder_.end()) slot->second.ended = true;
+  if (execution == 0) return;  // of a schedule's call only the beginning is looked at
   Record record = record_of(What::ended, spec);
   record.call = job.call;
   record.attempt = job.attempt;

@@ -90,6 +90,7 @@ class WorkerProcess final : public LinkProcess,
   TargetSpec* target_in(std::string_view constructor_args);
   void construct_waiting();
   void try_again_soon();
+  bool ticked(const worker::Job& job, const worker::ActorSpec& spec, const Plan*& plan);
   void check_arguments(const worker::Job& job, const CallSpec& spec);
   Record record_of(What what, const worker::ActorSpec& spec) const;
   static worker::WorkerOffer offer(const std::string& name, const std::string& supervisor,

@@ -27,7 +27,8 @@ World::World(std::uint64_t seed, FaultClasses faults, std::uint32_t scale)
       scenario_(draw_scenario(seed, faults, scale)),
       scale_(scale),
       observer_(context_),
-      checkers_(make_checkers(scenario_.dedupe_ttl_ms, scenario_.faults.backup)) {
+      checkers_(make_checkers(scenario_.dedupe_ttl_ms, !scenario_.faults.store,
+                              scenario_.faults.backup)) {
   context_.history.listen([this](const Record& record) {
     context_.ledger.on(record);
     for (const auto& checker : checkers_) checker->on(record, context_.ledger, context_.verdict);
@@ -175,6 +176,10 @@ RunResult World::run() {
     context_.schedule.at(random_.between(0, 50'000), [this, i] { start_worker(i); });
   }
   context_.schedule.at(random_.between(0, 50'000), [this] { make_clients(); });
+  if (scenario_.features.schedules) {
+    const Random dice(static_cast<std::uint64_t>(context_.wall_base_ms));
+    planner_ = std::make_unique<PlannerProcess>(context_, observer_, dice);
+  }
   plan_fault();
 
   run_until(scenario_.active_us, [] { return false; });
@@ -236,6 +241,7 @@ void World::clean_up() {
   const auto settle = [this](std::int64_t for_us) {
     run_until(context_.schedule.now() + for_us, [] { return false; });
   };
+  remove_schedules();
   settle(scenario_.features.no_results ? 20 * kSecond * scale_ : 2 * kSecond);
   for (const auto& client : clients_) client->kill_named();
   settle(8 * kSecond);
@@ -253,6 +259,15 @@ void World::clean_up() {
     if (seat.worker != nullptr) seat.worker->leave();
   }
   settle(4 * kSecond);
+}
+
+void World::remove_schedules() {
+  if (planner_ == nullptr) return;
+  planner_->remove_all();
+  if (!run_until(context_.schedule.now() + kQuietWithin, [this] { return planner_->idle(); })) {
+    context_.verdict.fail("liveness", "a request about schedules has no answer");
+  }
+  planner_->close();
 }
 
 void World::judge() {

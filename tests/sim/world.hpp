@@ -9,6 +9,7 @@
 #include "tests/sim/context.hpp"
 #include "tests/sim/observer.hpp"
 #include "tests/sim/scenario.hpp"
+#include "tests/sim/planner_process.hpp"
 #include "tests/sim/supervisor_process.hpp"
 #include "tests/sim/worker_process.hpp"
 
@@ -78,6 +79,7 @@ class World {
   bool run_until(std::int64_t until_us, const std::function<bool()>& done);
   bool quiet() const;
   void clean_up();
+  void remove_schedules();
   void check_processes();
   void judge();
   void count_network();
@@ -90,6 +92,7 @@ class World {
   std::vector<std::unique_ptr<Checker>> checkers_;
   std::unique_ptr<BrokerProcess> broker_;
   std::unique_ptr<SupervisorProcess> supervisor_;
+  std::unique_ptr<PlannerProcess> planner_;  ///< in worlds with schedules
   std::vector<Seat> seats_;
   std::vector<std::unique_ptr<ClientProcess>> clients_;
   int clients_due_ = 0;  ///< successors of those that left, not started yet

@@ -7,6 +7,9 @@ namespace callboard::sim {
 
 namespace {
 
+/// Of the broker itself, which makes the calls of schedules: its numbers go on.
+constexpr std::string_view kBrokerSession = "0000000000000001";
+
 class BaselineChecker final : public Checker {
  public:
   BaselineChecker() : Checker("baseline") {}
@@ -20,7 +23,11 @@ class BaselineChecker final : public Checker {
       for (const auto& [name, key] : store.keys()) {
         if (kind.front() == ':' ? !name.ends_with(kind) : !name.starts_with(kind)) continue;
         std::string text;
-        for (const auto& [field, value] : key.fields) text += " " + field + call_in(kind, value);
+        for (const auto& [field, value] : key.fields) {
+          if (name == "sessions" && field == kBrokerSession) continue;
+          text += " " + field + call_in(kind, value);
+        }
+        if (text.empty()) continue;
         fail(verdict, "the store still holds " + std::to_string(key.fields.size()) + " fields in " +
                           name + ":" + text.substr(0, 300));
         return;
