@@ -130,6 +130,8 @@ class Core {
   void on_committed(std::uint64_t commit_no);
   void on_tick();
   void listen(Instant now);  ///< time passes: how much of it counts as silence
+  static void expect_submit(Session& session, wire::FrameReader in);
+  static void expect_done(Worker& worker, const Instance& instance, std::uint64_t lease);
   void run_timers();
   void finish_step();
   bool has_frame(const Peer& peer) const;  ///< one leaves for it at the end of this turn

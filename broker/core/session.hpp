@@ -105,6 +105,7 @@ struct Session {
   std::map<std::uint64_t, StoredRun*> stored_runs;  ///< of those not in memory, by their first
   std::uint64_t stored_calls = 0;
   std::uint64_t unreleased_bytes = 0;
+  std::uint32_t called = 0;          ///< the handle of its last call
   std::uint64_t durable_batch = 0;   ///< batch that holds its last durable accept
   bool stored = false;              ///< the store has its record, committed
   std::uint64_t ack_sent = 0;
