@@ -540,6 +540,7 @@ class Core {
   std::uint64_t settling_before_ = 0;  ///< batches below it are settled with the one in flight
   std::int64_t settled_us_ = 0;        ///< calls that were accepted before are in their hashes
   std::int64_t next_leave_us_ = 0;
+  std::int64_t leave_pause_us_ = 0;
   std::uint64_t part_bytes_ = 0;   ///< of big arguments of unfinished calls
   std::uint64_t stored_runs_ = 0;
   std::uint64_t page_ = 1;         ///< calls that are read at once

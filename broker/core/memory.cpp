@@ -19,6 +19,9 @@ constexpr std::uint64_t kPageMin = 2;
 constexpr std::uint64_t kPagesKept = 2;
 /// What calls with small arguments take, about.
 constexpr std::uint64_t kCallBytes = 256;
+/// Between two searches for calls that may leave, when there were none.
+constexpr std::int64_t kPauseUsMin = 20'000;
+constexpr std::int64_t kPauseUsMax = 640'000;
 /// Lanes keep pages for no more than this part of the memory.
 constexpr std::uint64_t kKeptPart = 4;
 
@@ -79,9 +82,10 @@ void Core::leave_memory() {
     if (memory_used() <= enough) break;
     leave_lane_tail(*each.queue, *each.lane, enough);
   }
-  // Nothing that may go: it is not looked for all the time.
-  constexpr std::int64_t kAgainUs = 20'000;
-  if (memory_used() == before) next_leave_us_ = now_.mono_us + kAgainUs;
+  // Nothing that may go: it is looked for less and less often.
+  const bool none = memory_used() == before;
+  leave_pause_us_ = none ? std::clamp(2 * leave_pause_us_, kPauseUsMin, kPauseUsMax) : 0;
+  next_leave_us_ = now_.mono_us + leave_pause_us_;
 }
 
 /// From the tail of a lane on, until memory is `enough`.
