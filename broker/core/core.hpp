@@ -155,6 +155,7 @@ class Core {
   void note_settled();
   bool may_leave(const Call& call, const Lane& lane) const;
   void leave_memory();
+  void share_pages(std::size_t lanes);
   void leave_lane_tail(Queue& queue, Lane& lane, std::uint64_t enough);
   void store_only(Queue& queue, Lane& lane, Call& call);
   void add_run(Lane& lane, const StoredRun& run);

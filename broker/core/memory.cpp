@@ -56,6 +56,12 @@ bool Core::may_leave(const Call& call, const Lane& lane) const {
          call.number > lane.watermark;
 }
 
+/// How much is read at once: so much that what so many lanes keep is a part of the memory.
+void Core::share_pages(std::size_t lanes) {
+  const std::uint64_t kept = options_.memory_max / kKeptPart / kCallBytes / kPagesKept;
+  page_ = std::clamp<std::uint64_t>(kept / std::max<std::size_t>(lanes, 1), kPageMin, kPageMax);
+}
+
 /// What waits takes more than it may: calls leave, of long lanes first.
 void Core::leave_memory() {
   const std::uint64_t most = options_.memory_max;
@@ -73,9 +79,7 @@ void Core::leave_memory() {
   });
   std::sort(lanes.begin(), lanes.end(),
             [](const Long& a, const Long& b) { return a.length > b.length; });
-  page_ = std::clamp<std::uint64_t>(
-      most / kKeptPart / kCallBytes / kPagesKept / std::max<std::size_t>(lanes.size(), 1), kPageMin,
-      kPageMax);
+  share_pages(lanes.size());
   const std::uint64_t enough = most - most / 4;
   const std::uint64_t before = memory_used();
   for (const Long& each : lanes) {

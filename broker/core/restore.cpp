@@ -465,7 +465,12 @@ void Core::loaded(Instant now, Effects& effects) {
     sent[{record.queue, number_of(record.number)}] = std::move(record.value);
   }
   std::uint64_t absent = 0;
-  queues_.each([&absent](const QueuePtr& queue) { absent += queue->absent; });
+  std::size_t lanes = 0;
+  queues_.each([&](const QueuePtr& queue) {
+    absent += queue->absent;
+    for (const Lane& lane : queue->lanes) lanes += lane.stored != nullptr ? 1 : 0;
+  });
+  if (absent > 0) share_pages(lanes);
   std::vector<Call*> calls = std::move(restored_.unfinished);
   for (Call* call : calls) restore_attempts(call, sent);
   sort_restored(calls);

@@ -216,6 +216,23 @@ TEST(BrokerMemory, ARestartedBrokerLeavesThemInTheStore) {
   EXPECT_EQ(world.store.depth(world.name()), 0u);
 }
 
+TEST(BrokerMemory, ARestartedBrokerReadsThemInPagesAsWell) {
+  constexpr std::uint64_t kMany = 3000;
+  BrokerOptions options;
+  options.memory_max = 200'000;
+  BrokerWorld world(options);
+  world.client(10);
+  world.create(10, 1, 1, {});
+  for (std::uint64_t seq = kFirst; seq < kFirst + kMany; ++seq) world.submit(10, seq, 1);
+  world.restart();
+  EXPECT_EQ(Asker(world).get("queue.ls")["items"][0]["stored_only"], kMany);
+  world.client(11, 10, true);
+  world.worker(20, "w0");
+  world.started(20, 10'000);
+  EXPECT_EQ(world.runs(20), seqs(kFirst, kFirst + kMany - 1));
+  EXPECT_LT(world.reads_made, kMany / 50);
+}
+
 TEST(BrokerMemory, ARestartedBrokerTakesNoneThatWasSentForOneThatWaits) {
   wire::ActorOptions actor;
   actor.max_restarts = 3;
