@@ -10,8 +10,8 @@ namespace {
 constexpr std::size_t kBucketsMin = 1024;
 /// Changes for which an empty table keeps room.
 constexpr std::size_t kChangesKept = 16 * 1024;
-/// A queue that is used again and again keeps its number meanwhile.
-constexpr std::size_t kIdleKeysMax = 1000;
+/// A queue that is used again and again keeps its number meanwhile; each has two keys.
+constexpr std::size_t kIdleKeysMax = 4096;
 
 constexpr std::uint64_t kHashed = 1ull << 63;
 constexpr std::size_t kDigitsMax = 18;  ///< such a number stays below kHashed
@@ -36,8 +36,8 @@ ChangeTable::ChangeTable() : buckets_(kBucketsMin, kNone) {}
 // --- keys ----------------------------------------------------------------------------------------
 
 std::uint32_t ChangeTable::key(std::string_view name) {
-  const auto [place, made] = key_numbers_.try_emplace(std::string(name), 0);
-  if (!made) return place->second;
+  const auto known = key_numbers_.find(name);
+  if (known != key_numbers_.end()) return known->second;
   std::uint32_t number = 0;
   if (free_keys_.empty()) {
     number = static_cast<std::uint32_t>(keys_.size());
@@ -48,11 +48,12 @@ std::uint32_t ChangeTable::key(std::string_view name) {
   }
   keys_[number] = {std::string(name), kNone, true, {}};
   idle_keys_.push_back(number);
-  return place->second = number;
+  key_numbers_.emplace(name, number);
+  return number;
 }
 
 std::uint32_t ChangeTable::changed_key(std::string_view name) const {
-  const auto found = key_numbers_.find(std::string(name));
+  const auto found = key_numbers_.find(name);
   if (found == key_numbers_.end() || keys_[found->second].first == kNone) return kNone;
   return found->second;
 }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -110,7 +111,13 @@ class ChangeTable {
   std::vector<KeyName> keys_;
   std::vector<std::uint32_t> free_keys_;
   std::vector<std::uint32_t> idle_keys_;  ///< had no changes when they were put here
-  std::unordered_map<std::string, std::uint32_t> key_numbers_;
+  struct NameHash {
+    using is_transparent = void;  // a view is looked for as it is
+    std::size_t operator()(std::string_view name) const {
+      return std::hash<std::string_view>()(name);
+    }
+  };
+  std::unordered_map<std::string, std::uint32_t, NameHash, std::equal_to<>> key_numbers_;
 };
 
 }  // namespace callboard::broker
