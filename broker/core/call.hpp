@@ -152,6 +152,8 @@ class CallSlab {
   void free(Call& call);
   /// Gives a call room for its bytes. What it held before is lost when that had less room.
   void give_room(Call& call, std::size_t bytes);
+  /// Copies what the call holds now: options and arguments, or only its result.
+  void fill(Call& call, std::string_view options, std::string_view value);
   void take_room(Call& call);
   std::size_t size() const { return used_; }
   /// Memory of the calls, of their places in their sessions' tables and of what they have room for.

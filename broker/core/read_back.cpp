@@ -164,11 +164,7 @@ bool Core::fill_stub(Call& stub, std::string_view record) {
   wire::Body args;
   std::string_view options;
   if (!read_stored(record, stub.id(), options, args)) return false;
-  slab_.give_room(stub, options.size() + args.size());
-  std::copy(options.begin(), options.end(), stub.data);
-  std::copy(args.bytes.begin(), args.bytes.end(), stub.data + options.size());
-  stub.options_bytes = static_cast<std::uint32_t>(options.size());
-  stub.value_bytes = static_cast<std::uint32_t>(args.size());
+  slab_.fill(stub, options, args.bytes);
   stub.stub = false;
   --stub.queue->absent;
   ++counters_.calls_read;

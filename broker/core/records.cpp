@@ -2,6 +2,8 @@
 
 #include "common/packed.hpp"
 
+#include <charconv>
+
 namespace callboard::broker {
 
 using wire::Writer;
@@ -24,6 +26,12 @@ void append_call_record(const Call& call, std::string& out) {
   w.integer(call.deadline_wall_ms);
   w.encoded(call.options());
   w.bin(call.value());
+}
+
+std::uint64_t number_of(std::string_view text, int base) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value, base);
+  return value;
 }
 
 bool read_call_record(std::string_view bytes, CallRecord& record) {

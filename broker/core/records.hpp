@@ -12,6 +12,9 @@ namespace callboard::broker {
 
 inline constexpr std::uint64_t kRecordVersion = 1;
 
+/// The number that the name of a field or a value is; 0 when it is none.
+std::uint64_t number_of(std::string_view text, int base = 10);
+
 /// q:NAME:calls, field number.
 /// [1, session, seq, method, deadline_wall_ms, options (map or nil), args (bin)]
 void append_call_record(const Call& call, std::string& out);

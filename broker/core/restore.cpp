@@ -13,12 +13,6 @@ namespace callboard::broker {
 
 namespace {
 
-std::uint64_t number_of(std::string_view text, int base = 10) {
-  std::uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value, base);
-  return value;
-}
-
 std::int32_t signed_number_of(std::string_view text) {
   std::int32_t value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);

@@ -4,7 +4,6 @@
 #include "broker/core/records.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 namespace callboard::broker {
@@ -13,12 +12,6 @@ namespace {
 
 /// Memory that a loaded call takes beside its record, about.
 constexpr std::uint64_t kLoadedBytes = sizeof(Call) + 64;
-
-std::uint64_t as_number(std::string_view text) {
-  std::uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
 
 /// What is asked of the options of a call that may wait in the store only.
 bool is_plain(const CallRecord& record) {
@@ -86,7 +79,7 @@ Restored::StoredQueue& Core::stored_queue(std::string_view name) {
   queue.key = queue_key(name, ":calls");
   const auto note = [&](std::string_view field, std::string_view value) {
     if (!field.starts_with("sent.")) return;
-    queue.sent_through = std::max(queue.sent_through, as_number(value));
+    queue.sent_through = std::max(queue.sent_through, number_of(value));
   };
   std::string id = name.starts_with('~') ? std::string(name.substr(1)) : std::string();
   if (const auto fields = restored_.queues.find(std::string(name));
@@ -99,13 +92,13 @@ Restored::StoredQueue& Core::stored_queue(std::string_view name) {
   }
   queue.alive = queue.alive || restored_.actors.contains(id);
   for (const auto& sent : restored_.sent) {
-    if (sent.queue == name) queue.sent.insert(as_number(sent.number));
+    if (sent.queue == name) queue.sent.insert(number_of(sent.number));
   }
   const std::string own = queue_key(name, "");
   const std::string sent = queue_key(name, ":sent");
   journal_.each([&](std::string_view key, std::string_view field, std::string_view value) {
     if (key == own) note(field, value);
-    if (key == sent) queue.sent.insert(as_number(field));
+    if (key == sent) queue.sent.insert(number_of(field));
   });
   return queue;
 }

@@ -4,7 +4,6 @@
 #include "common/check.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 namespace callboard::broker {
@@ -66,10 +65,7 @@ void Core::end_call(Call& call, Errc status, const wire::Body& value, bool by_me
     slab_.take_room(call);
   } else {
     if (call.extra) call.extra->part = Blob();
-    slab_.give_room(call, value.size());
-    if (value.size() > 0) std::memcpy(call.data, value.bytes.data(), value.size());
-    call.options_bytes = 0;
-    call.value_bytes = static_cast<std::uint32_t>(value.size());
+    slab_.fill(call, {}, value.bytes);
   }
   // While a lease is out, the key stays busy: the method may still run.
   if (call.instance() == nullptr) key_done(call);

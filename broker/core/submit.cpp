@@ -2,7 +2,6 @@
 #include "broker/core/core.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 namespace callboard::broker {
@@ -160,15 +159,7 @@ Call& Core::make_call(Session& session, Queue& queue, CallId id, std::string_vie
   call.session = &session;
   call.durable = queue.options().durability == wire::Durability::durable;
   call.max_retries = static_cast<std::int16_t>(queue.options().max_retries);
-  call.options_bytes = static_cast<std::uint32_t>(options.size());
-  const std::size_t inline_args = args.part ? 0 : args.size();
-  call.value_bytes = static_cast<std::uint32_t>(inline_args);
-  if (options.size() + inline_args > 0) {
-    slab_.give_room(call, options.size() + inline_args);
-    if (!options.empty()) std::memcpy(call.data, options.data(), options.size());
-    if (inline_args > 0)
-      std::memcpy(call.data + options.size(), args.bytes.data(), inline_args);
-  }
+  slab_.fill(call, options, args.part ? std::string_view() : args.bytes);
   if (args.part) {
     call.with_part().part = args.part;
     part_bytes_ += args.part.size();
