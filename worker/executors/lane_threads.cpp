@@ -30,7 +30,7 @@ constexpr std::chrono::seconds kIdleMax{2};
 
 thread_local LaneThreads* threads_here = nullptr;
 thread_local LaneThreads::Gather* gathers_here = nullptr;
-thread_local bool spends_here = false;  ///< it has the pastime
+thread_local bool spends_here = false;  ///< it has the pastime of threads_here
 thread_local long waits_for_work = 0;
 thread_local long sleeps_seen = 0;
 
@@ -123,9 +123,12 @@ LaneThreads::Wakeup LaneThreads::make_ready(WorkList& works) {
   }
   waiting_.store(queue_.size());
   // It comes for it, but others will not be called while it seems to be at work.
-  if (spends_ && !spends_here) return Wakeup(*pastime_);
+  if (spends_ && !comes_by_itself()) return Wakeup(*pastime_);
   return call_help();
 }
+
+/// The calling thread has our pastime, and looks at the queue when it leaves it.
+bool LaneThreads::comes_by_itself() const { return spends_here && threads_here == this; }
 
 void LaneThreads::blocks(bool begins) {
   Wakeup wakeup;
@@ -142,7 +145,7 @@ LaneThreads::Wakeup LaneThreads::call_help() {
   const bool at_work = alive_ > idle_.size() + blocked_ + stuck_;
   const auto worth_ns = static_cast<std::int64_t>(waits) * work_ns_;
   if (at_work && worth_ns < kWorthwhileNs) {
-    if (!spends_here) wake_watcher();  // it sees whether they do come
+    if (!comes_by_itself()) wake_watcher();  // it sees whether they do come
     return {};
   }
   return call_thread();

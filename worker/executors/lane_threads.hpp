@@ -204,6 +204,7 @@ class LaneThreads {
   void run();
   bool next(std::unique_lock<std::mutex>& lock, bool called);
   void spend(std::unique_lock<std::mutex>& lock);
+  bool comes_by_itself() const;
   void run_hand(std::unique_lock<std::mutex>& lock, Hand& hand);
   void fill(Hand& hand);
   void empty_hands();
