@@ -109,6 +109,7 @@ TEST_F(ConnectionTurns, WhoeverDrivesIsWokenByAWakeUp) {
 TEST_F(ConnectionTurns, TurnsThatNobodyComesForAreTakenBackAtOnce) {
   connection_.expect_others([] { return false; });
   connection_.start();
+  EXPECT_TRUE(eventually([&] { return member_.own >= 20; })) << "nobody wakes it";
   for (int i = 1; i <= 20; ++i) {  // each wake-up finds somebody
     const int before = member_.own;
     connection_.wake();
