@@ -18,52 +18,56 @@ std::string_view name_of(Kind kind) {
   return "nothing";
 }
 
-Kind Reader::peek() const {
-  if (!have(1)) return Kind::none;
-  const std::uint8_t tag = front();
-  if (tag < 0x80 || tag >= 0xe0) return Kind::integer;
-  if (tag < 0x90) return Kind::map;
-  if (tag < 0xa0) return Kind::array;
-  if (tag < 0xc0) return Kind::str;
+Reader::Taken<std::uint64_t> Reader::rare_uint(const char* at, const char* end) {
+  Reader in({at, static_cast<std::size_t>(end - at)});
+  if (!in.have(1)) return {};
+  const std::uint8_t tag = in.front();
+  std::uint64_t value = 0;
+  if (tag >= 0xcc && tag <= 0xcf) {
+    if (!in.big_endian(1u << (tag - 0xcc), value)) return {};
+    return {in.at_, value};
+  }
+  std::int64_t wide = 0;
+  if (!in.integer(wide) || wide < 0) return {};
+  return {in.at_, static_cast<std::uint64_t>(wide)};
+}
+
+Reader::Taken<std::int64_t> Reader::wide_integer(const char* at, const char* end) {
+  Reader in({at, static_cast<std::size_t>(end - at)});
+  if (!in.have(1)) return {};
+  const std::uint8_t tag = in.front();
+  std::uint64_t bits = 0;
+  if (tag >= 0xcc && tag <= 0xcf) {
+    if (!in.big_endian(1u << (tag - 0xcc), bits)) return {};
+    if (bits > static_cast<std::uint64_t>(INT64_MAX)) return {};
+    return {in.at_, static_cast<std::int64_t>(bits)};
+  }
+  if (tag < 0xd0 || tag > 0xd3) return {};
+  if (!in.big_endian(1u << (tag - 0xd0), bits)) return {};
   switch (tag) {
-    case 0xc0: return Kind::nil;
-    case 0xc2: case 0xc3: return Kind::boolean;
-    case 0xc4: case 0xc5: case 0xc6: return Kind::bin;
-    case 0xca: case 0xcb: return Kind::floating;
-    case 0xc7: case 0xc8: case 0xc9: return Kind::ext;
-    case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8: return Kind::ext;
-    case 0xd9: case 0xda: case 0xdb: return Kind::str;
-    case 0xdc: case 0xdd: return Kind::array;
-    case 0xde: case 0xdf: return Kind::map;
-    case 0xc1: return Kind::none;
-    default: return Kind::integer;
+    case 0xd0: return {in.at_, static_cast<std::int8_t>(bits)};
+    case 0xd1: return {in.at_, static_cast<std::int16_t>(bits)};
+    case 0xd2: return {in.at_, static_cast<std::int32_t>(bits)};
+    default: return {in.at_, static_cast<std::int64_t>(bits)};
   }
 }
 
-bool Reader::integer(std::int64_t& value) {
-  if (!have(1)) return fail();
-  const std::uint8_t tag = front();
-  if (tag < 0x80 || tag >= 0xe0) {
-    value = static_cast<std::int8_t>(tag);
-    ++at_;
-    return true;
-  }
-  std::uint64_t bits = 0;
-  if (tag >= 0xcc && tag <= 0xcf) {
-    if (!big_endian(1u << (tag - 0xcc), bits)) return false;
-    if (bits > static_cast<std::uint64_t>(INT64_MAX)) return fail();
-    value = static_cast<std::int64_t>(bits);
-    return true;
-  }
-  if (tag < 0xd0 || tag > 0xd3) return fail();
-  if (!big_endian(1u << (tag - 0xd0), bits)) return false;
-  switch (tag) {
-    case 0xd0: value = static_cast<std::int8_t>(bits); break;
-    case 0xd1: value = static_cast<std::int16_t>(bits); break;
-    case 0xd2: value = static_cast<std::int32_t>(bits); break;
-    default: value = static_cast<std::int64_t>(bits); break;
-  }
-  return true;
+/// How many bytes follow.
+Reader::Taken<std::uint64_t> Reader::long_bin(const char* at, const char* end) {
+  Reader in({at, static_cast<std::size_t>(end - at)});
+  if (!in.have(1)) return {};
+  const std::uint8_t tag = in.front();
+  if (tag < 0xc4 || tag > 0xc6) return {};
+  std::uint64_t n = 0;
+  if (!in.big_endian(1u << (tag - 0xc4), n)) return {};
+  return {in.at_, n};
+}
+
+Reader::Taken<std::uint64_t> Reader::long_array(const char* at, const char* end) {
+  Reader in({at, static_cast<std::size_t>(end - at)});
+  std::uint32_t n = 0;
+  if (!in.container(0x90, 0x0f, 0xdc, n)) return {};
+  return {in.at_, n};
 }
 
 bool Reader::f64(double& value) {

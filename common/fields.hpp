@@ -29,14 +29,16 @@ void write_id(Writer& out, const Id& id) {
   out.uint(id.seq);
 }
 template <class Id>
-bool read_id(Reader& in, Id& id) {
+[[gnu::always_inline]] inline bool read_id(Reader& in, Id& id) {
   std::uint64_t session = 0;
   if (!in.uint(session) || !in.uint(id.seq)) return false;
   id.session = SessionId{session};
   return true;
 }
 
-inline bool read_u32(Reader& in, std::uint32_t& value) { return in.uint_max(value, UINT32_MAX); }
+[[gnu::always_inline]] inline bool read_u32(Reader& in, std::uint32_t& value) {
+  return in.uint_max(value, UINT32_MAX);
+}
 
 inline bool read_i32(Reader& in, std::int32_t& value) {
   std::int64_t wide = 0;
@@ -46,7 +48,9 @@ inline bool read_i32(Reader& in, std::int32_t& value) {
 }
 
 /// Codes that we do not know are kept as they are: a newer peer may have more.
-inline bool read_code(Reader& in, Errc& code) { return in.uint_max(code, UINT8_MAX); }
+[[gnu::always_inline]] inline bool read_code(Reader& in, Errc& code) {
+  return in.uint_max(code, UINT8_MAX);
+}
 
 /// Reads a number into an enum whose last value is `last`.
 template <class Enum>

@@ -86,17 +86,16 @@ class FrameReader : public Reader {
     return array(n) && n == 2 && uint(version) && uint(epoch);
   }
   /// Begins the next message: its type and the number of fields that follow.
-  bool message(std::uint64_t& type, std::uint32_t& fields) {
+  [[gnu::always_inline]] bool message(std::uint64_t& type, std::uint32_t& fields) {
     if (!array(fields) || fields == 0 || !uint(type)) return fail();
     --fields;
     return true;
   }
   /// Reads a value that may be a part of its own.
-  bool body(Body& value) {
+  [[gnu::always_inline]] bool body(Body& value) {
     if (try_nil()) {
       if (next_part_ == parts_.size()) return fail();
-      value.part = parts_[next_part_++];
-      value.bytes = value.part.view();
+      take_part(parts_[next_part_++], value);
       return true;
     }
     if (value.part) value.part = Blob();
@@ -111,6 +110,11 @@ class FrameReader : public Reader {
   }
 
  private:
+  [[gnu::noinline]] static void take_part(const Blob& part, Body& value) {
+    value.part = part;
+    value.bytes = part.view();
+  }
+
   std::span<const Blob> parts_;
   std::size_t next_part_ = 0;
 };

@@ -72,16 +72,19 @@ void write(FrameWriter& out, const Run& m) {
   head.encoded(m.options);
 }
 
-bool read(FrameReader& in, std::uint32_t fields, Run& m) {
-  if (!has_fields(in, fields, 9) || !in.uint(m.lease) || !read_u32(in, m.slot) ||
-      !read_u32(in, m.method) || !read_id(in, m.call) || !read_u32(in, m.attempt) ||
-      !in.integer(m.deadline_ms) || !in.body(m.args) || !read_encoded_map(in, m.options)) {
-    return false;
-  }
-  if (m.deadline_ms < -limits::kDurationMsMax || m.deadline_ms > limits::kDurationMsMax) {
-    return in.fail();
-  }
-  return fields == 9 || in.skip_fields(fields - 9);
+bool read(FrameReader& frame, std::uint32_t fields, Run& m) {
+  FrameReader in = frame;  // in registers: see Reader
+  const bool good = fields >= 9 && in.uint(m.lease) && read_u32(in, m.slot) &&
+                    read_u32(in, m.method) && read_id(in, m.call) && read_u32(in, m.attempt) &&
+                    in.integer(m.deadline_ms) && in.body(m.args) &&
+                    m.deadline_ms >= -limits::kDurationMsMax &&
+                    m.deadline_ms <= limits::kDurationMsMax;
+  if (!good) return frame.fail();
+  m.options = {};
+  const bool options = !in.try_nil();
+  frame = in;
+  if (options && !read_encoded_map(frame, m.options)) return false;
+  return fields == 9 || frame.skip_fields(fields - 9);
 }
 
 void write(FrameWriter& out, const Forget& m) {
@@ -140,12 +143,14 @@ void write(FrameWriter& out, const Done& m) {
   head.boolean(m.held);
 }
 
-bool read(FrameReader& in, std::uint32_t fields, Done& m) {
-  if (!has_fields(in, fields, 4) || !in.uint(m.lease) || !read_code(in, m.status) ||
-      !in.body(m.value) || !in.boolean(m.held)) {
-    return false;
+bool read(FrameReader& frame, std::uint32_t fields, Done& m) {
+  FrameReader in = frame;  // in registers: see Reader
+  if (fields < 4 || !in.uint(m.lease) || !read_code(in, m.status) || !in.body(m.value) ||
+      !in.boolean(m.held)) {
+    return frame.fail();
   }
-  return fields == 4 || in.skip_fields(fields - 4);
+  frame = in;
+  return fields == 4 || frame.skip_fields(fields - 4);
 }
 
 void write(FrameWriter& out, const Window& m) {

@@ -5,6 +5,7 @@
 // Nothing here allocates, except the string that Writer appends to. Thread safety: none.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -40,7 +41,8 @@ inline T load_big_endian(const char* from) {
   return value;
 }
 
-/// Appends MessagePack values, each in its shortest form.
+/// Appends MessagePack values, each in its shortest form. Most numbers and lengths have one byte or
+/// two: those ways are inlined.
 class Writer {
  public:
   explicit Writer(std::string& out) : out_(out) {}
@@ -83,8 +85,10 @@ class Writer {
     out_.append(bytes);
   }
   void bin_header(std::size_t n) {
-    if (n <= 0xff) tagged<std::uint8_t>(0xc4, n);
-    else if (n <= 0xffff) tagged<std::uint16_t>(0xc5, n);
+    if (n <= 0xff) {
+      byte(0xc4);
+      byte(static_cast<std::uint8_t>(n));
+    } else if (n <= 0xffff) tagged<std::uint16_t>(0xc5, n);
     else tagged<std::uint32_t>(0xc6, n);
   }
   void array(std::size_t n) {
@@ -126,7 +130,45 @@ enum class Kind : std::uint8_t { none, nil, boolean, integer, floating, str, bin
 
 std::string_view name_of(Kind kind);
 
+namespace detail {
+
+/// The kind of a value by its first byte.
+constexpr Kind kind_of(std::uint8_t tag) {
+  if (tag < 0x80 || tag >= 0xe0) return Kind::integer;
+  if (tag < 0x90) return Kind::map;
+  if (tag < 0xa0) return Kind::array;
+  if (tag < 0xc0) return Kind::str;
+  switch (tag) {
+    case 0xc0: return Kind::nil;
+    case 0xc1: return Kind::none;
+    case 0xc2: case 0xc3: return Kind::boolean;
+    case 0xc4: case 0xc5: case 0xc6: return Kind::bin;
+    case 0xc7: case 0xc8: case 0xc9: return Kind::ext;
+    case 0xca: case 0xcb: return Kind::floating;
+    case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8: return Kind::ext;
+    case 0xd9: case 0xda: case 0xdb: return Kind::str;
+    case 0xdc: case 0xdd: return Kind::array;
+    case 0xde: case 0xdf: return Kind::map;
+    default: return Kind::integer;
+  }
+}
+
+consteval std::array<Kind, 256> all_kinds() {
+  std::array<Kind, 256> kinds{};
+  for (unsigned tag = 0; tag < kinds.size(); ++tag) {
+    kinds[tag] = kind_of(static_cast<std::uint8_t>(tag));
+  }
+  return kinds;
+}
+inline constexpr std::array<Kind, 256> kKinds = all_kinds();
+
+}  // namespace detail
+
 /// Walks MessagePack values. Every read says whether it succeeded; failure is for good.
+///
+/// What messages are made of (small numbers, ids, short byte strings) is inlined, and nothing there
+/// takes the reader's address: a function that reads a message through a copy of the reader, which
+/// it gives back at the end, keeps it in registers.
 class Reader {
  public:
   Reader() = default;
@@ -141,7 +183,7 @@ class Reader {
   bool fail() { ok_ = false; at_ = end_; return false; }
 
   /// The kind of the next value; none at the end or after a failure.
-  Kind peek() const;
+  Kind peek() const { return at_ == end_ ? Kind::none : detail::kKinds[front()]; }
 
   bool nil() { return try_nil() || fail(); }
   /// Consumes a nil if there is one; otherwise consumes nothing and stays good.
@@ -157,22 +199,40 @@ class Reader {
   }
 
   [[gnu::always_inline]] bool uint(std::uint64_t& value) {
-    if (at_ != end_ && front() < 0x80) {
-      value = front();
+    if (at_ == end_) return fail();
+    const std::uint8_t tag = front();
+    if (tag < 0x80) {
+      value = tag;
       ++at_;
       return true;
     }
-    return wide_uint(value);
+    const unsigned step = tag - 0xccu;
+    if (step <= 3 && have(9)) {
+      const unsigned width = 1u << step;
+      value = load_big_endian<std::uint64_t>(at_ + 1) >> (64 - 8 * width);
+      at_ += 1 + width;
+      return true;
+    }
+    return take(rare_uint(at_, end_), value);
   }
   /// Reads an unsigned number no larger than `max` into any integral type.
   template <class T>
-  bool uint_max(T& value, std::uint64_t max) {
+  [[gnu::always_inline]] bool uint_max(T& value, std::uint64_t max) {
     std::uint64_t wide = 0;
     if (!uint(wide) || wide > max) return fail();
     value = static_cast<T>(wide);
     return true;
   }
-  bool integer(std::int64_t& value);
+  [[gnu::always_inline]] bool integer(std::int64_t& value) {
+    if (at_ == end_) return fail();
+    const std::uint8_t tag = front();
+    if (tag < 0x80 || tag >= 0xe0) {
+      value = static_cast<std::int8_t>(tag);
+      ++at_;
+      return true;
+    }
+    return take(wide_integer(at_, end_), value);
+  }
   /// Reads a float, or an integer as a double.
   bool f64(double& value);
 
@@ -183,15 +243,15 @@ class Reader {
     text.assign(view);
     return true;
   }
-  bool bin(std::string_view& out) {
-    if (!have(1)) return fail();
-    const std::uint8_t tag = front();
-    if (tag < 0xc4 || tag > 0xc6) return fail();
-    std::uint64_t n = 0;
-    return big_endian(1u << (tag - 0xc4), n) && bytes(n, out);
+  [[gnu::always_inline]] bool bin(std::string_view& out) {
+    if (have(2) && front() == 0xc4) {
+      at_ += 2;
+      return bytes(static_cast<std::uint8_t>(at_[-1]), out);
+    }
+    return take(long_bin(at_, end_), out);
   }
-  bool array(std::uint32_t& n) {
-    if (!have(1) || (front() & 0xf0) != 0x90) return container(0x90, 0x0f, 0xdc, n);
+  [[gnu::always_inline]] bool array(std::uint32_t& n) {
+    if (at_ == end_ || (front() & 0xf0) != 0x90) return take(long_array(at_, end_), n);
     n = front() & 0x0f;
     ++at_;
     return true;
@@ -210,21 +270,29 @@ class Reader {
   }
 
  private:
-  [[gnu::noinline]] bool wide_uint(std::uint64_t& value) {
-    if (!have(1)) return fail();
-    const std::uint8_t tag = front();
-    if (tag >= 0xcc && tag <= 0xcf) {
-      const unsigned width = 1u << (tag - 0xcc);
-      if (!have(9)) return big_endian(width, value);
-      value = load_big_endian<std::uint64_t>(at_ + 1) >> (64 - 8 * width);
-      at_ += 1 + width;
-      return true;
-    }
-    std::int64_t wide = 0;
-    if (!integer(wide) || wide < 0) return fail();
-    value = static_cast<std::uint64_t>(wide);
+  /// What the rarer forms read, by value: the value, and where it ends; null when it is none.
+  template <class T>
+  struct Taken {
+    const char* end = nullptr;
+    T value{};
+  };
+  template <class T, class V>
+  [[gnu::always_inline]] bool take(Taken<T> taken, V& value) {
+    if (taken.end == nullptr) return fail();
+    at_ = taken.end;
+    value = static_cast<V>(taken.value);
     return true;
   }
+  bool take(Taken<std::uint64_t> length, std::string_view& out) {
+    if (length.end == nullptr) return fail();
+    at_ = length.end;
+    return bytes(length.value, out);
+  }
+  static Taken<std::uint64_t> rare_uint(const char* at, const char* end);
+  static Taken<std::int64_t> wide_integer(const char* at, const char* end);
+  static Taken<std::uint64_t> long_bin(const char* at, const char* end);
+  static Taken<std::uint64_t> long_array(const char* at, const char* end);
+
   bool have(std::size_t n) const { return static_cast<std::size_t>(end_ - at_) >= n; }
   std::uint8_t front() const { return static_cast<std::uint8_t>(*at_); }
   bool big_endian(std::size_t width, std::uint64_t& value) {
