@@ -12,12 +12,14 @@ inline constexpr std::size_t kCacheLine = 64;
 
 /// Brings the lines of an object that is written soon. Any address will do, a null one too.
 inline void prefetch_to_write(const void* object, std::size_t bytes) {
+#pragma GCC unroll 8
   for (std::size_t at = 0; at < bytes; at += kCacheLine) {
     __builtin_prefetch(static_cast<const char*>(object) + at, 1);
   }
 }
 /// The same for one that is read.
 inline void prefetch_to_read(const void* object, std::size_t bytes) {
+#pragma GCC unroll 8
   for (std::size_t at = 0; at < bytes; at += kCacheLine) {
     __builtin_prefetch(static_cast<const char*>(object) + at, 0);
   }

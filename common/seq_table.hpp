@@ -43,11 +43,7 @@ class SeqTable {
     renew(chunk->records[number % kChunk]);
     chunk->live &= ~bit(number);
     --size_;
-    if (chunk->live != 0) return;
-    const auto found = chunks_.find(number / kChunk);
-    if (spare_.size() < kSpareChunks) spare_.push_back(std::move(found->second));
-    chunks_.erase(found);
-    recent(number / kChunk) = {};
+    if (chunk->live == 0) drop_chunk(number / kChunk);
   }
   /// The lowest number from `from` to `through` that has a record; `through` + 1 when none has.
   std::uint64_t next(std::uint64_t from, std::uint64_t through) {
@@ -110,7 +106,7 @@ class SeqTable {
       record = T();
     }
   }
-  Chunk& make_chunk(std::uint64_t index) {
+  [[gnu::noinline]] Chunk& make_chunk(std::uint64_t index) {
     std::unique_ptr<Chunk> made;
     if (spare_.empty()) {
       made = std::make_unique<Chunk>();
@@ -123,14 +119,23 @@ class SeqTable {
     chunks_.emplace(index, std::move(made));
     return *chunk;
   }
+  [[gnu::noinline]] void drop_chunk(std::uint64_t index) {
+    const auto found = chunks_.find(index);
+    if (spare_.size() < kSpareChunks) spare_.push_back(std::move(found->second));
+    chunks_.erase(found);
+    recent(index) = {};
+  }
   Chunk* chunk_of(std::uint64_t number) {
     const std::uint64_t index = number / kChunk;
     Recent& place = recent(index);
     if (place.chunk != nullptr && place.index == index) return place.chunk;
+    return look_up(index);
+  }
+  [[gnu::noinline]] Chunk* look_up(std::uint64_t index) {
     const auto found = chunks_.find(index);
     if (found == chunks_.end()) return nullptr;
-    place = {index, found->second.get()};
-    return place.chunk;
+    recent(index) = {index, found->second.get()};
+    return found->second.get();
   }
 
   std::unordered_map<std::uint64_t, std::unique_ptr<Chunk>> chunks_;

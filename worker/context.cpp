@@ -1,11 +1,8 @@
 #include "worker/context.hpp"
 
-#include "worker/crash_handler.hpp"
 #include "worker/executors/active_call.hpp"
 #include "worker/executors/incarnation.hpp"
 #include "worker/executors/lane_threads.hpp"
-
-#include <utility>
 
 namespace callboard::worker {
 
@@ -40,14 +37,10 @@ void prepare_context(ActiveCall& call) {
     if (call.described != call.method) assign(running.method, call.method->name);
     call.described = call.method;
   }
-  assign(running.headers, call.options ? std::string_view(call.options->headers) : "");
+  if (call.options) assign(running.headers, call.options->headers);
+  else if (!running.headers.empty()) running.headers.clear();
 }
 
 RunningScope::RunningScope(ActiveCall& call) : RunningScope(call.running, call.job.ticket) {}
-
-RunningScope::RunningScope(callboard::detail::RunningCall& running, std::uint32_t ticket)
-    : scope_(&running), slot_before_(std::exchange(running_slot, ticket)) {}
-
-RunningScope::~RunningScope() { running_slot = slot_before_; }
 
 }  // namespace callboard::worker

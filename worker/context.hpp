@@ -8,9 +8,12 @@
 // Thread safety: scopes belong to their thread.
 #pragma once
 
+#include "worker/crash_handler.hpp"
+
 #include <callboard/context.hpp>
 
 #include <cstdint>
+#include <utility>
 
 namespace callboard::worker {
 
@@ -26,8 +29,9 @@ class RunningScope {
  public:
   explicit RunningScope(ActiveCall& call);
   /// For a constructor: `ticket` is its slot in the flight recorder.
-  RunningScope(callboard::detail::RunningCall& running, std::uint32_t ticket);
-  ~RunningScope();
+  RunningScope(callboard::detail::RunningCall& running, std::uint32_t ticket)
+      : scope_(&running), slot_before_(std::exchange(running_slot, ticket)) {}
+  ~RunningScope() { running_slot = slot_before_; }
   RunningScope(const RunningScope&) = delete;
   RunningScope& operator=(const RunningScope&) = delete;
 

@@ -54,10 +54,11 @@ void install_crash_handler(Recorder& recorder) {
     ::sigemptyset(&action.sa_mask);
     ::sigaction(kSignals[i], &action, &handlers_before[i]);
   }
+  detail::handles_crashes = true;
 }
 
-void prepare_thread_for_crashes() {
-  if (alternate_stack.memory || recorder_in_use.load(std::memory_order_relaxed) == nullptr) return;
+void detail::give_stack() {
+  if (alternate_stack.memory) return;
   stack_t now{};
   if (::sigaltstack(nullptr, &now) != 0 || (now.ss_flags & SS_DISABLE) == 0) return;  // has one
   // for_overwrite: the pages are touched only by a crash.

@@ -20,6 +20,7 @@
 #include "common/limits.hpp"
 #include "common/options.hpp"
 #include "common/time.hpp"
+#include "worker/text_buffer.hpp"
 
 #include <callboard/error.hpp>
 #include <callboard/ids.hpp>
@@ -51,11 +52,11 @@ inline constexpr std::int64_t kOutcomeDelayUs = 1000;
 
 /// Bytes with an owner: short ones in a string, a message part as the Blob that it came in.
 struct Payload {
-  std::string text;
+  TextBuffer text;
   Blob part;  ///< when set, `text` means nothing
 
   Payload() = default;
-  explicit Payload(std::string bytes) : text(std::move(bytes)) {}
+  explicit Payload(std::string_view bytes) : text(bytes) {}
   explicit Payload(Blob blob) : part(std::move(blob)) {}
   std::string_view view() const { return part ? part.view() : std::string_view(text); }
   /// The other's bytes; it has a buffer of this one afterwards, and no value.
@@ -75,7 +76,7 @@ struct Job {
   std::uint32_t ticket = 0;             ///< the flight recorder's slot: set by begin(), see ended()
   std::int64_t deadline_us = kNever;    ///< steady clock
   Payload args;                           ///< encoded array
-  std::string options;                  ///< encoded CallOptions, or empty; read only when needed
+  TextBuffer options;                   ///< encoded CallOptions, or empty; read only when needed
 
   /// Becomes the other, which has spare buffers afterwards and is no job any more.
   void take_over(Job& other) {

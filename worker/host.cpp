@@ -1,7 +1,6 @@
 #include "worker/host.hpp"
 
 #include "common/prefetch.hpp"
-#include "worker/crash_handler.hpp"
 
 #include <utility>
 
@@ -49,26 +48,15 @@ std::optional<std::uint32_t> Host::next_waiting() {
   return slot;
 }
 
-Begin Host::begin(Job& job, ActorId actor, std::uint64_t incarnation, std::int64_t now_us) {
-  prepare_thread_for_crashes();
-  // The second look comes after the flag is up: whoever renews the lease or frees a slot after that
-  // look sees the flag, and lets those who wait try again.
-  for (int look = 0; look < 2; ++look) {
-    if (now_us < lease_until_us_.load()) {
-      job.ticket = recorder_.begin({.call = job.call,
-                                    .attempt = job.attempt,
-                                    .actor = actor,
-                                    .incarnation = incarnation,
-                                    .lease = job.lease,
-                                    .began_us = now_us});
-      if (job.ticket != kNoSlot) return Begin::run;
-    }
-    if (look > 0) break;
+/// The second look comes after the flag is up: whoever renews the lease or frees a slot after that
+/// look sees the flag, and lets those who wait try again.
+Begin Host::wait(Job& job, ActorId actor, std::uint64_t incarnation, std::int64_t now_us) {
+  {
     const std::lock_guard lock(wait_mutex_);
     waiting_slots_.push_back(job.slot);
     someone_waits_.store(true);
   }
-  return Begin::wait;
+  return try_begin(job, actor, incarnation, now_us) ? Begin::run : Begin::wait;
 }
 
 void Host::ended(std::span<Outcome> outcomes, bool more_soon) {

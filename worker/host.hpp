@@ -8,8 +8,10 @@
 // the I/O thread's.
 #pragma once
 
+#include "worker/crash_handler.hpp"
 #include "worker/executor.hpp"
 #include "worker/recorder.hpp"
+#include "worker/short_lock.hpp"
 
 #include <callboard/error.hpp>
 #include <callboard/ids.hpp>
@@ -69,20 +71,36 @@ class Host {
   Recorder& recorder() { return recorder_; }
 
   // --- any thread's, through SlotHost ------------------------------------------------------------
-  Begin begin(Job& job, ActorId actor, std::uint64_t incarnation, std::int64_t now_us);
+  Begin begin(Job& job, ActorId actor, std::uint64_t incarnation, std::int64_t now_us) {
+    prepare_thread_for_crashes();
+    if (try_begin(job, actor, incarnation, now_us)) return Begin::run;
+    return wait(job, actor, incarnation, now_us);
+  }
   void ended(std::span<Outcome> outcomes, bool more_soon);
   void started(std::uint32_t slot, ErrorInfo error);
   void stopped(std::uint32_t slot);
   void stalled(std::uint32_t slot, std::string_view method, std::int64_t ms, bool over);
 
  private:
+  bool try_begin(Job& job, ActorId actor, std::uint64_t incarnation, std::int64_t now_us) {
+    if (now_us >= lease_until_us_.load()) return false;
+    job.ticket = recorder_.begin({.call = job.call,
+                                  .attempt = job.attempt,
+                                  .actor = actor,
+                                  .incarnation = incarnation,
+                                  .lease = job.lease,
+                                  .began_us = now_us});
+    return job.ticket != kNoSlot;
+  }
+  Begin wait(Job& job, ActorId actor, std::uint64_t incarnation, std::int64_t now_us);
+
   Recorder& recorder_;
   std::function<void()> wake_;
   std::atomic<std::int64_t> lease_until_us_{0};
   std::atomic<bool> someone_waits_{false};
   std::mutex wait_mutex_;
   std::deque<std::uint32_t> waiting_slots_;  ///< guarded by wait_mutex_
-  std::mutex mutex_;
+  ShortLock mutex_;
   Arrivals waiting_;             ///< guarded by mutex_
   bool looked_after_ = false;    ///< guarded by mutex_: the I/O thread comes soon by itself
   std::int64_t expected_until_us_ = 0;  ///< the I/O thread's: it looks until then at least

@@ -1,8 +1,6 @@
 #include "worker/recorder.hpp"
 
-#include "common/check.hpp"
 #include "common/prefetch.hpp"
-#include "worker/flight_page.hpp"
 
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -72,34 +70,6 @@ std::uint32_t Recorder::take() {
     if (untouched_.compare_exchange_weak(slot, slot + 1, std::memory_order_relaxed)) return slot;
   }
   return kNoSlot;
-}
-
-std::uint32_t Recorder::begin(const RecordedCall& call) {
-  const std::uint32_t number = take();
-  if (number == kNoSlot) return kNoSlot;
-  in_use_.fetch_add(1, std::memory_order_relaxed);
-  FlightSlot& slot = page_->slot[number - 1];
-  slot.attempt = call.attempt;
-  slot.call_session = value_of(call.call.session);
-  slot.call_seq = call.call.seq;
-  slot.actor_session = value_of(call.actor.session);
-  slot.actor_seq = call.actor.seq;
-  slot.incarnation = call.incarnation;
-  slot.lease = call.lease;
-  slot.began_us.store(call.began_us, std::memory_order_relaxed);
-  // The reader is another process that looks after this one is dead: what counts is the order in
-  // which this thread's own instructions store.
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  slot.state.store(static_cast<std::uint32_t>(SlotState::begun), std::memory_order_release);
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  return number;
-}
-
-void Recorder::end(std::uint32_t slot) {
-  CALLBOARD_CHECK(slot != kNoSlot && slot <= kSlots);
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  page_->slot[slot - 1].state.store(static_cast<std::uint32_t>(SlotState::ended),
-                                    std::memory_order_release);
 }
 
 void Recorder::release(std::span<const std::uint32_t> slots) {

@@ -11,7 +11,9 @@
 // Invariant: a slot's fields are complete before its state says begun.
 #pragma once
 
+#include "common/check.hpp"
 #include "common/limits.hpp"
+#include "worker/flight_page.hpp"
 
 #include <callboard/ids.hpp>
 
@@ -21,8 +23,6 @@
 #include <vector>
 
 namespace callboard::worker {
-
-struct FlightPage;
 
 /// Names no slot. Slots are numbered from 1.
 inline constexpr std::uint32_t kNoSlot = 0;
@@ -55,9 +55,33 @@ class Recorder {
   Recorder& operator=(const Recorder&) = delete;
 
   /// Notes that a call begins now. kNoSlot when no slot is free: then it must not begin.
-  std::uint32_t begin(const RecordedCall& call);
+  std::uint32_t begin(const RecordedCall& call) {
+    const std::uint32_t number = take();
+    if (number == kNoSlot) return kNoSlot;
+    in_use_.fetch_add(1, std::memory_order_relaxed);
+    FlightSlot& slot = page_->slot[number - 1];
+    slot.attempt = call.attempt;
+    slot.call_session = value_of(call.call.session);
+    slot.call_seq = call.call.seq;
+    slot.actor_session = value_of(call.actor.session);
+    slot.actor_seq = call.actor.seq;
+    slot.incarnation = call.incarnation;
+    slot.lease = call.lease;
+    slot.began_us.store(call.began_us, std::memory_order_relaxed);
+    // The reader is another process that looks after this one is dead: what counts is the order in
+    // which this thread's own instructions store.
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    slot.state.store(static_cast<std::uint32_t>(SlotState::begun), std::memory_order_release);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    return number;
+  }
   /// Its result is encoded. REQUIRES: begin() gave this slot.
-  void end(std::uint32_t slot);
+  void end(std::uint32_t slot) {
+    CALLBOARD_CHECK(slot != kNoSlot && slot <= limits::kRecorderSlots);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    page_->slot[slot - 1].state.store(static_cast<std::uint32_t>(SlotState::ended),
+                                      std::memory_order_release);
+  }
   /// The broker keeps their results, or will never ask for them. REQUIRES: begin() gave these
   /// slots.
   void release(std::span<const std::uint32_t> slots);

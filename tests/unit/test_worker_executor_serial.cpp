@@ -364,7 +364,7 @@ TEST_F(SerialExecutorTest, BigResultTravelsAsAPartOfItsOwn) {
 TEST_F(SerialExecutorTest, ArgumentsMayComeAsAMessagePart) {
   Executor& desk = actor<Desk>({}, 0);
   Job made = job("repeat", std::string("a"), 3);
-  made.args = Payload(Blob(std::move(made.args.text)));
+  made.args = Payload(Blob(std::string(made.args.view())));
   EXPECT_EQ(result<std::string>(submit(desk, std::move(made))), "aaa");
 }
 

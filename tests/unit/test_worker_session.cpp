@@ -151,7 +151,7 @@ TEST_F(WorkerSessionTest, ACallReachesItsExecutorWithEverythingItCarries) {
   EXPECT_EQ(job.attempt, 2u);
   EXPECT_EQ(job.deadline_us, now_us_ + 50'000);
   EXPECT_EQ(job.args.view(), "\x91\x05");
-  EXPECT_EQ(job.options, "\x81\x02\x03");
+  EXPECT_EQ(std::string_view(job.options), "\x81\x02\x03");
 }
 
 TEST_F(WorkerSessionTest, ACallWithoutDeadlineNeverExpires) {

@@ -16,7 +16,7 @@ constexpr std::size_t kJobsMax = 128;
 constexpr std::size_t kSpareBytesMax = 1024;
 
 void assign(Payload& to, const wire::Body& from) {
-  to.part = from.part;
+  if (to.part || from.part) to.part = from.part;
   if (!from.part) to.text.assign(from.bytes);
 }
 
@@ -37,7 +37,7 @@ std::string_view group_in(std::string_view options) {
 
 }  // namespace
 
-WorkerSession::Held& WorkerSession::add_call(const wire::Run& run, const Slot& slot) {
+inline WorkerSession::Held& WorkerSession::add_call(const wire::Run& run, const Slot& slot) {
   Held& held = calls_.add(run.lease);
   held.call = run.call;
   held.actor = slot.actor;
@@ -47,20 +47,16 @@ WorkerSession::Held& WorkerSession::add_call(const wire::Run& run, const Slot& s
   return held;
 }
 
-void WorkerSession::Held::reset() {
-  call = {};
-  actor = {};
-  incarnation = 0;
-  slot = attempt = ticket = 0;
+inline void WorkerSession::Held::reset() {
   group = 0;
+  ticket = 0;
   ended = held = taken_back = false;
   status = Errc::ok;
   if (value.part) value.part = Blob();
-  if (value.text.capacity() > kSpareBytesMax) std::string().swap(value.text);
-  else value.text.clear();
+  value.text.trim(kSpareBytesMax);
 }
 
-void WorkerSession::forget(std::uint64_t lease, Held& held) {
+inline void WorkerSession::forget(std::uint64_t lease, Held& held) {
   if (held.ticket != 0) tickets_.push_back(held.ticket);
   calls_.erase(lease);
 }
@@ -93,7 +89,8 @@ bool WorkerSession::on_run(Instant now, std::uint32_t fields, wire::FrameReader&
     return true;
   }
   const Slot::Method method = slot->methods[run.method];
-  held.group = group_of(*slot, method, run.options);
+  held.group = run.options.empty() ? method.group
+                                   : group_named_by(run.options, *slot, method.group);
   ++slot->groups[held.group].arrived;
   activate(run.slot, *slot);
   queue_job(now, run, method.index);
@@ -111,17 +108,18 @@ void WorkerSession::keep_revoked(const wire::Run& run) {
   revoked_ahead_.erase(revoked);
 }
 
-std::uint8_t WorkerSession::group_of(const Slot& slot, const Slot::Method& method,
-                                     std::string_view options) {
-  if (options.empty() || slot.groups.size() == 1) return method.group;
+/// The group that a call's options name, if the actor has it.
+std::uint8_t WorkerSession::group_named_by(std::string_view options, const Slot& slot,
+                                           std::uint8_t otherwise) {
+  if (slot.groups.size() == 1) return otherwise;
   const std::string_view name = group_in(options);
   const auto& names = slot.group_names;
   const auto found = std::find(names.begin() + 1, names.end(), name);
-  if (name.empty() || found == names.end()) return method.group;
+  if (name.empty() || found == names.end()) return otherwise;
   return static_cast<std::uint8_t>(found - names.begin());
 }
 
-void WorkerSession::queue_job(Instant now, const wire::Run& run, std::uint32_t method) {
+inline void WorkerSession::queue_job(Instant now, const wire::Run& run, std::uint32_t method) {
   if (job_count_ >= kJobsMax && run.slot != jobs_[job_count_ - 1].slot) submit_jobs();
   if (job_count_ == jobs_.size()) jobs_.emplace_back();
   Job& job = jobs_[job_count_++];
@@ -175,7 +173,8 @@ void WorkerSession::outcomes(std::span<Outcome> outcomes) {
     held.value.take_over(outcome.value);
     prefetch_to_read(held.value.text.data(), 2 * kCacheLine);  // told at the end of the turn
     if (!held.value.part && held.value.text.size() >= limits::kPartBytesMin) {
-      held.value.part = Blob(std::move(held.value.text));  // sent and sent again without a copy
+      // Sent and sent again without a copy.
+      held.value.part = Blob(std::string(held.value.view()));
       held.value.text.clear();
     }
     ended_leases_.push_back(outcome.lease);

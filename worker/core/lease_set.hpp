@@ -15,6 +15,26 @@ class LeaseSet {
  public:
   /// False when it was there before.
   bool insert(std::uint64_t lease) {
+    if (newest_ == nullptr || lease == 0 || lease - 1 != *newest_) return insert_anywhere(lease);
+    ++*newest_;
+    return true;
+  }
+  void clear() {
+    ranges_.clear();
+    newest_ = nullptr;
+  }
+  std::size_t ranges() const { return ranges_.size(); }
+
+  /// Numbers that never arrive leave gaps; beyond so many the oldest gap counts as arrived.
+  static constexpr std::size_t kRangesMax = 4096;
+
+ private:
+  [[gnu::noinline]] bool insert_anywhere(std::uint64_t lease) {
+    const bool is_new = find_place(lease);
+    newest_ = &std::prev(ranges_.end())->second;
+    return is_new;
+  }
+  bool find_place(std::uint64_t lease) {
     auto after = ranges_.upper_bound(lease);  // the first range that begins beyond it
     if (after != ranges_.begin()) {
       auto before = std::prev(after);
@@ -37,13 +57,6 @@ class LeaseSet {
     if (ranges_.size() > kRangesMax) close_oldest_gap();
     return true;
   }
-  void clear() { ranges_.clear(); }
-  std::size_t ranges() const { return ranges_.size(); }
-
-  /// Numbers that never arrive leave gaps; beyond so many the oldest gap counts as arrived.
-  static constexpr std::size_t kRangesMax = 4096;
-
- private:
   void close_oldest_gap() {
     const auto first = ranges_.begin();
     const auto second = std::next(first);
@@ -52,6 +65,7 @@ class LeaseSet {
   }
 
   std::map<std::uint64_t, std::uint64_t> ranges_;  ///< first -> last, with gaps between them
+  std::uint64_t* newest_ = nullptr;                ///< the end of the last range
 };
 
 }  // namespace callboard::worker

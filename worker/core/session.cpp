@@ -123,8 +123,7 @@ void WorkerSession::renew_lease() {
 
 // --- slots -------------------------------------------------------------------------------------
 
-WorkerSession::Slot* WorkerSession::find_slot(std::uint32_t number) {
-  if (cached_slot_ != nullptr && cached_number_ == number) return cached_slot_;
+WorkerSession::Slot* WorkerSession::look_up(std::uint32_t number) {
   const std::unique_ptr<Slot>* const found = slots_.find(number);
   if (found == nullptr) return nullptr;
   cached_number_ = number;

@@ -137,7 +137,7 @@ class WorkerSession final : public wire::LinkMember {
     std::uint32_t ticket = 0;
     Payload value;
 
-    /// As new, but for the memory of a short value.
+    /// As new, but for the memory of a short value and what add_call() writes.
     void reset();
   };
 
@@ -147,10 +147,16 @@ class WorkerSession final : public wire::LinkMember {
   bool on_method_table(std::uint32_t fields, wire::FrameReader& in);
   bool on_go_on(std::uint32_t fields, wire::FrameReader& in);
 
-  Slot* find_slot(std::uint32_t number);
+  Slot* find_slot(std::uint32_t number) {
+    return cached_slot_ != nullptr && cached_number_ == number ? cached_slot_ : look_up(number);
+  }
+  Slot* look_up(std::uint32_t number);
   Slot& add_slot(std::uint32_t number);
   void erase_slot(std::uint32_t number);
-  void activate(std::uint32_t number, Slot& slot);
+  void activate(std::uint32_t number, Slot& slot) {
+    if (!slot.active) make_active(number, slot);
+  }
+  void make_active(std::uint32_t number, Slot& slot);
   void release_lanes();
   bool takes_tasks() const { return !draining_ && dedicated_ == 0; }
   void renew_lease();
@@ -161,8 +167,8 @@ class WorkerSession final : public wire::LinkMember {
   bool on_forget(std::uint32_t fields, wire::FrameReader& in);
   bool on_revoke(std::uint32_t fields, wire::FrameReader& in, wire::LinkOut& out);
   Held& add_call(const wire::Run& run, const Slot& slot);
-  static std::uint8_t group_of(const Slot& slot, const Slot::Method& method,
-                               std::string_view options);
+  static std::uint8_t group_named_by(std::string_view options, const Slot& slot,
+                                     std::uint8_t otherwise);
   void queue_job(Instant now, const wire::Run& run, std::uint32_t method);
   void submit_jobs();
   void forget(std::uint64_t lease, Held& held);

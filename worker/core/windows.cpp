@@ -6,8 +6,7 @@
 
 namespace callboard::worker {
 
-void WorkerSession::activate(std::uint32_t number, Slot& slot) {
-  if (slot.active) return;
+void WorkerSession::make_active(std::uint32_t number, Slot& slot) {
   slot.active = true;
   active_.push_back(number);
 }

@@ -9,14 +9,6 @@ namespace callboard::worker {
 
 namespace {
 
-void trim(std::string& buffer, std::size_t bytes_max) {
-  if (buffer.capacity() > bytes_max) {
-    std::string().swap(buffer);
-  } else {
-    buffer.clear();
-  }
-}
-
 /// Submitted, and neither ended nor taken back.
 bool is_here(const ActiveCall& call) {
   const ActiveCall::State state = call.state.load(std::memory_order_acquire);
@@ -38,28 +30,18 @@ void CallPool::refresh() {
   freed_.clear();
 }
 
-ActiveCall& CallPool::acquire() {
-  if (spare_.empty()) refresh();
-  if (spare_.empty()) {
-    const std::size_t calls = chunk_calls(chunks_.size());
-    chunks_.push_back(std::make_unique<ActiveCall[]>(calls));
-    made_ += calls;
-    if (made_ * 2 > by_lease_.size()) make_index();
-    for (std::size_t i = calls; i > 0; --i) {
-      chunks_.back()[i - 1].pool = this;
-      spare_.push_back(&chunks_.back()[i - 1]);
-    }
+/// The spare ones have gone: those that were freed since, or new ones.
+void CallPool::get_spare() {
+  refresh();
+  if (!spare_.empty()) return;
+  const std::size_t calls = chunk_calls(chunks_.size());
+  chunks_.push_back(std::make_unique<ActiveCall[]>(calls));
+  made_ += calls;
+  if (made_ * 2 > by_lease_.size()) make_index();
+  for (std::size_t i = calls; i > 0; --i) {
+    chunks_.back()[i - 1].pool = this;
+    spare_.push_back(&chunks_.back()[i - 1]);
   }
-  ActiveCall& call = *spare_.back();
-  spare_.pop_back();
-  if (spare_.size() >= kAhead) {
-    prefetch_to_write(spare_[spare_.size() - kAhead], sizeof(ActiveCall));
-  }
-  if (!by_lane_.empty()) by_lane_.clear();
-  call.references.store(1, std::memory_order_relaxed);
-  // Here and not when it was freed: I/O may have asked it to stop in the moment in which it ended.
-  call.running.cancel_requested.store(false, std::memory_order_relaxed);
-  return call;
 }
 
 /// Leases are given out one after the other, so that few that are here meet in one place.
@@ -111,6 +93,7 @@ void CallPool::release(CallQueue& ended) {
   }
   const std::lock_guard lock(mutex_);
   while (ActiveCall* call = free.pop_front()) freed_.push_back(call);
+  if (referred.empty()) return;
   while (ActiveCall* call = referred.pop_front()) {
     // Decided under the lock, so that whoever drops the last reference sees that it lingers.
     call->lingers = true;
@@ -145,17 +128,12 @@ void CallPool::close() {
   if (last) delete this;
 }
 
-void CallPool::drop_arguments(ActiveCall& call) {
-  if (call.job.args.part) call.job.args.part = Blob();
-  trim(call.job.args.text, kSpareBytesMax);
-}
-
 // Leaves Job::lease alone: the I/O thread may be looking for one.
-void CallPool::clear(ActiveCall& call) {
+inline void CallPool::clear(ActiveCall& call) {
   call.job.ticket = 0;
   drop_arguments(call);
-  trim(call.job.options, kSpareBytesMax);
-  call.options.reset();
+  call.job.options.trim(kSpareBytesMax);
+  if (call.options) call.options.reset();
   call.lingers = false;
   call.state.store(ActiveCall::State::free, std::memory_order_release);
 }

@@ -169,7 +169,20 @@ class CallPool {
   /// I/O. Before some acquire(): those that were freed last, whose memory is still near, go first.
   void refresh();
   /// I/O. A free call with one reference, for the executor.
-  ActiveCall& acquire();
+  ActiveCall& acquire() {
+    if (spare_.empty()) get_spare();
+    ActiveCall& call = *spare_.back();
+    spare_.pop_back();
+    if (spare_.size() >= kAhead) {
+      prefetch_to_write(spare_[spare_.size() - kAhead], sizeof(ActiveCall));
+    }
+    if (!by_lane_.empty()) by_lane_.clear();
+    call.references.store(1, std::memory_order_relaxed);
+    // Here and not when it was freed: I/O may have asked it to stop in the moment in which it
+    // ended.
+    call.running.cancel_requested.store(false, std::memory_order_relaxed);
+    return call;
+  }
   /// I/O. The call has its job now: find() knows it.
   void note(ActiveCall& call) {
     if (by_lease_.empty()) make_index();
@@ -179,7 +192,10 @@ class CallPool {
   ActiveCall* find(std::uint64_t lease);
   /// Frees the arguments of a call that has ended; a short buffer stays for the next one. REQUIRES:
   /// the caller has claimed the call.
-  static void drop_arguments(ActiveCall& call);
+  static void drop_arguments(ActiveCall& call) {
+    if (call.job.args.part) call.job.args.part = Blob();
+    call.job.args.text.trim(kSpareBytesMax);
+  }
   /// Any thread. Gives up the executor's reference of each; empties the queue.
   void release(CallQueue& ended);
 
@@ -218,6 +234,7 @@ class CallPool {
   CallPool() = default;
   ~CallPool() = default;
   void close();
+  void get_spare();
   void make_index();
   void sort_by_lane();
   void last_reference_gone(ActiveCall& call);

@@ -185,9 +185,9 @@ std::size_t ActorExecutor::lane_of_group(std::string_view group) const {
   return 0;
 }
 
-/// The lane of one call: a call may name another group than its method has.
+/// The lane of a call with options: it may name another group than its method has.
 std::size_t ActorExecutor::lane_of(ActiveCall& call, std::size_t method_lane) const {
-  if (call.job.options.empty() || incarnation_.spec.options->groups.empty()) return method_lane;
+  if (incarnation_.spec.options->groups.empty()) return method_lane;
   auto options = std::make_unique<wire::CallOptions>();
   wire::Reader in(call.job.options);
   std::string problem;
@@ -211,7 +211,8 @@ void ActorExecutor::submit(std::span<Job> jobs) {
     call.method = target.method;
     call.incarnation = &incarnation_;
     call.number = ++submitted_;
-    const std::size_t its_lane = lane_of(call, target.lane);
+    const std::size_t its_lane =
+        call.job.options.empty() ? target.lane : lane_of(call, target.lane);
     if (its_lane != lane && count > 0) lanes_[lane]->submit(run, std::exchange(count, 0));
     lane = its_lane;
     call.lane = lanes_[lane].get();

@@ -53,9 +53,6 @@ constexpr std::int64_t kTurnUs = 1000;
 constexpr std::size_t kBusyCalls = 32;
 constexpr std::int64_t kGatherUs = 200;
 
-/// A longer buffer of a result is not kept for the next one.
-constexpr std::size_t kSpareBytesMax = 1024;
-
 /// A loop lives as long as any executor that leads to it.
 struct Loop {
   struct Context : asio::io_context {
@@ -350,10 +347,7 @@ void AsyncLane::ended(ActiveCall& call, std::exception_ptr thrown) {
   running_.erase(call.job.lease);
   if (call.job.deadline_us != kNever) deadlines_.erase({call.job.deadline_us, &call});
   finish(call, coroutine.invocation);
-  std::string buffer = std::move(outcome_.value.text);  // of an earlier result
-  coroutine.invocation = Invocation();
-  if (buffer.capacity() <= kSpareBytesMax) coroutine.invocation.result = std::move(buffer);
-  coroutine.invocation.result.clear();
+  renew(coroutine.invocation);
   ended_.push_back(&call);
   schedule_pump();
 }

@@ -72,15 +72,9 @@ bool says_cancelled() {
 
 }  // namespace
 
-void prepare(const ActiveCall& call, Invocation& invocation) {
-  invocation.args = call.job.args.view();
-  if (call.job.args.part) invocation.owner = call.job.args.part.owner();
-  invocation.core = call.incarnation->environment.core;
-}
-
 void invoke(ActiveCall& call, Invocation& invocation) {
   prepare(call, invocation);
-  const RunningScope scope(call);
+  const RunningScope scope(call.running, call.job.ticket);
   void* const object = call.incarnation->object;
   try {
     if (call.method->kind == MethodKind::batched) {
@@ -131,8 +125,8 @@ void fail(const ActiveCall& call, Invocation& invocation) {
   }
 }
 
-void complete(const ActiveCall& call, Invocation& invocation, Outcome& outcome) {
-  if (invocation.owner) invocation.owner.reset();
+void complete_with_owner(const ActiveCall& call, Invocation& invocation, Outcome& outcome) {
+  invocation.owner.reset();
   const std::size_t bytes = std::max(invocation.result.size(), invocation.placed.size());
   if (!invocation.error && bytes > limits::kPayloadBytesMax) {
     invocation.error = std::make_unique<ErrorInfo>();
@@ -155,7 +149,7 @@ void complete(const ActiveCall& call, Invocation& invocation, Outcome& outcome) 
         Payload(SharedMemory::process().share_or_keep(std::move(invocation.result)));
   } else {
     if (outcome.value.part) outcome.value.part = Blob();
-    outcome.value.text.swap(invocation.result);
+    outcome.value.text.assign(invocation.result);
   }
 }
 

@@ -3,6 +3,7 @@
 // Thread safety: the functions share nothing; each call is run by one thread at a time.
 #pragma once
 
+#include "common/limits.hpp"
 #include "worker/executors/active_call.hpp"
 #include "worker/executors/incarnation.hpp"
 
@@ -15,7 +16,23 @@ namespace callboard::worker {
 
 /// Gives an invocation the arguments of `call`, which outlives it. REQUIRES: it is as new; its
 /// `result` may have a buffer.
-void prepare(const ActiveCall& call, Invocation& invocation);
+inline void prepare(const ActiveCall& call, Invocation& invocation) {
+  invocation.args = call.job.args.view();
+  if (call.job.args.part) invocation.owner = call.job.args.part.owner();
+  invocation.core = call.incarnation->environment.core;
+}
+
+/// Makes an invocation as new again, but for a buffer of its result that is not long.
+inline void renew(Invocation& invocation) {
+  constexpr std::size_t kSpareBytesMax = 1024;
+  invocation.args = {};
+  if (invocation.owner) invocation.owner.reset();
+  if (invocation.placed_owner) invocation.placed_owner.reset();
+  invocation.placed = {};
+  if (invocation.error) invocation.error.reset();
+  if (invocation.result.capacity() > kSpareBytesMax) std::string().swap(invocation.result);
+  invocation.result.clear();
+}
 
 /// Calls a method on this thread. REQUIRES: it is not a coroutine; the invocation is as new.
 void invoke(ActiveCall& call, Invocation& invocation);
@@ -31,7 +48,17 @@ ErrorInfo describe_exception();
 /// says so, task_error otherwise. REQUIRES: in a catch block.
 void fail(const ActiveCall& call, Invocation& invocation);
 
-/// Moves result or error into the outcome, the error with the place where it came from.
-void complete(const ActiveCall& call, Invocation& invocation, Outcome& outcome);
+/// What complete() does with errors, and with results that leave as parts.
+void complete_with_owner(const ActiveCall& call, Invocation& invocation, Outcome& outcome);
+
+/// Result or error goes into the outcome, the error with the place where it came from.
+inline void complete(const ActiveCall& call, Invocation& invocation, Outcome& outcome) {
+  if (invocation.error || invocation.owner || invocation.placed_owner ||
+      invocation.result.size() >= limits::kPartBytesMin) {
+    return complete_with_owner(call, invocation, outcome);
+  }
+  if (outcome.value.part) outcome.value.part = Blob();
+  outcome.value.text.assign(invocation.result);
+}
 
 }  // namespace callboard::worker

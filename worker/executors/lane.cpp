@@ -20,8 +20,6 @@ void count_one(std::atomic<std::uint64_t>& counter) {
 
 }  // namespace
 
-ExecutorHost& Lane::host() const { return incarnation().host; }
-
 void Lane::submit(CallQueue& calls, std::uint32_t count) {
   submitted_ += count;
   push(calls);
@@ -89,11 +87,31 @@ void Lane::open(bool usable) {
 Lane::Admission Lane::admit(ActiveCall& call, std::int64_t now_us, Outcome& outcome) {
   if (!call.claim()) return call.drop() ? Admission::gone : Admission::taken;
   count_one(begun_);
+  if (!is_ordinary(call, now_us) && !may_begin(call, now_us, outcome)) return Admission::refused;
+  if (host().begin(call.job, now_us) == Begin::wait) {
+    begun_.fetch_sub(1, std::memory_order_relaxed);
+    call.unclaim();
+    return Admission::wait;
+  }
+  call.began_us = now_us;
+  prepare_context(call);
+  return Admission::run;
+}
+
+/// Of such a call nothing else need be asked: it may begin.
+inline bool Lane::is_ordinary(const ActiveCall& call, std::int64_t now_us) const {
+  return call.method->kind == MethodKind::plain && call.job.options.empty() &&
+         call.job.deadline_us > now_us && usable_.load(std::memory_order_acquire) && !halted() &&
+         !call.running.cancel_requested.load(std::memory_order_relaxed);
+}
+
+/// Reads a call's options. False when it will not run: then the outcome says why.
+bool Lane::may_begin(ActiveCall& call, std::int64_t now_us, Outcome& outcome) {
   if (halted() || !usable_.load(std::memory_order_acquire)) {
     outcome = Outcome(call.job, Outcome::Fate::returned);
     call.state.store(ActiveCall::State::ended, std::memory_order_release);
     count_one(ended_);
-    return Admission::refused;
+    return false;
   }
   if (call.running.cancel_requested.load(std::memory_order_relaxed)) {
     return refuse(call, Errc::cancelled, "it was cancelled before it began", outcome);
@@ -120,17 +138,11 @@ Lane::Admission Lane::admit(ActiveCall& call, std::int64_t now_us, Outcome& outc
     }
     call.options = std::move(options);
   }
-  if (host().begin(call.job, now_us) == Begin::wait) {
-    begun_.fetch_sub(1, std::memory_order_relaxed);
-    call.unclaim();
-    return Admission::wait;
-  }
-  call.began_us = now_us;
-  prepare_context(call);
-  return Admission::run;
+  return true;
 }
 
-Lane::Admission Lane::refuse(ActiveCall& call, Errc code, std::string message, Outcome& outcome) {
+/// Always false.
+bool Lane::refuse(ActiveCall& call, Errc code, std::string message, Outcome& outcome) {
   outcome = Outcome(call.job, Outcome::Fate::refused);
   outcome.status = code;
   ErrorInfo error;
@@ -140,7 +152,7 @@ Lane::Admission Lane::refuse(ActiveCall& call, Errc code, std::string message, O
   outcome.value = Payload(wire::encode(error));
   call.state.store(ActiveCall::State::ended, std::memory_order_release);
   count_one(ended_);
-  return Admission::refused;
+  return false;
 }
 
 void Lane::conclude(ActiveCall& call, const ErrorInfo* error, bool may_hold, std::int64_t now_us,
@@ -159,8 +171,7 @@ void Lane::conclude(ActiveCall& call, const ErrorInfo* error, bool may_hold, std
   count_one(ended_);
 }
 
-void Lane::report(Outcome& outcome, bool more_soon) {
-  if (!outcome.held) return host().ended({&outcome, 1}, more_soon);
+void Lane::report_held(Outcome& outcome) {
   held_.store(true, std::memory_order_seq_cst);
   settings_.owner->report_held(*this, outcome);
   if (!stopping_.load(std::memory_order_seq_cst)) return;

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "worker/executors/active_call.hpp"
+#include "worker/executors/incarnation.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -22,9 +23,6 @@
 #include <vector>
 
 namespace callboard::worker {
-
-struct Incarnation;
-enum class MethodKind : std::uint8_t;
 
 /// What a lane needs of the executor that it belongs to. Any thread.
 class LaneOwner {
@@ -104,14 +102,17 @@ class Lane {
   void conclude(ActiveCall& call, const ErrorInfo* error, bool may_hold, std::int64_t now_us,
                 Outcome& outcome);
   /// Hands an outcome over: to the host, or to the owner when it is held.
-  void report(Outcome& outcome, bool more_soon);
+  void report(Outcome& outcome, bool more_soon) {
+    if (outcome.held) return report_held(outcome);
+    host().ended({&outcome, 1}, more_soon);
+  }
 
   /// stop(now) was called: what is still queued is returned.
   bool halted() const { return halted_.load(std::memory_order_seq_cst); }
   bool held() const { return held_.load(std::memory_order_acquire); }
   const LaneSettings& settings() const { return settings_; }
   const Incarnation& incarnation() const { return *settings_.incarnation; }
-  ExecutorHost& host() const;
+  ExecutorHost& host() const { return incarnation().host; }
   CallPool& pool() const { return *settings_.pool; }
 
  private:
@@ -121,7 +122,10 @@ class Lane {
   }
   void take_back_all();
   bool take_back(ActiveCall& call, Outcome& outcome);
-  Admission refuse(ActiveCall& call, Errc code, std::string message, Outcome& outcome);
+  bool is_ordinary(const ActiveCall& call, std::int64_t now_us) const;
+  bool may_begin(ActiveCall& call, std::int64_t now_us, Outcome& outcome);
+  bool refuse(ActiveCall& call, Errc code, std::string message, Outcome& outcome);
+  void report_held(Outcome& outcome);
   bool is_retried(const ActiveCall& call, const ErrorInfo& error) const;
 
   const LaneSettings settings_;

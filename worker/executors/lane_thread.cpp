@@ -3,8 +3,7 @@
 #include "worker/crash_handler.hpp"
 
 #include <pthread.h>
-
-#include <chrono>
+#include <time.h>
 
 namespace callboard::worker {
 
@@ -21,8 +20,9 @@ void prepare_lane_thread(const std::string& class_name) {
 }
 
 std::int64_t steady_now_us() {
-  using namespace std::chrono;
-  return duration_cast<microseconds>(steady_clock::now().time_since_epoch()).count();
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);  // the same as std::chrono::steady_clock
+  return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
 }
 
 }  // namespace callboard::worker

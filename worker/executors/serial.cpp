@@ -160,6 +160,7 @@ class SerialLane final : private LaneThreads::Work, public Lane {
     std::int64_t& now = turn.now_us;
     std::int64_t told_us = now;
     Outcome outcome;  // what it is swapped for has a buffer for the next value
+    Invocation invocation;
     while (ActiveCall* call = taken_.pop_front()) {
       taken_.prefetch();
       const std::uint64_t tries = tries_.load(std::memory_order_acquire);
@@ -172,7 +173,7 @@ class SerialLane final : private LaneThreads::Work, public Lane {
       if (admission == Admission::taken) continue;
       finished_.push_back(*call);
       if (admission == Admission::gone) continue;
-      if (admission == Admission::run) now = run_call(*call, outcome);
+      if (admission == Admission::run) now = run_call(*call, invocation, outcome);
       const bool more_soon = !taken_.empty() || threads().crowded();
       announced_ = !outcome.held && more_soon && now - told_us < kGatherUs;
       if (!announced_) told_us = now;
@@ -184,15 +185,14 @@ class SerialLane final : private LaneThreads::Work, public Lane {
     return true;
   }
 
-  /// Returns the time afterwards.
-  std::int64_t run_call(ActiveCall& call, Outcome& outcome) {
-    Invocation invocation;
-    invocation.result.swap(outcome.value.text);
+  /// Returns the time afterwards. The invocation is as new before and after it.
+  std::int64_t run_call(ActiveCall& call, Invocation& invocation, Outcome& outcome) {
     outcome.begin(call.job, Outcome::Fate::ended);
     invoke(call, invocation);
     const std::int64_t now = steady_now_us();
     conclude(call, invocation.error.get(), true, now, outcome);
     complete(call, invocation, outcome);
+    renew(invocation);
     return now;
   }
 
