@@ -28,11 +28,8 @@ constexpr std::uint64_t kBusyCalls = 64;
 constexpr std::size_t kFrameCalls = 128;
 constexpr std::int64_t kGatherUs = 1000;
 
-/// Threads that wait may take the connection's turns while no more calls are unanswered, and for so
-/// long after the last one waited. More calls than that which nobody waited for, and it is over.
-constexpr std::uint64_t kDrivenCalls = 2;
-constexpr std::int64_t kDrivenUs = 20'000;
-constexpr std::uint32_t kLeftAloneMax = 2;
+/// With a thread that submits and takes the turns by itself: so many calls leave together.
+constexpr std::size_t kSteadyFrameCalls = 256;
 
 std::string host_name() {
   char name[256] = {};
@@ -73,6 +70,7 @@ Core::Core(ClientOptions options, Connection* connection)
     made.endpoints = options_.endpoints;
     made.log = options_.log;
     own_connection_ = std::make_unique<Connection>(std::move(made));
+    own_connection_->before_leaving([this] { leave_turns(); });
     connection_ = own_connection_.get();
   }
   gathered_.bytes.reserve(kBatchBytes);
@@ -206,27 +204,51 @@ void Core::on_tick(Instant now, bool ready, wire::LinkOut& out) {
 
 void Core::lend_turns(Instant now) {
   if (!own_connection_) return;
-  const bool driven = now.mono_us < driven_us_.load(std::memory_order_relaxed) + kDrivenUs &&
-                      left_alone_.load(std::memory_order_relaxed) < kLeftAloneMax;
-  const bool few = session_.unanswered() <= kDrivenCalls && requests_.empty();
-  own_connection_->lend(driven && few && session_.connected(), session_.unanswered() == 0);
+  if (own_connection_->left_alone()) lending_.left_alone();
+  const std::uint64_t unanswered = session_.unanswered();
+  const bool ready = session_.connected() && requests_.empty();
+  const bool steady = ready && lending_.steady();
+  // Whoever waits for it now sleeps already, and does not come.
+  const bool comes = own_connection_->borrowed() || woke_ || !lending_.any_waits();
+  woke_ = false;
+  steady_.store(steady, std::memory_order_relaxed);
+  own_connection_->lend(steady || (ready && lending_.one_at_a_time(now.mono_us, unanswered)),
+                        unanswered == 0 || (steady && comes));
 }
 
 void Core::send_soon() {
-  if (own_connection_ && unanswered_.load(std::memory_order_relaxed) == 0 &&
-      left_alone_.load(std::memory_order_relaxed) < kLeftAloneMax &&
-      driven_us_.load(std::memory_order_relaxed) != 0) {
-    left_alone_.fetch_add(1, std::memory_order_relaxed);
-    if (own_connection_->try_turn()) return;
+  if (own_connection_) {
+    const bool steady = steady_.load(std::memory_order_relaxed);
+    const bool alone = unanswered_.load(std::memory_order_relaxed) == 0;
+    if ((steady || (alone && lending_.submits_alone())) && own_connection_->try_turn()) return;
   }
   connection_->wake();
 }
 
-void Core::drive(const FutureState& state, std::int64_t until_us) {
-  if (!own_connection_ || unanswered_.load(std::memory_order_relaxed) > kDrivenCalls) return;
-  driven_us_.store(steady_us(), std::memory_order_relaxed);
-  left_alone_.store(0, std::memory_order_relaxed);
-  own_connection_->drive([&state] { return state.ready(); }, until_us);
+/// The turns are nobody's for a while. Where whoever has left them comes back soon, nobody is woken
+/// for what is submitted until then; if nobody comes, the own thread sees it (drain()).
+void Core::leave_turns() {
+  if (!steady_.load(std::memory_order_relaxed)) return;
+  const std::lock_guard lock(mutex_);
+  enough_ = kSteadyFrameCalls;
+}
+
+void Core::wait(FutureState& state, std::int64_t until_us) {
+  if (!own_connection_) return hurry();
+  lending_.wait_begins(steady_us(), unanswered_.load(std::memory_order_relaxed));
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    gathered_.urgent = !gathered_.entries.empty();
+    wake = gathered_.urgent && enough_ > 1;
+    enough_ = 1;
+  }
+  if (own_connection_->drive([&state] { return state.ready(); }, until_us)) return;
+  if (wake) connection_->wake();
+}
+
+void Core::wait_ends() {
+  if (own_connection_) lending_.wait_ends(steady_us());
 }
 
 void Core::hurry() {
@@ -256,6 +278,7 @@ void Core::drain(Instant now) {
   {
     const std::lock_guard lock(mutex_);
     gather_due_us_ = kNever;
+    enough_ = 1;
     if (gathered_.entries.empty()) return;
     if (should_gather(now)) {
       enough_ = kFrameCalls;
@@ -342,6 +365,7 @@ void Core::finish(Token token, Errc status, const wire::Body& value) {
 }
 
 void Core::wake_sleepers() {
+  if (!sleepers_.empty()) woke_ = true;
   for (const StatePtr& state : sleepers_) state->wake();
   sleepers_.clear();
   if (answered_) AnyReady::announce();

@@ -13,6 +13,7 @@
 
 #include "client/callbacks.hpp"
 #include "client/connection.hpp"
+#include "client/core/lending.hpp"
 #include "client/core/session.hpp"
 #include "client/future_state.hpp"
 #include "client/prepared_options.hpp"
@@ -73,9 +74,11 @@ class Core final : public wire::LinkMember,
   void announce_wait(CallId self, CallId other, bool begins);
   /// Somebody waits: calls that gather leave now.
   void hurry();
-  /// The calling thread waits for `state`: it takes the connection's turns until that is ready or
-  /// the time has come, where they are left to it. May return early, and at once.
-  void drive(const FutureState& state, std::int64_t until_us);
+  /// The calling thread begins to wait for `state`: it takes the connection's turns until that is
+  /// ready or the time has come, where they are left to it. May return early, and at once.
+  /// wait_ends() follows.
+  void wait(FutureState& state, std::int64_t until_us);
+  void wait_ends();
 
   // --- state ------------------------------------------------------------------------------------
   bool connected() const;
@@ -185,6 +188,7 @@ class Core final : public wire::LinkMember,
   void wake_sleepers();
   void lend_turns(Instant now);
   void send_soon();
+  void leave_turns();
   void bind(std::uint32_t slot, std::uint32_t handle, const std::weak_ptr<Queue>& queue);
   QueuePtr queue_of(std::uint32_t handle) const;
   void answer_request(Token request, Errc status, std::string_view bytes);
@@ -213,8 +217,8 @@ class Core final : public wire::LinkMember,
   ReferenceStock references_;         ///< guarded by mutex_: what the next futures refer to us by
   std::atomic<std::thread::id> in_thread_{};
   std::atomic<std::uint64_t> unanswered_{0};
-  std::atomic<std::int64_t> driven_us_{0};     ///< when a thread last waited for a single call
-  std::atomic<std::uint32_t> left_alone_{0};   ///< calls that left by try_turn() since
+  Lending lending_;
+  std::atomic<bool> steady_{false};  ///< one thread submits, waits and takes the turns by itself
 
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;  ///< room, connected, ended
@@ -245,6 +249,7 @@ class Core final : public wire::LinkMember,
   Token last_request_ = 0;
   std::vector<StatePtr> sleepers_;  ///< to be woken at the end of the turn
   bool answered_ = false;           ///< something became ready in this turn
+  bool woke_ = false;               ///< a thread that waited was woken in this turn
   struct Refusal {
     Token token = 0;
     std::uint32_t handle = 0;

@@ -111,7 +111,7 @@ void Connection::run() {
       // Whoever had the turns meanwhile has them still, most likely: it is not disturbed.
     } while ((borrowed_.load() != seen && !wanted_.load()) || !turns.try_lock());
     left_alone_ = !wanted_.exchange(false);
-    enter();
+    enter(false);
   }
   lend_ = false;
   finish();
@@ -120,19 +120,17 @@ void Connection::run() {
 bool Connection::try_turn() {
   const std::unique_lock turns(turns_, std::try_to_lock);
   if (!turns.owns_lock() || !lend_ || stopping_.load()) return false;
-  borrowed_.fetch_add(1);
-  enter();
+  enter(true);
   turn();
   leave();
   if (!lend_) take_back();
   return true;
 }
 
-void Connection::drive(const std::function<bool()>& done, std::int64_t until_us) {
+bool Connection::drive(const std::function<bool()>& done, std::int64_t until_us) {
   std::unique_lock turns(turns_, std::try_to_lock);
-  if (!turns.owns_lock() || !lend_ || stopping_.load()) return;
-  borrowed_.fetch_add(1);
-  enter();
+  if (!turns.owns_lock() || !lend_ || stopping_.load()) return false;
+  enter(true);
   for (;;) {
     turn();
     if (done() || !lend_ || stopping_.load() || clock_now().mono_us >= until_us) break;
@@ -142,15 +140,19 @@ void Connection::drive(const std::function<bool()>& done, std::int64_t until_us)
   const bool idle = lend_ && idle_ && !stopping_.load();
   turns.unlock();
   if (!idle) take_back();
+  return true;
 }
 
-void Connection::enter() {
+void Connection::enter(bool borrows) {
+  is_borrowed_ = borrows;
+  if (borrows) borrowed_.fetch_add(1);
   rest_.store(Rest::none);
   thread_id_.store(std::this_thread::get_id());
 }
 
 /// The turns are nobody's from here on. REQUIRES: `turns_` is held still, and given up next.
 void Connection::leave() {
+  if (before_leaving_) before_leaving_();
   thread_id_.store({});
   rest_.store(Rest::left);
   // Whoever calls wake() from here on sees that; whoever did before has set again_.

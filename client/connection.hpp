@@ -73,8 +73,9 @@ class Connection {
   /// done, unless the turns are left to others and nobody has them.
   bool try_turn();
   /// Takes turns in the calling thread, and sleeps between them, until `done` says so, the time has
-  /// come (steady clock) or they are no longer left to others. Returns at once where they are not.
-  void drive(const std::function<bool()>& done, std::int64_t until_us);
+  /// come (steady clock) or they are no longer left to others. False, and at once, where they are
+  /// not, or somebody else has them.
+  bool drive(const std::function<bool()>& done, std::int64_t until_us);
   /// By a member in its steps: whether threads that wait may take the turns from now on, and
   /// whether the own thread may leave them, because nothing is expected. What comes while nobody
   /// has them is seen 2 ms late.
@@ -85,9 +86,14 @@ class Connection {
   /// Says whether somebody is about to take turns that were left, by drive(): where nobody is, the
   /// own thread takes them back at once. Any thread. REQUIRES: set before start().
   void expect_others(std::function<bool()> come) { others_come_ = std::move(come); }
+  /// Gets called, by whoever has the turns, when they are about to be nobody's. REQUIRES: set before
+  /// start().
+  void before_leaving(std::function<void()> tell) { before_leaving_ = std::move(tell); }
   /// By a member in its steps: the own thread takes this turn because nobody else has taken one for
   /// a while, though they were left.
   bool left_alone() const { return left_alone_; }
+  /// By a member in its steps: this turn is taken by a thread that stands in for the own one.
+  bool borrowed() const { return is_borrowed_; }
   /// The calling thread has the turns: it is the connection's, or stands in for it.
   bool in_own_thread() const { return std::this_thread::get_id() == thread_id_.load(); }
 
@@ -104,7 +110,7 @@ class Connection {
   void run();
   void turn();
   void poll(std::int64_t until_us);
-  void enter();
+  void enter(bool borrows);
   void leave();
   void look_later();
   void take_back();
@@ -115,10 +121,12 @@ class Connection {
 
   ConnectionOptions options_;
   std::function<bool()> others_come_;
+  std::function<void()> before_leaving_;
   std::mutex turns_;  ///< whoever has the turns holds it; all up to mutex_ is theirs
   bool lend_ = false;
   bool idle_ = false;
   bool left_alone_ = false;
+  bool is_borrowed_ = false;
   wire::ZmqDealer dealer_;
   wire::Link link_;
   wire::LinkOut out_;

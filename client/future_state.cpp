@@ -84,13 +84,16 @@ bool FutureState::wait_as_call(std::int64_t until_us) {
   if (core != nullptr && core->in_own_thread()) {
     throw_error({Errc::deadlock, {}, "a wait in the client's own thread would never end", {}, {}});
   }
-  if (core != nullptr) core->hurry();
   const callboard::detail::RunningCall* running = callboard::detail::current_call();
-  const Blocking blocking(running);
-  if (running == nullptr || !running->id || !call_ || core == nullptr) {
-    if (core != nullptr && call_) core->drive(*this, until_us);
-    return wait_until(until_us);
+  if (running == nullptr && call_ && core != nullptr) {
+    core->wait(*this, until_us);
+    const bool done = wait_until(until_us);
+    core->wait_ends();
+    return done;
   }
+  if (core != nullptr) core->hurry();
+  const Blocking blocking(running);
+  if (running == nullptr || !running->id || !call_ || core == nullptr) return wait_until(until_us);
   if (wait_until(std::min(until_us, steady_us_after(kAnnounceAfterUs)))) return true;
   const CallId other = id();
   core->announce_wait(running->id, other, true);

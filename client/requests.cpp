@@ -26,7 +26,7 @@ bool Core::command(Command command) {
     entry.command = static_cast<std::uint32_t>(gathered_.commands.size());
     gathered_.commands.push_back(std::move(command));
   }
-  driven_us_.store(0, std::memory_order_relaxed);  // what it leads to is waited for elsewhere
+  lending_.asks();  // what it leads to is waited for elsewhere
   connection_->wake();
   return true;
 }

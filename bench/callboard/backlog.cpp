@@ -52,7 +52,7 @@ void submit(callboard::Client& client, const callboard::Actor<Echo>& actor, Flig
   const auto before = accepted(client);
   const auto began_ns = now_ns();
   for (std::uint64_t i = 0; i < calls; ++i) {
-    land(flight, actor.call<&Echo::answer>(callboard::Bytes{flight.next()}));
+    land_when_ready(flight, actor.call<&Echo::answer>(callboard::Bytes{flight.next()}));
   }
   while (accepted(client) - before < calls) std::this_thread::sleep_for(kLookEvery);
   const auto seconds = seconds_since(began_ns);

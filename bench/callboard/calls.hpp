@@ -1,5 +1,5 @@
 // What the programs that load Callboard share: the level of their actors, and who takes results.
-// Thread safety: none; land()'s function runs in the client's own thread.
+// Thread safety: none; land_when_ready()'s function runs in the client's own thread.
 #pragma once
 
 #include "bench/load/load.hpp"
@@ -29,19 +29,21 @@ inline void tell_failure(callboard::Errc status) {
   });
 }
 
-/// Tells the flight of the result once it is there.
-inline void land(Flight& flight, const callboard::Future<callboard::Bytes>& future) {
+/// Tells the flight of a result that is there.
+inline void land(Flight& flight, const callboard::client::FutureState* state) {
+  const auto status = callboard::detail::status_of(state);
+  if (status != callboard::Errc::ok) {
+    tell_failure(status);
+    return flight.landed(0, false);
+  }
+  const auto encoded = callboard::detail::value_of(state);
+  flight.landed(callboard::detail::decode_result<callboard::Bytes>(encoded, nullptr).data);
+}
+
+/// The same in the client's own thread, once it is there.
+inline void land_when_ready(Flight& flight, const callboard::Future<callboard::Bytes>& future) {
   callboard::detail::notify_when_ready(
-      future.state(), [&flight, state = future.state().get()] {
-        const auto status = callboard::detail::status_of(state);
-        if (status != callboard::Errc::ok) {
-          tell_failure(status);
-          return flight.landed(0, false);
-        }
-        const auto encoded = callboard::detail::value_of(state);
-        flight.landed(
-            callboard::detail::decode_result<callboard::Bytes>(encoded, nullptr).data);
-      });
+      future.state(), [&flight, state = future.state().get()] { land(flight, state); });
 }
 
 }  // namespace bench

@@ -8,6 +8,7 @@
 #include "bench/callboard/calls.hpp"
 #include "bench/callboard/echo.hpp"
 
+#include <deque>
 #include <stdexcept>
 
 namespace bench {
@@ -16,21 +17,38 @@ namespace {
 
 using callboard::Bytes;
 
-/// `call(message)` gives a future.
+/// Closed loop: results are taken in the order of the calls, all that are there at once. `call(message)`
+/// gives a future.
 template <class Call>
-void fly(Flight& flight, const Call& call) {
-  // One at a time is what get() is for: it needs no other thread to say that the result is there.
-  const bool one_by_one = flight.options().window == 1 && flight.options().rate == 0;
+void keep_window(Flight& flight, const Call& call) {
+  std::deque<callboard::Future<Bytes>> waiting;
   while (!flight.all_landed()) {
     for (auto count = flight.may_send(); count > 0; --count) {
-      const auto future = call(Bytes{flight.next()});
-      if (one_by_one)
-        flight.landed(future.get().data);
-      else
-        land(flight, future);
+      waiting.push_back(call(Bytes{flight.next()}));
     }
-    if (!one_by_one) flight.wait();
+    do {
+      waiting.front().wait();
+      land(flight, waiting.front().state().get());
+      waiting.pop_front();
+    } while (!waiting.empty() && waiting.front().ready());
   }
+}
+
+/// Open loop: this thread sends when it is time, results land in the client's own.
+template <class Call>
+void send_in_time(Flight& flight, const Call& call) {
+  while (!flight.all_landed()) {
+    for (auto count = flight.may_send(); count > 0; --count) {
+      land_when_ready(flight, call(Bytes{flight.next()}));
+    }
+    flight.wait();
+  }
+}
+
+template <class Call>
+void fly(Flight& flight, const Call& call) {
+  if (flight.options().rate > 0) return send_in_time(flight, call);
+  keep_window(flight, call);
 }
 
 template <class Class>

@@ -94,7 +94,8 @@ class Flight {
   std::uint64_t measured_from_ = 0;
   std::int64_t began_ns_ = 0;  ///< of the measured part
   std::int64_t every_ns_ = 0;  ///< open loop: time between two messages of this client
-  std::atomic<std::uint64_t> landed_{0};
+  // Of the thread in which results land: not on a line with what the one that sends counts.
+  alignas(64) std::atomic<std::uint64_t> landed_{0};
   std::atomic<std::uint64_t> wake_at_{UINT64_MAX};
   std::atomic<std::uint32_t> woken_{0};
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <future>
 #include <numeric>
 #include <set>
@@ -144,6 +145,79 @@ TEST_F(ClientCalls, ManyCallsFollowOneThatIsWaitedFor) {
     std::vector<Future<int>> sums;
     for (int i = 0; i < 100; ++i) sums.push_back(hits.call<&Counter::add>(1));
     for (const auto& sum : sums) ASSERT_EQ(sum.get(kPatience), ++expected);
+  }
+}
+
+// A thread that waits again and again with many calls unanswered does so too (Lending::steady).
+
+class SteadyThread : public ClientCalls {
+ protected:
+  /// Keeps `window` calls unanswered and takes their results in order. Gives how many results were
+  /// brought in by this thread itself while many were unanswered.
+  int keep_calling(int calls, int window) {
+    int own = 0;
+    std::deque<Future<int>> waiting;
+    const auto land = [&] {
+      ASSERT_EQ(waiting.front().get(kPatience), ++landed_);
+      waiting.pop_front();
+    };
+    for (int i = 0; i < calls; ++i) {
+      if (static_cast<int>(waiting.size()) == window) {
+        land();
+        while (!waiting.empty() && waiting.front().ready()) land();
+      }
+      waiting.push_back(hits_.call<&Counter::add>(1));
+      asks_ = true;  // of one that is ready already it is told at once
+      callboard::detail::notify_when_ready(
+          waiting.back().state(), [this, &own, &waiting, me = std::this_thread::get_id()] {
+            if (std::this_thread::get_id() == me && !asks_ && waiting.size() > 10) ++own;
+          });
+      asks_ = false;
+    }
+    while (!waiting.empty()) land();
+    return own;
+  }
+
+  const callboard::Actor<Counter> hits_ =
+      client_.actor<Counter>({.durability = callboard::Durability::memory}, 0);
+  int landed_ = 0;
+  std::atomic<bool> asks_{false};
+};
+
+TEST_F(SteadyThread, BringsInItsResultsByItself) {
+  EXPECT_TRUE(eventually([&] { return keep_calling(2000, 100) > 500; }));
+}
+
+TEST_F(SteadyThread, LeavesNothingBehindThatNobodyWaitsFor) {
+  for (int i = 0; i < 20; ++i) {
+    keep_calling(500, 50);
+    std::atomic<int> told{0};
+    for (int n = 0; n < 10; ++n) {
+      hits_.call<&Counter::add>(1).then([&told](const Future<int>&) { ++told; });
+      ++landed_;
+    }
+    EXPECT_TRUE(eventually([&] { return told == 10; })) << "and this thread does not wait";
+  }
+}
+
+TEST_F(SteadyThread, SharesTheConnectionWithOthersThatWait) {
+  const auto other = client_.actor<Counter>({.durability = callboard::Durability::memory}, 0);
+  std::atomic<bool> over{false};
+  std::thread beside([&] {
+    for (int i = 1; !over; ++i) ASSERT_EQ(other.call<&Counter::add>(1).get(kPatience), i);
+  });
+  keep_calling(3000, 100);
+  over = true;
+  beside.join();
+}
+
+TEST_F(SteadyThread, MayAskOtherThingsOfTheBrokerMeanwhile) {
+  for (int i = 0; i < 5; ++i) {
+    keep_calling(500, 50);
+    const auto more = client_.actor<Counter>({.durability = callboard::Durability::memory}, i);
+    ASSERT_EQ(more.call<&Counter::add>(1).get(kPatience), i + 1);
+    keep_calling(500, 50);
+    EXPECT_FALSE(client_.admin("stats").get(kPatience).bytes.empty());
   }
 }
 
