@@ -27,6 +27,13 @@ if(CALLBOARD_HAS_MEMSET_STRATEGY)
   add_compile_options("${callboard_memset}")
 endif()
 
+# Nobody replaces a function of ours by another library's of the same name. g++ reckons with it in
+# code that may be loaded at any address, and inlines none that other sources can call.
+check_cxx_compiler_flag(-fno-semantic-interposition CALLBOARD_HAS_NO_SEMANTIC_INTERPOSITION)
+if(CALLBOARD_HAS_NO_SEMANTIC_INTERPOSITION)
+  add_compile_options(-fno-semantic-interposition)
+endif()
+
 if(CALLBOARD_SANITIZE)
   add_compile_options(-fsanitize=${CALLBOARD_SANITIZE} -fno-omit-frame-pointer
                       -fno-sanitize-recover=all)
