@@ -91,6 +91,14 @@ class FrameReader : public Reader {
     --fields;
     return true;
   }
+  /// Begins the next message if there is one and it is of this type; reads nothing otherwise.
+  [[gnu::always_inline]] bool message_of(std::uint8_t type, std::uint32_t& fields) {
+    const std::string_view next = rest();
+    if (next.size() < 2 || static_cast<std::uint8_t>(next[1]) != type) return false;
+    if ((static_cast<std::uint8_t>(next[0]) & 0xf0) != 0x90) return false;  // a few fields
+    std::uint64_t same = 0;
+    return message(same, fields);
+  }
   /// Reads a value that may be a part of its own.
   [[gnu::always_inline]] bool body(Body& value) {
     if (try_nil()) {

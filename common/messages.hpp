@@ -419,6 +419,13 @@ void write(FrameWriter& out, const Status& m);
 void write(FrameWriter& out, const ChildDied& m);
 void write(FrameWriter& out, const Stopped& m);
 
+/// Those that a broker writes for every call, at a place that has room for kPutNumbersBytes and the
+/// bytes of the value and of the options. The value does not become a part, however long it is.
+/// Says where the message ends.
+inline constexpr std::size_t kPutNumbersBytes = 128;
+char* put(char* at, const Run& m);
+char* put(char* at, const CallResult& m);
+
 // --- reading: `fields` as FrameReader::message() gave it ---------------------------------------
 bool read(FrameReader& in, std::uint32_t fields, Hello& m);
 bool read(FrameReader& in, std::uint32_t fields, Welcome& m);

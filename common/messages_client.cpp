@@ -113,13 +113,17 @@ void write(FrameWriter& out, const Submit& m) {
   head.encoded(m.options);
 }
 
-bool read(FrameReader& in, std::uint32_t fields, Submit& m) {
-  if (!has_fields(in, fields, 5) || !in.uint(m.seq) || !read_u32(in, m.handle) ||
-      !read_u32(in, m.method) || !in.body(m.args) || !read_encoded_map(in, m.options)) {
-    return false;
+bool read(FrameReader& frame, std::uint32_t fields, Submit& m) {
+  FrameReader in = frame;  // in registers: see Reader
+  if (fields < 5 || !in.uint(m.seq) || !read_u32(in, m.handle) || !read_u32(in, m.method) ||
+      !in.body(m.args) || m.seq == 0 || m.handle > limits::kHandlesMax) {
+    return frame.fail();
   }
-  if (m.seq == 0 || m.handle > limits::kHandlesMax) return in.fail();
-  return fields == 5 || in.skip_fields(fields - 5);
+  m.options = {};
+  const bool options = !in.try_nil();
+  frame = in;
+  if (options && !read_encoded_map(frame, m.options)) return false;
+  return fields == 5 || frame.skip_fields(fields - 5);
 }
 
 void write(FrameWriter& out, const Taken& m) {
@@ -244,21 +248,38 @@ bool read(FrameReader& in, std::uint32_t fields, Refused& m) {
          (fields == 4 || (in.uint(m.room) && in.skip_fields(fields - 5)));
 }
 
-void write(FrameWriter& out, const CallResult& m) {
-  Packed head(out, m.value);
+namespace {
+
+/// `value()` writes the value.
+template <class Value>
+[[gnu::always_inline]] inline void pack(PackedAt& head, const CallResult& m, Value value) {
   head.array(4);
   head.uint(static_cast<std::uint8_t>(Type::result));
   head.uint(m.seq);
   head.uint(static_cast<std::uint64_t>(m.status));
-  head.body(out, m.value);
+  value();
 }
 
-bool read(FrameReader& in, std::uint32_t fields, CallResult& m) {
-  if (!has_fields(in, fields, 3) || !in.uint(m.seq) || !read_code(in, m.status) ||
-      !in.body(m.value)) {
-    return false;
+}  // namespace
+
+void write(FrameWriter& out, const CallResult& m) {
+  Packed head(out, m.value);
+  pack(head, m, [&] { head.body(out, m.value); });
+}
+
+char* put(char* at, const CallResult& m) {
+  PackedAt head(at);
+  pack(head, m, [&] { head.bin(m.value.bytes); });
+  return head.end();
+}
+
+bool read(FrameReader& frame, std::uint32_t fields, CallResult& m) {
+  FrameReader in = frame;  // in registers: see Reader
+  if (fields < 3 || !in.uint(m.seq) || !read_code(in, m.status) || !in.body(m.value)) {
+    return frame.fail();
   }
-  return fields == 3 || in.skip_fields(fields - 3);
+  frame = in;
+  return fields == 3 || frame.skip_fields(fields - 3);
 }
 
 void write(FrameWriter& out, const CancelAnswered& m) {

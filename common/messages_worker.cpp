@@ -57,8 +57,11 @@ bool read(FrameReader& in, std::uint32_t fields, MethodTable& m) {
          read_names(in, m.names, limits::kMethodsMax) && in.skip_fields(fields - 2);
 }
 
-void write(FrameWriter& out, const Run& m) {
-  Packed head(out, m.args, m.options.size());
+namespace {
+
+/// `args()` writes the arguments.
+template <class Args>
+[[gnu::always_inline]] inline void pack(PackedAt& head, const Run& m, Args args) {
   head.array(10);
   head.uint(static_cast<std::uint8_t>(Type::run));
   head.uint(m.lease);
@@ -68,8 +71,21 @@ void write(FrameWriter& out, const Run& m) {
   head.uint(m.call.seq);
   head.uint(m.attempt);
   head.integer(m.deadline_ms);
-  head.body(out, m.args);
+  args();
   head.encoded(m.options);
+}
+
+}  // namespace
+
+void write(FrameWriter& out, const Run& m) {
+  Packed head(out, m.args, m.options.size());
+  pack(head, m, [&] { head.body(out, m.args); });
+}
+
+char* put(char* at, const Run& m) {
+  PackedAt head(at);
+  pack(head, m, [&] { head.bin(m.args.bytes); });
+  return head.end();
 }
 
 bool read(FrameReader& frame, std::uint32_t fields, Run& m) {

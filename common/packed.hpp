@@ -15,29 +15,20 @@
 
 namespace callboard::wire {
 
-/// Appends values. REQUIRES: at most kNumbersMax numbers, lengths of values among them, and no more
-/// bytes in values than the constructor was told of; nobody else changes the string meanwhile.
-class Packed {
+/// Writes values where it is told to. REQUIRES: kNumberBytes of room there for each number, lengths
+/// of values among them, and for one more; and as many as the values have that are not numbers.
+class PackedAt {
  public:
-  static constexpr std::size_t kNumbersMax = 12;
+  static constexpr std::size_t kNumberBytes = 9;
 
-  /// `bytes`: of the values that are not numbers.
-  Packed(std::string& out, std::size_t bytes) : out_(out) {
-    const std::size_t from = out.size();
-    out.resize(from + kNumberBytes * (kNumbersMax + 1) + bytes);
-    at_ = out.data() + from;
-  }
-  /// The same for a message with a value that may become a part of its own.
-  Packed(FrameWriter& out, const Body& value, std::size_t bytes = 0)
-      : Packed(out.out(), bytes + (is_part(value) ? 0 : value.bytes.size())) {}
-  ~Packed() { out_.resize(static_cast<std::size_t>(at_ - out_.data())); }
-  Packed(const Packed&) = delete;
-  Packed& operator=(const Packed&) = delete;
+  explicit PackedAt(char* at) : at_(at) {}
+  /// Behind what was written.
+  char* end() const { return at_; }
 
   void array(std::size_t n) { byte(static_cast<std::uint8_t>(0x90 | n)); }  ///< n < 16
   void nil() { byte(0xc0); }
   void boolean(bool value) { byte(value ? 0xc3 : 0xc2); }
-  void uint(std::uint64_t value) {
+  [[gnu::always_inline]] void uint(std::uint64_t value) {
     if (value < 0x80) return byte(static_cast<std::uint8_t>(value));
     const unsigned step = value <= 0xff ? 0 : value <= 0xffff ? 1 : value <= 0xffffffff ? 2 : 3;
     const unsigned width = 1u << step;
@@ -59,12 +50,6 @@ class Packed {
     store_big_endian(at_ + 1, static_cast<std::uint64_t>(value) << (64 - 8 * width));
     at_ += 1 + width;
   }
-  /// As FrameWriter::body().
-  void body(FrameWriter& out, const Body& value) {
-    if (!is_part(value)) return bin(value.bytes);
-    nil();
-    out.add_part(value);
-  }
   void bin(std::string_view value) {
     if (value.size() <= 0xff) tagged<std::uint8_t>(0xc4, value.size());
     else if (value.size() <= 0xffff) tagged<std::uint16_t>(0xc5, value.size());
@@ -85,9 +70,6 @@ class Packed {
   }
 
  private:
-  static constexpr std::size_t kNumberBytes = 9;
-
-  static bool is_part(const Body& value) { return value.bytes.size() >= limits::kPartBytesMin; }
   void byte(std::uint8_t value) { *at_++ = static_cast<char>(value); }
   void raw(std::string_view value) {
     if (value.empty()) return;  // it may be nowhere
@@ -101,8 +83,41 @@ class Packed {
     at_ += 1 + sizeof(T);
   }
 
-  std::string& out_;
+ protected:
   char* at_ = nullptr;
+};
+
+/// Appends values to a string. REQUIRES: at most kNumbersMax numbers, lengths of values among them,
+/// and no more bytes in values than the constructor was told of; nobody else changes the string
+/// meanwhile.
+class Packed : public PackedAt {
+ public:
+  static constexpr std::size_t kNumbersMax = 12;
+
+  /// `bytes`: of the values that are not numbers.
+  Packed(std::string& out, std::size_t bytes) : PackedAt(nullptr), out_(out) {
+    const std::size_t from = out.size();
+    out.resize(from + kNumberBytes * (kNumbersMax + 1) + bytes);
+    at_ = out.data() + from;
+  }
+  /// The same for a message with a value that may become a part of its own.
+  Packed(FrameWriter& out, const Body& value, std::size_t bytes = 0)
+      : Packed(out.out(), bytes + (is_part(value) ? 0 : value.bytes.size())) {}
+  ~Packed() { out_.resize(static_cast<std::size_t>(at_ - out_.data())); }
+  Packed(const Packed&) = delete;
+  Packed& operator=(const Packed&) = delete;
+
+  /// As FrameWriter::body().
+  void body(FrameWriter& out, const Body& value) {
+    if (!is_part(value)) return bin(value.bytes);
+    nil();
+    out.add_part(value);
+  }
+
+ private:
+  static bool is_part(const Body& value) { return value.bytes.size() >= limits::kPartBytesMin; }
+
+  std::string& out_;
 };
 
 }  // namespace callboard::wire

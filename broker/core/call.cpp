@@ -3,7 +3,6 @@
 #include "broker/core/session.hpp"
 #include "common/check.hpp"
 
-#include <cstring>
 #include <memory>
 #include <new>
 #include <utility>
@@ -24,24 +23,6 @@ CallSlab::~CallSlab() {
     if (call->data_bytes > kRoomSteps * kRoomStep) take_room(*call);
     std::destroy_at(call);
   });
-}
-
-std::uint32_t CallSlab::next_generation() {
-  if (++generation_ == 0) ++generation_;
-  return generation_;
-}
-
-Call& CallSlab::make() {
-  Call* call = nullptr;
-  if (ready_.empty()) {
-    call = new (calls_.take()) Call;
-  } else {
-    call = ready_.back();
-    ready_.pop_back();
-  }
-  call->generation = next_generation();
-  ++used_;
-  return *call;
 }
 
 void CallSlab::free(Call& call) {
@@ -69,14 +50,6 @@ void CallSlab::give_room(Call& call, std::size_t bytes) {
   call.data = small ? static_cast<char*>(rooms_[steps - 1].take()) : new char[bytes];
   call.data_bytes = static_cast<std::uint32_t>(small ? steps * kRoomStep : bytes);
   room_bytes_ += call.data_bytes;
-}
-
-void CallSlab::fill(Call& call, std::string_view options, std::string_view value) {
-  give_room(call, options.size() + value.size());
-  if (!options.empty()) std::memcpy(call.data, options.data(), options.size());
-  if (!value.empty()) std::memcpy(call.data + options.size(), value.data(), value.size());
-  call.options_bytes = static_cast<std::uint32_t>(options.size());
-  call.value_bytes = static_cast<std::uint32_t>(value.size());
 }
 
 void CallSlab::take_room(Call& call) {

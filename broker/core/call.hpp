@@ -18,7 +18,9 @@
 #include <callboard/ids.hpp>
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
+#include <new>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -148,12 +150,32 @@ class CallSlab {
   CallSlab(const CallSlab&) = delete;
   CallSlab& operator=(const CallSlab&) = delete;
 
-  Call& make();
+  Call& make() {
+    Call* call = nullptr;
+    if (ready_.empty()) {
+      call = new (calls_.take()) Call;
+    } else {
+      call = ready_.back();
+      ready_.pop_back();
+    }
+    if (++generation_ == 0) ++generation_;
+    call->generation = generation_;
+    ++used_;
+    return *call;
+  }
   void free(Call& call);
   /// Gives a call room for its bytes. What it held before is lost when that had less room.
   void give_room(Call& call, std::size_t bytes);
   /// Copies what the call holds now: options and arguments, or only its result.
-  void fill(Call& call, std::string_view options, std::string_view value);
+  void fill(Call& call, std::string_view options, std::string_view value) {
+    if (options.size() + value.size() > call.data_bytes) {
+      give_room(call, options.size() + value.size());
+    }
+    if (!options.empty()) std::memcpy(call.data, options.data(), options.size());
+    if (!value.empty()) std::memcpy(call.data + options.size(), value.data(), value.size());
+    call.options_bytes = static_cast<std::uint32_t>(options.size());
+    call.value_bytes = static_cast<std::uint32_t>(value.size());
+  }
   void take_room(Call& call);
   std::size_t size() const { return used_; }
   /// Memory of the calls, of their places in their sessions' tables and of what they have room for.
@@ -166,8 +188,6 @@ class CallSlab {
   static constexpr std::size_t kReadyMax = 1024;
   /// A Ref that is looked at some 50 ms after its call was freed finds the page there still.
   static constexpr std::size_t kWarmChunks = 64;
-
-  std::uint32_t next_generation();
 
   Slots calls_;
   std::vector<Slots> rooms_;   ///< by number of steps, from 1

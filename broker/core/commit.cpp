@@ -39,12 +39,6 @@ std::string hex(std::uint64_t value) {
   return text;
 }
 
-Effects& Core::path(std::uint64_t batch) {
-  if (batch <= committed_) return *effects_;
-  if (in_flight_ && batch == flight_no_) return flight_effects_;
-  return open_effects_;
-}
-
 std::uint64_t Core::last_batch() const {
   if (!open_->empty() || !dirty_queues_.empty() || !dirty_sessions_.empty()) return open_batch();
   return in_flight_ ? flight_no_ : 0;
@@ -52,6 +46,11 @@ std::uint64_t Core::last_batch() const {
 
 wire::FrameWriter Core::to(const Peer& peer, std::uint64_t batch) {
   return {path(batch).frame_for(peer.id), options_.epoch};
+}
+
+Effects::Gathered* Core::gather(Effects& effects, PeerId peer) const {
+  const wire::FrameWriter begun(effects.frame_for(peer), options_.epoch);
+  return effects.gather_for(peer);
 }
 
 bool Core::congested() const {

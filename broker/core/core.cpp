@@ -2,7 +2,6 @@
 #include "broker/core/core.hpp"
 
 #include "common/check.hpp"
-#include "common/prefetch.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -78,6 +77,7 @@ void Core::step(Instant now, const Event& event, Effects& effects) {
   on_tick();
   finish_all_closing();
   finish_step();
+  effects_->append_gathered();
   effects_ = nullptr;
 }
 
@@ -154,12 +154,9 @@ bool Core::on_message(Peer& peer, Type type, std::uint32_t fields, FrameReader& 
   };
   switch (type) {
     case Type::submit:
-      return with(wire::Submit{}, session, [&](auto& m) {
-        if (std::exchange(session->called, m.handle) != m.handle) expect_submit(*session, in);
-        on_submit(*session, m);
-      });
+      return session != nullptr && on_submits(*session, fields, in);
     case Type::done:
-      return with(wire::Done{}, worker, [&](auto& m) { on_done(*worker, m); });
+      return worker != nullptr && on_dones(*worker, fields, in);
     case Type::taken:
       return with(wire::Taken{}, session, [&](auto& m) { on_taken(*session, m); });
     case Type::ping: {
@@ -238,6 +235,8 @@ void Core::on_committed(std::uint64_t commit_no) {
   ++counters_.commits;
   for (Session* session : flight_sessions_) session->stored = true;
   flight_sessions_.clear();
+  effects_->append_gathered();
+  flight_effects_.append_gathered();
   for (auto& [peer, frames] : flight_effects_.frames) {
     std::erase_if(frames, [](const wire::Frame& frame) { return frame.empty(); });
     if (frames.empty() || !peers_.contains(static_cast<std::uint64_t>(peer))) continue;
@@ -277,18 +276,6 @@ void Core::on_tick() {
 void Core::listen(Instant now) {
   if (congested()) return;  // nobody took frames since the last step
   listened_us_ += std::min(now.mono_us - now_.mono_us, kListenStepUs);
-}
-
-/// Of a client that calls many actors in turn: asks for the queue of the next call, which is in no
-/// cache. `in` stands before the message that may be it.
-void Core::expect_submit(Session& session, FrameReader in) {
-  std::uint64_t type = 0;
-  std::uint64_t seq = 0;
-  std::uint64_t handle = 0;
-  std::uint32_t fields = 0;
-  if (in.at_end() || !in.message(type, fields) || static_cast<Type>(type) != Type::submit) return;
-  if (!in.uint(seq) || !in.uint(handle) || handle >= session.handles.size()) return;
-  prefetch_to_write(session.handles[handle].queue.get(), sizeof(Queue));
 }
 
 void Core::run_timers() {

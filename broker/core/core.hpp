@@ -5,7 +5,8 @@
 // submit.cpp, parking.cpp, dependencies.cpp, lanes.cpp, dispatch.cpp, returns.cpp, results.cpp,
 // cancel.cpp; the life of actors: placement.cpp, actors.cpp, queue_ends.cpp; what goes wrong:
 // losses.cpp, reconcile.cpp, restore.cpp; what waits outside of memory: memory.cpp, read_back.cpp,
-// restore_stored.cpp; what is stored, and what may be told when: commit.cpp;
+// restore_stored.cpp; what is stored, and what may be told when: commit.cpp; short steps that every
+// call takes: steps.hpp;
 // for people: admin*.cpp, explain.cpp; calls that nobody submits: schedules.cpp.
 //
 // Two rules hold everywhere: enter() is the only way into a lane and end_call() the only way to an
@@ -130,8 +131,6 @@ class Core {
   void on_committed(std::uint64_t commit_no);
   void on_tick();
   void listen(Instant now);  ///< time passes: how much of it counts as silence
-  static void expect_submit(Session& session, wire::FrameReader in);
-  static void expect_done(Worker& worker, const Instance& instance, std::uint64_t lease);
   void run_timers();
   void finish_step();
   bool has_frame(const Peer& peer) const;  ///< one leaves for it at the end of this turn
@@ -211,7 +210,7 @@ class Core {
   void settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCall& held);
   void believe_worker(Call& call, const wire::HeldCall& held);
   void settle_orphans();
-  void settle_orphan(Call& call);  ///< it is known now what became of it
+  static void settle_orphan(Call& call);  ///< it is known now what became of it
 
   // --- losses.cpp ------------------------------------------------------------------------------
   void on_child_died(Peer& peer, const wire::ChildDied& message);
@@ -242,10 +241,15 @@ class Core {
                                       const std::string& name);
 
   // --- submit.cpp ------------------------------------------------------------------------------
+  bool on_submits(Session& session, std::uint32_t fields, wire::FrameReader& in);
+  static void expect_submit(Session& session, wire::FrameReader in);
   void on_submit(Session& session, const wire::Submit& message);
   void submit(Session& session, Handle& handle, const wire::Submit& message,
-              const wire::CallOptions* options, Errc code, std::string text);
+              const wire::CallOptions* options);
+  void refuse_submit(Session& session, Handle& handle, const wire::Submit& message, Errc code,
+                     std::string_view text);
   bool number_is_new(Session& session, std::uint64_t seq, std::uint32_t handle_no);
+  bool old_number_is_new(Session& session, std::uint64_t seq, std::uint32_t handle_no);
   Errc submit_problem(Session& session, Handle& handle, const wire::Submit& message,
                       const wire::CallOptions* options, std::string& text);
   Errc key_problem(const Handle& handle, const wire::Submit& message,
@@ -323,21 +327,26 @@ class Core {
   void enter(Call& call);  ///< waiting or back -> its lane
   void leave_lane(Call& call);
   void key_done(Call& call);
+  void give_up_key(Call& call);
   static bool ready(const Call& call) { return call.state == CallState::ready; }
 
   // --- dispatch.cpp ----------------------------------------------------------------------------
   void wake(Queue& queue);  ///< dispatches what may go
   void send_ready(Queue& queue);
   void wake_instance(Instance& instance);
-  bool send_head(Queue& queue, const Lane& lane);
-  const Lane* next_lane(const Queue& queue, std::size_t first) const;
-  const Lane* first_of_lanes(const Queue& queue, std::size_t first) const;
-  Instance* free_instance(Queue& queue, std::uint8_t group);
-  void send(Call& call, Instance& instance);
+  void wake_tasks(Instance& slot);
+  static bool may_send(const Queue& queue);
+  bool send_head(Queue& queue, Lane& lane);
+  Lane* first_of_lanes(Queue& queue, std::size_t first) const;
+  static Instance* free_instance(Queue& queue, std::uint8_t group);
+  static Instance* least_busy(Queue& queue, std::uint8_t group);
+  void send(Call& call, Lane& lane, Instance& instance);
   void splice(const Call& call, std::string& args) const;
   void tell_methods(Instance& instance);
 
   // --- returns.cpp -----------------------------------------------------------------------------
+  bool on_dones(Worker& worker, std::uint32_t fields, wire::FrameReader& in);
+  static void expect_done(Worker& worker, std::uint64_t lease);
   void on_done(Worker& worker, const wire::Done& message);
   bool on_failed(Call& call, Instance& instance, const wire::Done& message);
   void on_returned(Worker& worker, const wire::Returned& message);
@@ -360,11 +369,15 @@ class Core {
   void uncount(Call& call);
   void confirm_lease(Call& call, bool deferred);
   void forget(Worker& worker, std::uint64_t lease, bool deferred);
+  Worker* holder_of(const Call& call);  ///< null: that keeps its result no more
   void drop_if_done(Call& call);
+  void drop(Call& call);
+  void erase_sent(const Call& call);
   void on_taken(Session& session, const wire::Taken& message);
   void settle();
   Call* find_call(CallId id);
   Call* find_call(Session& session, std::uint64_t seq);
+  Call* find_stored(Session& session, std::uint64_t seq);
 
   // --- placement.cpp ---------------------------------------------------------------------------
   Instance& make_instance(const QueuePtr& queue, std::uint32_t replica);
@@ -415,6 +428,10 @@ class Core {
   /// Where a message goes that must not be seen before `batch` is committed (0: now).
   Effects& path(std::uint64_t batch);
   wire::FrameWriter to(const Peer& peer, std::uint64_t batch);
+  /// Writes a message of which there are many, whose value and options have `bytes`.
+  template <class Message>
+  void tell(const Peer& peer, std::uint64_t batch, const Message& message, std::size_t bytes);
+  Effects::Gathered* gather(Effects& effects, PeerId peer) const;
   /// The key of the queue's calls in the open batch.
   std::uint32_t calls_key(Queue& queue);
   void store_call(const Call& call);
@@ -574,3 +591,5 @@ std::string with_header(std::string_view headers, std::string_view name, std::st
 std::string hex(std::uint64_t value);
 
 }  // namespace callboard::broker
+
+#include "broker/core/steps.hpp"

@@ -96,7 +96,6 @@ void Core::end_dependents(Call& call) {
 }
 
 void Core::release_holds(Call& call) {
-  if (!call.extra) return;
   if (call.extra->unresolved > 0) {
     // It ends before what it waited for: nobody may wake it any more.
     for (const CallId id : dependencies(*call.extra)) {

@@ -7,13 +7,9 @@
 
 namespace callboard::broker {
 
-Instance* Core::free_instance(Queue& queue, std::uint8_t group) {
+/// Of several instances the one with the fewest calls; from which on turns, so that all have some.
+Instance* Core::least_busy(Queue& queue, std::uint8_t group) {
   const std::size_t n = queue.instances.size();
-  if (n == 1) {
-    Instance* const only = queue.instances.front();
-    const bool free = only->room(only->queue ? group : std::uint8_t{0});
-    return free && only->worker->peer != nullptr ? only : nullptr;
-  }
   Instance* best = nullptr;
   for (std::size_t i = 0; i < n; ++i) {
     Instance* instance = queue.instances[(queue.turn + i) % n];
@@ -31,40 +27,48 @@ Instance* Core::free_instance(Queue& queue, std::uint8_t group) {
   return best;
 }
 
-void Core::wake(Queue& queue) {
-  send_ready(queue);
-  if (queue.absent > 0) read_ahead(queue);
+inline Instance* Core::free_instance(Queue& queue, std::uint8_t group) {
+  if (queue.instances.size() != 1) return least_busy(queue, group);
+  Instance* const only = queue.instances.front();
+  const bool free = only->room(only->queue ? group : std::uint8_t{0});
+  return free && only->worker->peer != nullptr ? only : nullptr;
+}
+
+inline bool Core::may_send(const Queue& queue) {
+  if (queue.paused) return false;
+  const bool task = queue.kind == QueueKind::task;
+  // A task that no worker runs now still takes its turn when the next one joins.
+  if (queue.instances.empty() && !task) return false;
+  // Behind calls of which nobody knows yet whether they have begun, order has to wait.
+  if (queue.orphans > 0 && !task) return false;
+  return queue.strangers == 0;  // one of them may have the key of what would be sent
 }
 
 void Core::send_ready(Queue& queue) {
-  if (queue.paused) return;
-  // A task that no worker runs now still takes its turn when the next one joins.
-  if (queue.instances.empty() && queue.kind != QueueKind::task) return;
-  // Behind calls of which nobody knows yet whether they have begun, order has to wait.
-  if (queue.orphans > 0 && queue.kind != QueueKind::task) return;
-  if (queue.strangers > 0) return;  // one of them may have the key of what would be sent
   if (queue.lanes.size() == 1) {
-    while (const Lane* lane = next_lane(queue, 0)) {
-      if (!send_head(queue, *lane)) return;
+    Lane& only = queue.lanes.front();
+    if (!only.may_go() || !may_send(queue)) return;
+    while (only.may_go() && send_head(queue, only)) {
     }
     return;
   }
+  if (!may_send(queue)) return;
   std::size_t i = 0;
   while (i < queue.lanes.size()) {
     const std::size_t first = i;
     const std::uint8_t group = queue.lanes[i].group;
     while (i < queue.lanes.size() && queue.lanes[i].group == group) ++i;
-    while (const Lane* lane = next_lane(queue, first)) {
+    while (Lane* const lane = first_of_lanes(queue, first)) {
       if (!send_head(queue, *lane)) break;
     }
   }
 }
 
 /// False when there is no room for it.
-bool Core::send_head(Queue& queue, const Lane& lane) {
+bool Core::send_head(Queue& queue, Lane& lane) {
   Instance* const instance = free_instance(queue, lane.group);
   if (instance != nullptr) {
-    send(*lane.head, *instance);
+    send(*lane.head, lane, *instance);
     return true;
   }
   if (queue.kind == QueueKind::task && !queue.in_ready_tasks) {
@@ -76,22 +80,14 @@ bool Core::send_head(Queue& queue, const Lane& lane) {
 
 /// Of the lanes of one group, which stand together from `first` on: the one whose turn it is. It
 /// has the highest priority, to which waiting adds, so that no lane starves.
-const Lane* Core::next_lane(const Queue& queue, std::size_t first) const {
-  if (queue.lanes.size() == 1) {
-    const Lane& only = queue.lanes.front();
-    return only.head != nullptr && ready(*only.head) && !only.next_is_stored() ? &only : nullptr;
-  }
-  return first_of_lanes(queue, first);
-}
-
-const Lane* Core::first_of_lanes(const Queue& queue, std::size_t first) const {
-  const Lane* best = nullptr;
+Lane* Core::first_of_lanes(Queue& queue, std::size_t first) const {
+  Lane* best = nullptr;
   std::int64_t best_level = 0;
   const std::int64_t step_us = options_.priority_ageing_ms * kMicrosPerMilli;
   const std::uint8_t group = queue.lanes[first].group;
   for (std::size_t i = first; i < queue.lanes.size() && queue.lanes[i].group == group; ++i) {
-    const Lane& lane = queue.lanes[i];
-    if (lane.head == nullptr || !ready(*lane.head) || lane.next_is_stored()) continue;
+    Lane& lane = queue.lanes[i];
+    if (!lane.may_go()) continue;
     const std::int64_t level = lane.priority * step_us + (now_.mono_us - lane.head->since_us);
     if (best != nullptr && level <= best_level) continue;
     best = &lane;
@@ -100,10 +96,9 @@ const Lane* Core::first_of_lanes(const Queue& queue, std::size_t first) const {
   return best;
 }
 
-void Core::wake_instance(Instance& instance) {
-  if (instance.queue) return wake(*instance.queue);
-  // A task slot has room: task queues that found none take turns.
-  for (std::size_t n = ready_tasks_.size(); n > 0 && instance.room(0); --n) {
+/// A task slot has room: task queues that found none take turns.
+void Core::wake_tasks(Instance& slot) {
+  for (std::size_t n = ready_tasks_.size(); n > 0 && slot.room(0); --n) {
     Queue* queue = ready_tasks_.front();
     ready_tasks_.pop_front();
     queue->in_ready_tasks = false;
@@ -112,7 +107,6 @@ void Core::wake_instance(Instance& instance) {
 }
 
 void Core::tell_methods(Instance& instance) {
-  if (!instance.queue || instance.methods_told == instance.queue->methods->names.size()) return;
   wire::MethodTable table;
   table.slot = instance.slot;
   table.names.assign(
@@ -123,11 +117,11 @@ void Core::tell_methods(Instance& instance) {
   wire::write(out, table);
 }
 
-void Core::send(Call& call, Instance& instance) {
+void Core::send(Call& call, Lane& lane, Instance& instance) {
   Queue& queue = *call.queue;
   Worker& worker = *instance.worker;
-  tell_methods(instance);
-  Lane& lane = queue.lane(call.group, call.priority);
+  const bool news = instance.queue && instance.methods_told != queue.methods->names.size();
+  if (news) tell_methods(instance);
   lane.remove(call);
   call.state = CallState::leased;
   call.since_us = now_.mono_us;
@@ -170,7 +164,7 @@ void Core::send(Call& call, Instance& instance) {
     run.method = static_cast<std::uint32_t>(
         std::find(tasks.begin(), tasks.end(), queue.class_name()) - tasks.begin());
   }
-  run.call = call.id();
+  run.call = {call.session->id, call.seq};
   run.attempt = call.attempts;
   if (call.deadline_wall_ms != 0) {
     run.deadline_ms = std::max<std::int64_t>(call.deadline_wall_ms - now_.wall_ms, 1);
@@ -185,8 +179,7 @@ void Core::send(Call& call, Instance& instance) {
     if (call.extra) run.args.part = call.extra->part;
   }
   // Behind an earlier call that still waits for its commit, even one of level memory must wait.
-  wire::FrameWriter out = to(*worker.peer, instance.deferred_batch);
-  wire::write(out, run);
+  tell(*worker.peer, instance.deferred_batch, run, run.args.size() + run.options.size());
 }
 
 void Core::splice(const Call& call, std::string& args) const {

@@ -5,6 +5,7 @@
 #include "common/frame.hpp"
 #include "common/time.hpp"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -108,7 +109,13 @@ struct StoreRead {
 };
 
 /// What a step asks for. The caller owns it, sends what is in it, and clears it.
+///
+/// Messages of which there are many gather in a block and are appended to their frame in one piece:
+/// when something else is written to it, when there are enough, or when the step ends.
 struct Effects {
+  /// Messages that may take more do not gather.
+  static constexpr std::size_t kGatheredBytesMax = 4 * 1024;
+
   /// Frames per peer, in the order in which they must leave.
   std::vector<std::pair<PeerId, std::vector<wire::Frame>>> frames;
   std::unordered_map<std::uint64_t, std::size_t> index;  ///< peer -> place in `frames`
@@ -122,17 +129,50 @@ struct Effects {
 
   /// The last frame for `peer`, a new one when that is full.
   wire::Frame& frame_for(PeerId peer);
+  struct Gathered;
+  /// Where messages for the peer gather; null until gather_for(peer), and when there are enough.
+  Gathered* gathered_for(PeerId peer);
+  /// From now on. REQUIRES: frame_for(peer) was asked for last, and something was written to it.
+  Gathered* gather_for(PeerId peer);
+  /// ENSURES: `frames` has all that was gathered.
+  void append_gathered();
   /// Takes back what was to leave for `peer`. REQUIRES: nothing of it has left.
   void forget(PeerId peer);
   void clear();
 
- private:
-  wire::Frame& last_of(std::vector<wire::Frame>& of_peer);
+  /// What gathers for one peer.
+  struct Gathered {
+    PeerId peer{};
+    std::size_t frames = 0;  ///< its place in Effects::frames
+    std::size_t enough = 0;  ///< so many bytes are not added to; 0: nothing gathers
+    std::size_t bytes = 0;
+    std::string block;
 
+    char* place() { return block.data() + bytes; }
+    /// The message that was put there ends at `end`.
+    void placed(const char* end) { bytes = static_cast<std::size_t>(end - block.data()); }
+  };
+
+ private:
+  /// Two peers in turn, client and worker, are what is common.
+  static constexpr std::size_t kGathered = 8;
+
+  wire::Frame& last_of(std::vector<wire::Frame>& of_peer);
+  Gathered& gathered(PeerId peer) {
+    return gathered_[static_cast<std::uint64_t>(peer) % kGathered];
+  }
+  void append(Gathered& gathered);
+
+  std::array<Gathered, kGathered> gathered_;
   std::size_t last_ = 0;           ///< the place that was written to last
   std::size_t typical_bytes_ = 0;  ///< room for a new head, so that it need not grow step by step
   std::size_t largest_bytes_ = 0;  ///< of the heads since clear()
 };
+
+inline Effects::Gathered* Effects::gathered_for(PeerId peer) {
+  Gathered& found = gathered(peer);
+  return found.peer == peer && found.bytes < found.enough ? &found : nullptr;
+}
 
 /// One field of one key, as it was read from the store at start-up. Names as in StoreBatch.
 struct StoreEntry {

@@ -57,12 +57,7 @@ void Core::enter(Call& call) {
   queue.lane(call.group, call.priority).insert(call);
 }
 
-void Core::leave_lane(Call& call) {
-  if (call.in_list) call.queue->lane(call.group, call.priority).remove(call);
-}
-
-void Core::key_done(Call& call) {
-  if (!call.keyed) return;
+void Core::give_up_key(Call& call) {
   auto& keys = call.queue->more().keys;
   const auto found = keys.find(call.extra->options.key);
   if (found == keys.end()) return;

@@ -16,6 +16,10 @@ constexpr std::uint64_t kRoomAtOnce = 1024;  ///< room granted to one parked ses
 bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& message,
                           const wire::CallOptions* options) {
   Queue& queue = *handle.queue;
+  const bool full = queue.full(message.args.size());
+  // Most calls find room, where nobody ever waited for it.
+  const bool plain = options == nullptr && !handle.extra && !handle.parked && !queue.extra;
+  if (plain && !full) return false;
   // Left the client before that had seen that an earlier call was parked: it must not take the room
   // that the earlier one was granted meanwhile.
   const HandleExtra& rare = handle.rare();
@@ -31,7 +35,6 @@ bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& 
     grant_room(queue);
     return true;
   }
-  const bool full = queue.full(message.args.size());
   const bool first = !handle.parked && queue.rare().parked.empty() && !full;
   if (!out_of_turn && (rare.granted > 0 || first)) {
     use_room(session, message.handle, handle);

@@ -1,6 +1,5 @@
 #include "broker/core/queue.hpp"
 
-#include "common/check.hpp"
 #include "common/limits.hpp"
 
 #include <algorithm>
@@ -39,29 +38,7 @@ Call* Lane::before(std::uint64_t number) const {
   return found;
 }
 
-void Lane::insert_behind(Call* before, Call& call) {
-  CALLBOARD_CHECK(!call.in_list);
-  call.prev = before;
-  call.next = before == nullptr ? head : before->next;
-  (call.prev == nullptr ? head : call.prev->next) = &call;
-  (call.next == nullptr ? tail : call.next->prev) = &call;
-  call.in_list = true;
-  ++length;
-}
-
-void Lane::remove(Call& call) {
-  CALLBOARD_CHECK(call.in_list);
-  (call.prev == nullptr ? head : call.prev->next) = call.next;
-  (call.next == nullptr ? tail : call.next->prev) = call.prev;
-  call.prev = call.next = nullptr;
-  call.in_list = false;
-  --length;
-}
-
-Lane& Queue::lane(std::uint8_t group, std::int8_t priority) {
-  if (!lanes.empty() && lanes.front().group == group && lanes.front().priority == priority) {
-    return lanes.front();
-  }
+Lane& Queue::find_lane(std::uint8_t group, std::int8_t priority) {
   const auto after = [](const Lane& lane, std::pair<std::uint8_t, std::int8_t> key) {
     return lane.group != key.first ? lane.group < key.first : lane.priority > key.second;
   };

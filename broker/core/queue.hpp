@@ -9,6 +9,7 @@
 #include "broker/core/instance.hpp"
 #include "broker/core/pace.hpp"
 #include "broker/core/stored.hpp"
+#include "common/check.hpp"
 #include "common/few.hpp"
 
 #include <algorithm>
@@ -40,10 +41,29 @@ struct Lane {
   /// As insert(), of a call whose place is near the tail.
   void insert_late(Call& call);
   /// `before` is the call in front of its place; null: it becomes the head.
-  void insert_behind(Call* before, Call& call);
-  void remove(Call& call);
+  void insert_behind(Call* before, Call& call) {
+    CALLBOARD_CHECK(!call.in_list);
+    call.prev = before;
+    call.next = before == nullptr ? head : before->next;
+    (call.prev == nullptr ? head : call.prev->next) = &call;
+    (call.next == nullptr ? tail : call.next->prev) = &call;
+    call.in_list = true;
+    ++length;
+  }
+  void remove(Call& call) {
+    CALLBOARD_CHECK(call.in_list);
+    (call.prev == nullptr ? head : call.prev->next) = call.next;
+    (call.next == nullptr ? tail : call.next->prev) = call.prev;
+    call.prev = call.next = nullptr;
+    call.in_list = false;
+    --length;
+  }
   /// The last call in memory in front of the number; null when there is none.
   Call* before(std::uint64_t number) const;
+  /// Its first call is in memory and waits for nothing but room.
+  bool may_go() const {
+    return head != nullptr && head->state == CallState::ready && !next_is_stored();
+  }
   /// The next call of the lane is not in memory.
   bool next_is_stored() const {
     return stored != nullptr && !stored->runs.empty() &&
@@ -189,7 +209,12 @@ struct Queue {
   /// Calls leave in the order of their numbers.
   bool leaves_in_order() const { return options().ordering == wire::Ordering::actor; }
   bool serial() const { return kind == QueueKind::actor && max_concurrency(0) == 1; }
-  Lane& lane(std::uint8_t group, std::int8_t priority);
+  Lane& lane(std::uint8_t group, std::int8_t priority) {
+    const bool front = !lanes.empty() && lanes.front().group == group &&
+                       lanes.front().priority == priority;
+    return front ? lanes.front() : find_lane(group, priority);
+  }
+  Lane& find_lane(std::uint8_t group, std::int8_t priority);
   /// Index of the method, adding it; -1 when there are too many.
   int intern_method(std::string_view method);
   std::uint8_t group_named(std::string_view group) const;  ///< 0 when there is none

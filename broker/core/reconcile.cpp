@@ -210,12 +210,6 @@ void Core::believe_worker(Call& call, const wire::HeldCall& held) {
   if (call.durable) store_sent(call, true);
 }
 
-void Core::settle_orphan(Call& call) {
-  if (!call.orphan) return;
-  call.orphan = false;
-  if (call.queue->orphans > 0) --call.queue->orphans;
-}
-
 /// Orphans of actors that this worker has taken over and does not list were never begun.
 void Core::settle_orphans() {
   for (const CallSlab::Ref& ref : orphans_) {

@@ -495,6 +495,7 @@ void Core::loaded(Instant now, Effects& effects) {
   for (const auto& queue : left) close_queue(*queue);
   finish_all_closing();
   restored_ = Restored();
+  effects_->append_gathered();
   effects_ = nullptr;
 }
 

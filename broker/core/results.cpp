@@ -14,9 +14,7 @@ Call* Core::find_call(CallId id) {
   return find_call(*found->second, id.seq);
 }
 
-Call* Core::find_call(Session& session, std::uint64_t seq) {
-  if (Call** call = session.calls.find(seq)) return *call;
-  if (session.stored_calls == 0) return nullptr;
+Call* Core::find_stored(Session& session, std::uint64_t seq) {
   StoredRun* const run = stored_run(session, seq);
   return run == nullptr ? nullptr : &make_stub(*run, run->number + (seq - run->seq), true);
 }
@@ -69,7 +67,7 @@ void Core::end_call(Call& call, Errc status, const wire::Body& value, bool by_me
   }
   // While a lease is out, the key stays busy: the method may still run.
   if (call.instance() == nullptr) key_done(call);
-  release_holds(call);
+  if (call.extra) release_holds(call);
   const bool has_dependents = call.extra && !call.extra->dependents.empty();
   deliver(call, by_method);
   // Until this is on record, a broker that comes after us would still let the call begin.
@@ -135,8 +133,7 @@ void Core::tell_owner(Call& call, std::uint64_t batch) {
   result.status = call.status;
   result.value.bytes = call.value();
   if (call.extra) result.value.part = call.extra->part;
-  wire::FrameWriter out = to(*session.peer, batch);
-  wire::write(out, result);
+  tell(*session.peer, batch, result, result.value.size());
 }
 
 void Core::record_result(Call& call) {
@@ -149,45 +146,12 @@ void Core::record_result(Call& call) {
   confirm_lease(call, true);
 }
 
-void Core::uncount(Call& call) {
-  if (call.delayed) return forget_delayed(call);
-  if (!call.counted) return;
-  Queue& queue = *call.queue;
-  call.counted = false;
-  --queue.count;
-  queue.bytes -= std::min<std::uint64_t>(queue.bytes, call.stored_bytes);
-  if (call.durable) {
-    erase_call(call);
-    if (call.sent_record) {
-      open_->erase(open_->key(KeyKind::hash, queue_key(queue.name(), ":sent")),
-                   std::to_string(call.number));
-    }
-  }
-  if (!queue.rare().parked.empty()) grant_room(queue);
+void Core::erase_sent(const Call& call) {
+  open_->erase(open_->key(KeyKind::hash, queue_key(call.queue->name(), ":sent")),
+               std::to_string(call.number));
 }
 
-void Core::confirm_lease(Call& call, bool deferred) {
-  // While the lease is out there is nothing to confirm: its Done will come and be confirmed then.
-  if (call.lease() == 0 || call.instance() != nullptr) return;
-  const std::uint64_t lease = call.lease();
-  call.set_lease(0);
-  if (holder_ == nullptr || holder_->serial != call.holder) {
-    const auto found = workers_by_serial_.find(call.holder);
-    if (found == workers_by_serial_.end()) return;
-    holder_ = found->second;
-  }
-  forget(*holder_, lease, deferred);
-}
-
-void Core::forget(Worker& worker, std::uint64_t lease, bool deferred) {
-  (deferred ? worker.forget_deferred : worker.forget_now).push_back(lease);
-  if (worker.confirming) return;
-  worker.confirming = true;
-  confirm_.push_back(&worker);
-}
-
-void Core::drop_if_done(Call& call) {
-  if (call.state != CallState::ended || !call.taken) return;
+void Core::drop(Call& call) {
   if (call.extra && (call.extra->holders > 0 || !call.extra->dependents.empty())) return;
   if (call.instance() != nullptr) return;  // its lease is out
   if (call.counted || call.delayed) uncount(call);

@@ -10,23 +10,9 @@
 
 namespace callboard::broker {
 
-void Core::close_lease(Worker& worker, std::uint64_t lease_no, const Lease& lease) {
-  Instance& instance = *lease.instance;
-  lease.call->set_instance(nullptr);
-  lease.call->holder = worker.serial;
-  worker.leases.erase(lease_no);
-  if (lease.group < instance.groups.size() && instance.groups[lease.group].out > 0) {
-    --instance.groups[lease.group].out;
-  }
-  if (instance.out > 0) --instance.out;
-  if (instance.out == 0) instance.recalling = false;
-  if (lease.call->queue->leased > 0) --lease.call->queue->leased;
-}
-
 /// Of a worker whose actors have a call each: asks for what the results behind this one change.
-void Core::expect_done(Worker& worker, const Instance& instance, std::uint64_t lease) {
+void Core::expect_done(Worker& worker, std::uint64_t lease) {
   constexpr std::uint64_t kAhead = 2;  // workers tell them in about the order of their leases
-  if (std::exchange(worker.told_of, &instance) == &instance) return;
   const Lease* const next = worker.leases.find(lease + kAhead);
   if (next == nullptr) return;
   prefetch_to_write(next->call, sizeof(Call));
@@ -35,7 +21,19 @@ void Core::expect_done(Worker& worker, const Instance& instance, std::uint64_t l
   prefetch_to_write(reinterpret_cast<const void*>(end - sizeof(Queue)), sizeof(Queue));
 }
 
-void Core::on_done(Worker& worker, const wire::Done& message) {
+/// One result, and those right behind it.
+bool Core::on_dones(Worker& worker, std::uint32_t fields, wire::FrameReader& in) {
+  const std::uint64_t forgotten = peers_forgotten_;
+  wire::Done message;
+  do {
+    if (!read(in, fields, message)) return false;
+    on_done(worker, message);
+  } while (peers_forgotten_ == forgotten &&
+           in.message_of(static_cast<std::uint8_t>(wire::Type::done), fields));
+  return true;
+}
+
+inline void Core::on_done(Worker& worker, const wire::Done& message) {
   const Lease* found = worker.leases.find(message.lease);
   if (found == nullptr) {
     // Not ours any more: an older epoch's, or heard before. The worker need not keep it once what
@@ -48,7 +46,9 @@ void Core::on_done(Worker& worker, const wire::Done& message) {
   const Lease lease = *found;
   Call& call = *lease.call;
   Instance& instance = *lease.instance;
-  expect_done(worker, instance, message.lease);
+  if (std::exchange(worker.told_of, &instance) != &instance) {
+    expect_done(worker, message.lease);
+  }
   close_lease(worker, message.lease, lease);
   bool hand_back = false;
   if (call.state == CallState::ended) {

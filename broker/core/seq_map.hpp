@@ -16,7 +16,7 @@ namespace callboard::broker {
 template <class T>
 class SeqMap {
  public:
-  T* find(std::uint64_t number) {
+  [[gnu::always_inline]] T* find(std::uint64_t number) {
     Chunk* chunk = chunk_of(number);
     if (chunk == nullptr) return nullptr;
     T& value = chunk->values[number % kWidth];
@@ -26,28 +26,19 @@ class SeqMap {
   void insert(std::uint64_t number, const T& value) { add(number) = value; }
   /// The place of a value, which the caller fills in before anything else is done here. REQUIRES:
   /// nothing is stored under `number`.
-  T& add(std::uint64_t number) {
+  [[gnu::always_inline]] T& add(std::uint64_t number) {
     Chunk* chunk = chunk_of(number);
-    if (chunk == nullptr) {
-      auto& place = chunks_[number / kWidth];
-      place = spare_ ? std::move(spare_) : std::make_unique<Chunk>();
-      chunk = place.get();
-      cached(number / kWidth) = {number / kWidth, chunk};
-    }
+    if (chunk == nullptr) chunk = add_chunk(number / kWidth);
     ++chunk->count;
     ++size_;
     return chunk->values[number % kWidth];
   }
-  void erase(std::uint64_t number) {
+  [[gnu::always_inline]] void erase(std::uint64_t number) {
     Chunk* chunk = chunk_of(number);
     if (chunk == nullptr || !chunk->values[number % kWidth]) return;
     chunk->values[number % kWidth] = T{};
     --size_;
-    if (--chunk->count > 0) return;
-    cached(number / kWidth) = {};
-    const auto found = chunks_.find(number / kWidth);
-    spare_ = std::move(found->second);  // all of it is "nothing" again
-    chunks_.erase(found);
+    if (--chunk->count == 0) drop_chunk(number / kWidth);
   }
   std::size_t size() const { return size_; }
 
@@ -73,13 +64,29 @@ class SeqMap {
   };
   static constexpr std::size_t kCached = 8;
   Cached& cached(std::uint64_t chunk) { return cached_[chunk % kCached]; }
-  Chunk* chunk_of(std::uint64_t number) {
-    Cached& place = cached(number / kWidth);
+  [[gnu::always_inline]] Chunk* chunk_of(std::uint64_t number) {
+    const Cached& place = cached(number / kWidth);
     if (place.chunk != nullptr && place.number == number / kWidth) return place.chunk;
-    const auto found = chunks_.find(number / kWidth);
+    return look_up(number / kWidth);
+  }
+  // What happens once in many numbers is a call, so that the rest can be inlined.
+  [[gnu::noinline]] Chunk* look_up(std::uint64_t chunk) {
+    const auto found = chunks_.find(chunk);
     if (found == chunks_.end()) return nullptr;
-    place = {number / kWidth, found->second.get()};
-    return place.chunk;
+    cached(chunk) = {chunk, found->second.get()};
+    return found->second.get();
+  }
+  [[gnu::noinline]] Chunk* add_chunk(std::uint64_t chunk) {
+    auto& place = chunks_[chunk];
+    place = spare_ ? std::move(spare_) : std::make_unique<Chunk>();
+    cached(chunk) = {chunk, place.get()};
+    return place.get();
+  }
+  [[gnu::noinline]] void drop_chunk(std::uint64_t chunk) {
+    cached(chunk) = {};
+    const auto found = chunks_.find(chunk);
+    spare_ = std::move(found->second);  // all of it is "nothing" again
+    chunks_.erase(found);
   }
 
   std::unordered_map<std::uint64_t, std::unique_ptr<Chunk>> chunks_;

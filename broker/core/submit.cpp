@@ -1,6 +1,8 @@
 // Accepting calls: what is new, what is allowed, what becomes of it.
 #include "broker/core/core.hpp"
 
+#include "common/prefetch.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -16,10 +18,12 @@ bool time_may_cure(Errc code) {
 }  // namespace
 
 bool Core::number_is_new(Session& session, std::uint64_t seq, std::uint32_t handle_no) {
-  if (seq > session.accepted_through) {
-    session.accepted_through = seq;
-    return true;
-  }
+  if (seq <= session.accepted_through) return old_number_is_new(session, seq, handle_no);
+  session.accepted_through = seq;
+  return true;
+}
+
+bool Core::old_number_is_new(Session& session, std::uint64_t seq, std::uint32_t handle_no) {
   const auto refused = session.refused.find(seq);
   if (refused != session.refused.end() && refused->second.missed) {
     refuse(session, seq, handle_no, Errc::refused_before,
@@ -37,40 +41,47 @@ bool Core::number_is_new(Session& session, std::uint64_t seq, std::uint32_t hand
   return true;
 }
 
-void Core::on_submit(Session& session, const wire::Submit& message) {
+/// Of a client that calls many actors in turn: asks for the queue of the next call, which is in no
+/// cache. `in` stands before the message that may be it.
+void Core::expect_submit(Session& session, wire::FrameReader in) {
+  std::uint64_t type = 0;
+  std::uint64_t seq = 0;
+  std::uint64_t handle = 0;
+  std::uint32_t fields = 0;
+  if (in.at_end() || !in.message(type, fields)) return;
+  if (static_cast<wire::Type>(type) != wire::Type::submit) return;
+  if (!in.uint(seq) || !in.uint(handle) || handle >= session.handles.size()) return;
+  prefetch_to_write(session.handles[handle].queue.get(), sizeof(Queue));
+}
+
+/// One submit, and those right behind it.
+bool Core::on_submits(Session& session, std::uint32_t fields, wire::FrameReader& in) {
+  const std::uint64_t forgotten = peers_forgotten_;
+  wire::Submit message;
+  do {
+    if (!read(in, fields, message)) return false;
+    if (std::exchange(session.called, message.handle) != message.handle) expect_submit(session, in);
+    on_submit(session, message);
+  } while (peers_forgotten_ == forgotten &&
+           in.message_of(static_cast<std::uint8_t>(wire::Type::submit), fields));
+  return true;
+}
+
+inline void Core::on_submit(Session& session, const wire::Submit& message) {
   ++counters_.submitted;
-  if (message.seq == 0 || !number_is_new(session, message.seq, message.handle)) return;
-  Handle* handle = session.handle(message.handle);
+  if (!number_is_new(session, message.seq, message.handle)) return;
+  Handle* const handle = session.handle(message.handle);
   if (handle == nullptr) {
     return refuse(session, message.seq, message.handle, Errc::unknown_actor, "no such handle");
   }
-  if (message.options.empty()) return submit(session, *handle, message, nullptr, Errc::ok, {});
+  if (message.options.empty()) return submit(session, *handle, message, nullptr);
   wire::CallOptions options;
   wire::Reader in(message.options);
   std::string text;
-  const bool good = wire::read(in, options, text);
-  submit(session, *handle, message, good ? &options : nullptr,
-         good ? Errc::ok : Errc::invalid_option, std::move(text));
-}
-
-/// `code`: why it is to be refused already, with `text`.
-void Core::submit(Session& session, Handle& handle, const wire::Submit& message,
-                  const wire::CallOptions* options, Errc code, std::string text) {
-  if (code == Errc::ok) code = submit_problem(session, handle, message, options, text);
-  if (code != Errc::ok) {
-    refuse(session, message.seq, message.handle, code, text,
-           time_may_cure(code) ? limits::kRetryAfterMs : 0);
-    return offer_waiting(session, message.handle, handle);
+  if (!wire::read(in, options, text)) {
+    return refuse_submit(session, *handle, message, Errc::invalid_option, text);
   }
-  if (park_or_refuse(session, handle, message, options)) return;
-  Queue& queue = *handle.queue;
-  Call& call = make_call(session, queue, CallId{session.id, message.seq}, message.options,
-                         message.args, options);
-  call.method = queue.kind == QueueKind::task ? 0 : handle.methods[message.method];
-  call.group = options != nullptr && !options->group.empty() ? queue.group_named(options->group)
-                                                             : queue.methods->groups[call.method];
-  session.ack_urgent = session.ack_urgent || call.no_result;
-  accept(call);
+  submit(session, *handle, message, &options);
 }
 
 Errc Core::key_problem(const Handle& handle, const wire::Submit& message,
@@ -91,20 +102,19 @@ Errc Core::key_problem(const Handle& handle, const wire::Submit& message,
   return Errc::ok;
 }
 
-Errc Core::submit_problem(Session& session, Handle& handle, const wire::Submit& message,
-                          const wire::CallOptions* options, std::string& text) {
+[[gnu::always_inline]] inline Errc Core::submit_problem(Session& session, Handle& handle,
+                                                        const wire::Submit& message,
+                                                        const wire::CallOptions* options,
+                                                        std::string& text) {
   if (!handle.queue) {
     text = handle.rare().text;
     return handle.code;
   }
   Queue& queue = *handle.queue;
-  if (queue.state == QueueState::dead) {
-    text = queue.rare().reason_text;
-    return queue.reason;
-  }
-  if (queue.state == QueueState::closing) {
-    text = "its owner let go of it";
-    return Errc::actor_died;
+  if (queue.state != QueueState::open) {
+    const bool dead = queue.state == QueueState::dead;
+    text = dead ? queue.rare().reason_text : "its owner let go of it";
+    return dead ? queue.reason : Errc::actor_died;
   }
   if (handle.refusing) {
     text = "an earlier call of this queue was refused";
@@ -148,6 +158,29 @@ Errc Core::submit_problem(Session& session, Handle& handle, const wire::Submit& 
     return Errc::too_large;
   }
   return options->idempotency_key.empty() ? Errc::ok : key_problem(handle, message, *options, text);
+}
+
+void Core::refuse_submit(Session& session, Handle& handle, const wire::Submit& message, Errc code,
+                         std::string_view text) {
+  refuse(session, message.seq, message.handle, code, text,
+         time_may_cure(code) ? limits::kRetryAfterMs : 0);
+  offer_waiting(session, message.handle, handle);
+}
+
+void Core::submit(Session& session, Handle& handle, const wire::Submit& message,
+                  const wire::CallOptions* options) {
+  std::string text;
+  const Errc code = submit_problem(session, handle, message, options, text);
+  if (code != Errc::ok) return refuse_submit(session, handle, message, code, text);
+  if (park_or_refuse(session, handle, message, options)) return;
+  Queue& queue = *handle.queue;
+  Call& call = make_call(session, queue, CallId{session.id, message.seq}, message.options,
+                         message.args, options);
+  call.method = queue.kind == QueueKind::task ? 0 : handle.methods[message.method];
+  call.group = options != nullptr && !options->group.empty() ? queue.group_named(options->group)
+                                                             : queue.methods->groups[call.method];
+  session.ack_urgent = session.ack_urgent || call.no_result;
+  accept(call);
 }
 
 Call& Core::make_call(Session& session, Queue& queue, CallId id, std::string_view options,
