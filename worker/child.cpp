@@ -6,6 +6,7 @@
 #include "common/log.hpp"
 #include "worker/actors.hpp"
 #include "worker/core/session.hpp"
+#include "worker/core/short_calls.hpp"
 #include "worker/executors/active_call.hpp"
 #include "worker/executors/lane_thread.hpp"
 #include "worker/executors/lane_threads.hpp"
@@ -28,11 +29,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kLookAgain{10};
 
-/// Threads of serial actors take the connection's turns after so many calls in a row that took no
-/// longer than that, while no more come at once than that, and give them back after a pause.
-constexpr std::uint32_t kShortCalls = 16;
-constexpr std::int64_t kShortUs = 200;
-constexpr std::size_t kFewCalls = 8;
+/// A thread of serial actors that takes the connection's turns gives them back after a pause.
 constexpr std::int64_t kPauseUs = 20'000;
 
 client::ConnectionOptions connection_options(const ChildOptions& options) {
@@ -211,21 +208,9 @@ class Child::Impl final : public wire::LinkMember, private LaneThreads::Pastime 
 
   void lend_turns(bool ready) {
     // A call takes its time: whoever runs it will not be back soon.
-    if (connection_.left_alone()) short_calls_ = 0;
-    const bool lend = ready && short_calls_ >= kShortCalls && client_.core()->unanswered() == 0;
+    if (connection_.left_alone()) short_calls_.forget();
+    const bool lend = ready && short_calls_.in_a_row() && client_.core()->unanswered() == 0;
     connection_.lend(lend, lend && environment_.threads->occupied());
-  }
-
-  /// Where many come at once the other thread takes frames while calls run, and wakes nobody.
-  void count_short(std::span<const Outcome> outcomes) {
-    if (outcomes.size() > kFewCalls) {
-      short_calls_ = 0;
-      return;
-    }
-    for (const Outcome& outcome : outcomes) {
-      const bool is_short = outcome.ended_us - outcome.began_us < kShortUs;
-      short_calls_ = is_short ? std::min(short_calls_ + 1, kShortCalls) : 0;
-    }
   }
 
   bool actors_stopped() {
@@ -247,7 +232,7 @@ class Child::Impl final : public wire::LinkMember, private LaneThreads::Pastime 
       session_.started(slot, error, actors_.constructed(slot));
     }
     const std::span<Outcome> outcomes(arrivals_.outcomes.data(), arrivals_.outcome_count);
-    count_short(outcomes);
+    short_calls_.ended(outcomes);
     session_.outcomes(outcomes);
     for (const std::uint32_t slot : arrivals_.stopped) {
       session_.stopped(slot);
@@ -290,7 +275,7 @@ class Child::Impl final : public wire::LinkMember, private LaneThreads::Pastime 
   std::int64_t status_due_us_ = kNever;
   std::int64_t due_us_ = kNever;
   std::uint64_t runs_seen_ = 0;
-  std::uint32_t short_calls_ = 0;  ///< of those that ended last, kShortCalls at most
+  ShortCalls short_calls_;
   bool welcomed_ = false;
   bool drained_ = false;
   bool closing_ = false;   ///< the connection's thread: the actors have been told to stop

@@ -200,22 +200,25 @@ TEST(LaneThreadsTest, AThreadWithoutWorkHasAPastimeAndLeavesItForWork) {
   EXPECT_EQ(watching.most(), 1);
 }
 
-TEST(LaneThreadsTest, WorkThatIsMadeReadyDuringThePastimeRunsOnTheSameThread) {
-  struct Giver final : LaneThreads::Pastime {
-    void spend(const std::function<bool()>& over) override {
-      if (given == 0) {
-        here = std::this_thread::get_id();
-        ++given;
-        threads->ready(*work);
-      }
-      while (!over()) std::this_thread::yield();
+/// Makes work ready the first time.
+struct Giver final : LaneThreads::Pastime {
+  void spend(const std::function<bool()>& over) override {
+    if (given == 0) {
+      here = std::this_thread::get_id();
+      ++given;
+      threads->ready(*work);
     }
-    void look() override {}
-    LaneThreads* threads = nullptr;
-    LaneThreads::Work* work = nullptr;
-    int given = 0;
-    std::thread::id here;
-  } giver;
+    while (!over()) std::this_thread::yield();
+  }
+  void look() override {}
+  LaneThreads* threads = nullptr;
+  LaneThreads::Work* work = nullptr;
+  int given = 0;
+  std::thread::id here;
+};
+
+TEST(LaneThreadsTest, WorkThatIsMadeReadyDuringThePastimeRunsOnTheSameThread) {
+  Giver giver;
   std::latch done(1);
   std::thread::id ran;
   Act first([] {});
@@ -230,6 +233,27 @@ TEST(LaneThreadsTest, WorkThatIsMadeReadyDuringThePastimeRunsOnTheSameThread) {
   threads.ready(first);
   done.wait();
   EXPECT_EQ(ran, giver.here);
+}
+
+TEST(LaneThreadsTest, NobodyIsCalledForLongWorkThatTheThreadTakesItself) {
+  class Long final : public LaneThreads::Work {
+   public:
+    void run(LaneThreads::Turn& turn) override {
+      turn.now_us += 5'000;
+      done.count_down();
+    }
+    std::latch done{1};
+  };
+  Giver giver;
+  Long first;
+  Long second;
+  LaneThreads threads([] {});
+  giver.threads = &threads;
+  giver.work = &second;
+  threads.set_pastime(giver);
+  threads.ready(first);
+  second.done.wait();
+  EXPECT_THAT(threads.threads(), 1u);
 }
 
 TEST(LaneThreadsTest, NothingIsOccupiedOnceAThreadLooksForAPastime) {

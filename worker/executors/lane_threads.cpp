@@ -141,6 +141,7 @@ void LaneThreads::blocks(bool begins) {
 LaneThreads::Wakeup LaneThreads::call_help() {
   std::size_t waits = queue_.size();
   if (threads_here == this) waits += hand_here_->left();
+  if (comes_by_itself() && waits > 0) --waits;  // it takes one itself
   if (waits == 0 || coming_) return {};
   const bool at_work = alive_ > idle_.size() + blocked_ + stuck_;
   const auto worth_ns = static_cast<std::int64_t>(waits) * work_ns_;
