@@ -5,23 +5,19 @@
 #include "common/check.hpp"
 
 #include <algorithm>
-#include <charconv>
+#include <optional>
 
 namespace callboard::broker {
 
 namespace {
 
-/// A number as a field's name, without an allocation.
-class Decimal {
- public:
-  explicit Decimal(std::uint64_t value)
-      : end_(std::to_chars(text_, text_ + sizeof text_, value).ptr) {}
-  std::string_view view() const { return {text_, static_cast<std::size_t>(end_ - text_)}; }
-
- private:
-  char text_[20];
-  char* end_;
-};
+/// What the journal keeps of the lane without a group and a priority; null when there is none.
+Lane* plain_lane(Queue& queue) {
+  for (Lane& lane : queue.lanes) {
+    if (lane.group == 0 && lane.priority == 0) return &lane;
+  }
+  return nullptr;
+}
 
 }  // namespace
 
@@ -40,7 +36,7 @@ std::string hex(std::uint64_t value) {
 }
 
 std::uint64_t Core::last_batch() const {
-  if (!open_->empty() || !dirty_queues_.empty() || !dirty_sessions_.empty()) return open_batch();
+  if (has_changes()) return open_batch();
   return in_flight_ ? flight_no_ : 0;
 }
 
@@ -54,29 +50,23 @@ Effects::Gathered* Core::gather(Effects& effects, PeerId peer) const {
 }
 
 bool Core::congested() const {
-  return store_up_ && open_->bytes() > options_.store_batch_bytes_max / 4;
+  return store_up_ && open_bytes() > options_.store_batch_bytes_max / 4;
+}
+
+bool Core::has_changes() const {
+  return !open_->empty() || journal_.gathers() || !dirty_queues_.empty() ||
+         !dirty_sessions_.empty();
 }
 
 bool Core::has_batch() const {
   if (in_flight_) return false;
-  return !open_->empty() || !dirty_queues_.empty() || !dirty_sessions_.empty() ||
-         journal_.due_us() <= now_.mono_us;
+  return has_changes() || journal_.due_us() <= now_.mono_us;
 }
 
 const StoreBatch& Core::take_batch(std::uint64_t& commit_no) {
   CALLBOARD_CHECK(has_batch());
   record_run();
-  for (Queue* queue : dirty_queues_) {
-    queue->counters_dirty = false;
-    const auto key = open_->key(KeyKind::hash, queue_key(queue->name(), ""));
-    open_->set(key, "next", std::to_string(queue->next_number));
-    for (Lane& lane : queue->lanes) {
-      if (!lane.watermark_dirty) continue;
-      lane.watermark_dirty = false;
-      open_->set(key, watermark_field(lane), std::to_string(lane.watermark));
-    }
-  }
-  dirty_queues_.clear();
+  for (Queue* queue : dirty_queues_) store_watermarks(*queue);
   for (Session* session : dirty_sessions_) {
     session->record_dirty = false;
     session->has_record = true;
@@ -103,6 +93,9 @@ const StoreBatch& Core::take_batch(std::uint64_t& commit_no) {
   std::swap(open_, flight_);
   std::swap(open_effects_, flight_effects_);
   commit_no = flight_no_;
+  journal_.carry(now_, *flight_, flight_no_);
+  for (Queue* queue : dirty_queues_) store_counters(*queue);
+  dirty_queues_.clear();
   const StoreBatch& written = journal_.write(now_, *flight_, flight_no_);
   note_settling();
   return written;
@@ -120,35 +113,50 @@ void Core::mark(Session& session) {
   dirty_sessions_.push_back(&session);
 }
 
-std::uint32_t Core::calls_key(Queue& queue) {
-  if (queue.calls_batch != open_batch()) {
-    queue.calls_batch = open_batch();
-    queue.calls_key = open_->key(KeyKind::hash, queue_key(queue.name(), ":calls"));
-    queue.calls_from = UINT64_MAX;
+/// Those of other lanes than the plain one, which few queues have.
+void Core::store_watermarks(Queue& queue) {
+  for (Lane& lane : queue.lanes) {
+    if (!lane.watermark_dirty || (lane.group == 0 && lane.priority == 0)) continue;
+    lane.watermark_dirty = false;
+    open_->set(open_->key(KeyKind::hash, queue_key(queue.name(), "")), watermark_field(lane),
+               std::to_string(lane.watermark));
   }
-  return queue.calls_key;
 }
 
-/// A call is stored once, when it gets its number, and erased once: but for one that ends in the
-/// batch that stores it, the batch need not be asked what it says of it.
+void Core::store_counters(Queue& queue) {
+  queue.counters_dirty = false;
+  Lane* const plain = plain_lane(queue);
+  std::optional<std::uint64_t> watermark;
+  if (plain != nullptr && queue.leaves_in_order()) {
+    plain->watermark_dirty = false;
+    watermark = plain->watermark;
+  }
+  const std::uint32_t keys = journal_keys(queue, flight_no_);
+  journal_.set_counters(keys, queue.next_number, watermark);
+}
+
+std::uint32_t Core::journal_keys(Queue& queue, std::uint64_t commit_no) {
+  journal_.gather(now_, commit_no);
+  if (!journal_.knows(queue.journal_ticket)) queue.journal_ticket = journal_.queue(queue.name());
+  return queue.journal_ticket.queue;
+}
+
 void Core::store_call(const Call& call) {
-  record_.clear();
-  append_call_record(call, record_);
-  const std::uint32_t key = calls_key(*call.queue);
-  call.queue->calls_from = std::min(call.queue->calls_from, call.number);
-  open_->add_set(key, open_->keep(Decimal(call.number).view()), open_->keep(record_));
+  const std::uint32_t keys = journal_keys(*call.queue, open_batch());
+  char* const at = journal_.begin_call(keys, call.number, call_record_room(call));
+  journal_.end_call(write_call_record(call, at));
 }
 
 void Core::erase_call(const Call& call) {
-  const std::uint32_t key = calls_key(*call.queue);
-  const Decimal number(call.number);
-  if (call.number >= call.queue->calls_from) return open_->erase(key, number.view());
-  open_->add_erase(key, open_->keep(number.view()));
+  journal_.erase_call(journal_keys(*call.queue, open_batch()), call.number);
 }
 
 void Core::store_sent(const Call& call, bool out) {
-  const auto key = open_->key(KeyKind::hash, queue_key(call.queue->name(), ":sent"));
-  open_->set(key, std::to_string(call.number), sent_record(call, out));
+  journal_.set_sent(journal_keys(*call.queue, open_batch()), call.number, sent_record(call, out));
+}
+
+void Core::erase_sent(const Call& call) {
+  journal_.erase_sent(journal_keys(*call.queue, open_batch()), call.number);
 }
 
 void Core::store_result(const Call& call) {

@@ -372,7 +372,6 @@ class Core {
   Worker* holder_of(const Call& call);  ///< null: that keeps its result no more
   void drop_if_done(Call& call);
   void drop(Call& call);
-  void erase_sent(const Call& call);
   void on_taken(Session& session, const wire::Taken& message);
   void settle();
   Call* find_call(CallId id);
@@ -432,11 +431,17 @@ class Core {
   template <class Message>
   void tell(const Peer& peer, std::uint64_t batch, const Message& message, std::size_t bytes);
   Effects::Gathered* gather(Effects& effects, PeerId peer) const;
-  /// The key of the queue's calls in the open batch.
-  std::uint32_t calls_key(Queue& queue);
+  /// The queue's keys in the journal's record of the commit.
+  std::uint32_t journal_keys(Queue& queue, std::uint64_t commit_no);
+  /// Memory that what waits for the next commit takes.
+  std::size_t open_bytes() const { return open_->bytes() + journal_.gathered_bytes(); }
+  bool has_changes() const;
+  void store_watermarks(Queue& queue);
+  void store_counters(Queue& queue);
   void store_call(const Call& call);
   void erase_call(const Call& call);
   void store_sent(const Call& call, bool out);
+  void erase_sent(const Call& call);
   void store_result(const Call& call);
   void store_actor(const Queue& queue);
   void store_queue(const Queue& queue);
@@ -540,7 +545,6 @@ class Core {
   StoreBatch* open_ = &batch_a_;
   StoreBatch* flight_ = &batch_b_;
   Journal journal_;
-  std::string record_;  ///< of the call that is being stored
   Effects open_effects_;    ///< waits for the open batch
   Effects flight_effects_;  ///< waits for the batch in flight
   std::uint64_t committed_ = 0;

@@ -9,6 +9,7 @@
 #include "broker/core/instance.hpp"
 #include "broker/core/pace.hpp"
 #include "broker/core/stored.hpp"
+#include "broker/store/change_table.hpp"
 #include "common/check.hpp"
 #include "common/few.hpp"
 
@@ -174,10 +175,8 @@ struct Queue {
   std::uint64_t failed_total = 0;
   std::uint32_t handles = 0;        ///< open handles of all sessions
   std::uint32_t owner_handles = 0;  ///< of the owner only
-  std::uint64_t calls_batch = 0;    ///< the batch in which calls_key stands for its calls
-  std::uint64_t calls_from = 0;     ///< the lowest number of a call that this batch stores
   std::uint64_t skipped_batch = 0;  ///< in which the last durable call ended that was not out
-  std::uint32_t calls_key = 0;
+  QueueTicket journal_ticket;       ///< of its keys
   std::uint32_t owned_at = 0;       ///< its place among what its owner owns
   Instance first;                   ///< its actor or first replica; of a task: nothing
 

@@ -10,22 +10,33 @@ using wire::Writer;
 
 namespace {
 
+constexpr std::size_t kCallNumbers = 8;  ///< in the record of a call, lengths among them
 constexpr std::size_t kActorBytes = 96;  ///< of the record of an actor with few options, about
+
+std::string_view method_name(const Call& call) {
+  const auto& methods = call.queue->methods->names;
+  return methods.empty() ? std::string_view() : std::string_view(methods[call.method]);
+}
 
 }  // namespace
 
-void append_call_record(const Call& call, std::string& out) {
-  const auto& methods = call.queue->methods->names;
-  const std::string_view method = methods.empty() ? std::string_view() : methods[call.method];
-  wire::Packed w(out, method.size() + call.options_bytes + call.value().size());
+std::size_t call_record_room(const Call& call) {
+  const std::size_t bytes =
+      method_name(call).size() + call.options_bytes + call.value().size();
+  return wire::PackedAt::kNumberBytes * (kCallNumbers + 1) + bytes;
+}
+
+char* write_call_record(const Call& call, char* at) {
+  wire::PackedAt w(at);
   w.array(7);
   w.uint(kRecordVersion);
   w.uint(value_of(call.session->id));
   w.uint(call.seq);
-  w.str(method);
+  w.str(method_name(call));
   w.integer(call.deadline_wall_ms);
   w.encoded(call.options());
   w.bin(call.value());
+  return w.end();
 }
 
 std::uint64_t number_of(std::string_view text, int base) {
@@ -67,8 +78,8 @@ std::string delayed_record(const Call& call) {
   w.array(3);
   w.uint(kRecordVersion);
   w.integer(call.extra->due_wall_ms);
-  std::string record;
-  append_call_record(call, record);
+  std::string record(call_record_room(call), '\0');
+  record.resize(static_cast<std::size_t>(write_call_record(call, record.data()) - record.data()));
   w.bin(record);
   return out;
 }

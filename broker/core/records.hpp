@@ -17,7 +17,9 @@ std::uint64_t number_of(std::string_view text, int base = 10);
 
 /// q:NAME:calls, field number.
 /// [1, session, seq, method, deadline_wall_ms, options (map or nil), args (bin)]
-void append_call_record(const Call& call, std::string& out);
+/// At a place with room for call_record_room(); its end.
+char* write_call_record(const Call& call, char* at);
+std::size_t call_record_room(const Call& call);
 struct CallRecord {
   CallId id;
   std::string_view method;

@@ -146,11 +146,6 @@ void Core::record_result(Call& call) {
   confirm_lease(call, true);
 }
 
-void Core::erase_sent(const Call& call) {
-  open_->erase(open_->key(KeyKind::hash, queue_key(call.queue->name(), ":sent")),
-               std::to_string(call.number));
-}
-
 void Core::drop(Call& call) {
   if (call.extra && (call.extra->holders > 0 || !call.extra->dependents.empty())) return;
   if (call.instance() != nullptr) return;  // its lease is out

@@ -170,7 +170,7 @@ std::string Core::make_scheduled_call(Schedule& schedule, std::int64_t due_s) {
   if (!queue) return problem;
   if (queue->full(schedule.args.size())) return queue->name() + " is full";
   if (store_full_) return "Redis nears its memory limit";
-  if (open_->bytes() > options_.store_batch_bytes_max) {
+  if (open_bytes() > options_.store_batch_bytes_max) {
     return "Redis is away and too much waits for it";
   }
   wire::CallOptions options;

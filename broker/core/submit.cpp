@@ -136,7 +136,7 @@ Errc Core::key_problem(const Handle& handle, const wire::Submit& message,
     text = "Redis nears its memory limit";
     return Errc::store_full;
   }
-  if (!memory && open_->bytes() > options_.store_batch_bytes_max) {
+  if (!memory && open_bytes() > options_.store_batch_bytes_max) {
     text = "Redis is away and too much waits for it";
     return Errc::store_unavailable;
   }

@@ -1,5 +1,6 @@
 #include "broker/store/change_table.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -10,70 +11,88 @@ namespace {
 constexpr std::size_t kBucketsMin = 1024;
 /// Changes for which an empty table keeps room.
 constexpr std::size_t kChangesKept = 16 * 1024;
-/// A queue that is used again and again keeps its number meanwhile; each has two keys.
-constexpr std::size_t kIdleKeysMax = 4096;
+/// A queue that is used again and again keeps its number meanwhile.
+constexpr std::size_t kIdleQueuesMax = 4096;
 
-constexpr std::uint64_t kHashed = 1ull << 63;
-constexpr std::size_t kDigitsMax = 18;  ///< such a number stays below kHashed
-
-/// The number that a field is, as nearly all are; of another one a hash, which is no number.
-std::uint64_t id_of(std::string_view field) {
-  std::uint64_t number = 0;
-  bool is_number = !field.empty() && field.size() <= kDigitsMax &&
-                   (field.front() != '0' || field.size() == 1);
-  for (std::size_t i = 0; is_number && i < field.size(); ++i) {
-    const auto digit = static_cast<unsigned char>(field[i] - '0');
-    is_number = digit < 10;
-    number = number * 10 + digit;
-  }
-  return is_number ? number : std::hash<std::string_view>{}(field) | kHashed;
-}
+constexpr std::string_view kPrefix = "q:";
+/// By QueuePart.
+constexpr std::array<std::string_view, 3> kSuffixes = {"", ":calls", ":sent"};
 
 }  // namespace
 
 ChangeTable::ChangeTable() : buckets_(kBucketsMin, kNone) {}
 
+/// The number that a field is, as nearly all are; of another one a hash, which is no number.
+std::uint64_t ChangeTable::id_of(std::string_view field) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), number);
+  const bool is_number = error == std::errc() && end == field.data() + field.size() &&
+                         number < kNumbersEnd && (field.front() != '0' || field.size() == 1);
+  return is_number ? number : std::hash<std::string_view>{}(field) | kHashed;
+}
+
 // --- keys ----------------------------------------------------------------------------------------
 
-std::uint32_t ChangeTable::key(std::string_view name) {
-  const auto known = key_numbers_.find(name);
-  if (known != key_numbers_.end()) return known->second;
+QueueTicket ChangeTable::queue(std::string_view name) {
+  const auto known = queue_numbers_.find(name);
+  if (known != queue_numbers_.end()) return {known->second, queues_[known->second].turn};
   std::uint32_t number = 0;
-  if (free_keys_.empty()) {
-    number = static_cast<std::uint32_t>(keys_.size());
-    keys_.emplace_back();
+  if (free_queues_.empty()) {
+    number = static_cast<std::uint32_t>(queues_.size());
+    queues_.emplace_back();
   } else {
-    number = free_keys_.back();
-    free_keys_.pop_back();
+    number = free_queues_.back();
+    free_queues_.pop_back();
   }
-  keys_[number] = {std::string(name), kNone, true, {}};
-  idle_keys_.push_back(number);
-  key_numbers_.emplace(name, number);
-  return number;
+  Queue& made = queues_[number];
+  made.name = name;
+  made.idle = true;
+  idle_queues_.push_back(number);
+  queue_numbers_.emplace(name, number);
+  return {number, made.turn};
 }
 
-std::uint32_t ChangeTable::changed_key(std::string_view name) const {
-  const auto found = key_numbers_.find(name);
-  if (found == key_numbers_.end() || keys_[found->second].first == kNone) return kNone;
-  return found->second;
+bool ChangeTable::split(std::string_view key, std::string_view& queue, QueuePart& part) {
+  if (!key.starts_with(kPrefix)) return false;
+  const std::size_t colon = std::min(key.find(':', kPrefix.size()), key.size());
+  queue = key.substr(kPrefix.size(), colon - kPrefix.size());
+  const auto suffix = std::find(kSuffixes.begin(), kSuffixes.end(), key.substr(colon));
+  part = static_cast<QueuePart>(suffix - kSuffixes.begin());
+  return suffix != kSuffixes.end();
 }
 
-void ChangeTable::forget_key(std::string_view name) {
-  const std::uint32_t number = changed_key(name);
-  if (number == kNone) return;
-  while (keys_[number].first != kNone) remove_at(keys_[number].first);
+std::uint32_t ChangeTable::changed_key(std::string_view key) const {
+  std::string_view name;
+  QueuePart part{};
+  if (!split(key, name, part)) return kNone;
+  const auto found = queue_numbers_.find(name);
+  if (found == queue_numbers_.end()) return kNone;
+  const std::uint32_t number = key_of(found->second, part);
+  return queues_[found->second].first[number & 3] == kNone ? kNone : number;
 }
 
-void ChangeTable::drop_idle_keys() {
-  if (idle_keys_.size() <= kIdleKeysMax) return;
-  for (const std::uint32_t number : idle_keys_) {
-    KeyName& key = keys_[number];
-    key.idle = false;
-    if (key.first != kNone) continue;
-    key_numbers_.erase(key.name);
-    free_keys_.push_back(number);
+std::string ChangeTable::name(std::uint32_t key) const {
+  std::string name(kPrefix);
+  return name.append(queues_[queue_of(key)].name).append(kSuffixes[key & 3]);
+}
+
+void ChangeTable::forget_key(std::uint32_t key) {
+  while (first_of(key) != kNone) remove_at(first_of(key));
+}
+
+void ChangeTable::drop_idle_queues() {
+  if (idle_queues_.size() <= kIdleQueuesMax) return;
+  for (const std::uint32_t number : idle_queues_) {
+    Queue& queue = queues_[number];
+    queue.idle = false;
+    if (queue.changes()) continue;
+    queue_numbers_.erase(queue.name);
+    const std::uint32_t turn = queue.turn + 1;
+    queue = Queue();
+    queue.turn = turn;
+    free_queues_.push_back(number);
   }
-  idle_keys_.clear();
+  idle_queues_.clear();
 }
 
 void ChangeTable::trim() {
@@ -85,31 +104,35 @@ void ChangeTable::trim() {
 
 // --- changes -------------------------------------------------------------------------------------
 
-const ChangeTable::Change* ChangeTable::find(std::uint32_t key, std::string_view field) const {
-  const std::uint32_t at = lookup(key, field, id_of(field));
+const ChangeTable::Change* ChangeTable::find(std::uint32_t key, std::uint64_t id,
+                                             std::string_view field) const {
+  const std::uint32_t at = lookup(key, id, field);
   return at == kNone ? nullptr : &changes_[at];
 }
 
 void ChangeTable::note(const Change& change) {
-  const std::uint64_t id = id_of(change.field);
-  std::uint32_t at = lookup(change.key, change.field, id);
+  const bool hashed = (change.id & kHashed) != 0;
+  std::uint32_t at = lookup(change.key, change.id,
+                            hashed ? change.record->bytes.part(change.field_at, change.field_bytes)
+                                   : std::string_view());
   bool fresh = change.fresh;
   if (at != kNone) {
     fresh = changes_[at].fresh;
     if (fresh && !change.sets) {
-      std::uint32_t& outlived = keys_[change.key].tide.outlived;
+      std::uint32_t& outlived = queues_[queue_of(change.key)].tide.outlived;
       if (outlived > 0) --outlived;
       return remove_at(at);  // as if it had never been
     }
     unlink(at);
   } else {
-    at = make(change.key, id);
+    at = make(change.key, change.id);
   }
   Change& kept = changes_[at];
-  kept.field = change.field;
-  kept.value = change.value;
-  kept.no = change.no;
-  kept.at_us = change.at_us;
+  kept.record = change.record;
+  kept.field_at = change.field_at;
+  kept.field_bytes = change.field_bytes;
+  kept.value_at = change.value_at;
+  kept.value_bytes = change.value_bytes;
   kept.sets = change.sets;
   kept.fresh = fresh;
   link_newest(at);
@@ -119,27 +142,28 @@ void ChangeTable::remove(const Change& change) {
   remove_at(static_cast<std::uint32_t>(&change - changes_.data()));
 }
 
-void ChangeTable::forget_field(std::uint32_t key, std::string_view field) {
-  const std::uint32_t at = lookup(key, field, id_of(field));
+void ChangeTable::forget_field(std::uint32_t key, std::uint64_t id, std::string_view field) {
+  const std::uint32_t at = lookup(key, id, field);
   if (at != kNone) remove_at(at);
 }
 
 /// Numbers that follow one another stand side by side.
 std::size_t ChangeTable::bucket_of(std::uint32_t key, std::uint64_t id) const {
-  return (id + key * 0x9E3779B97F4A7C15ull) & (buckets_.size() - 1);
+  return (id + (key * 0x9E3779B97F4A7C15ull >> 32)) & (buckets_.size() - 1);
 }
 
 std::uint32_t& ChangeTable::bucket(std::uint32_t key, std::uint64_t id) {
   return buckets_[bucket_of(key, id)];
 }
 
-std::uint32_t ChangeTable::lookup(std::uint32_t key, std::string_view field,
-                                  std::uint64_t id) const {
+std::uint32_t ChangeTable::lookup(std::uint32_t key, std::uint64_t id,
+                                  std::string_view field) const {
   std::uint32_t at = buckets_[bucket_of(key, id)];
   for (; at != kNone; at = changes_[at].chain) {
     const Change& change = changes_[at];
     if (change.id != id || change.key != key) continue;
-    if ((id & kHashed) == 0 || change.field == field) return at;
+    if ((id & kHashed) == 0) return at;
+    if (change.record->bytes.part(change.field_at, change.field_bytes) == field) return at;
   }
   return kNone;
 }
@@ -159,7 +183,7 @@ std::uint32_t ChangeTable::make(std::uint32_t key, std::uint64_t id) {
   change.id = id;
   change.chain = std::exchange(bucket(key, id), at);
   change.previous_of_key = kNone;
-  change.next_of_key = std::exchange(keys_[key].first, at);
+  change.next_of_key = std::exchange(first_of(key), at);
   if (change.next_of_key != kNone) changes_[change.next_of_key].previous_of_key = at;
   return at;
 }
@@ -183,13 +207,18 @@ void ChangeTable::remove_at(std::uint32_t at) {
   std::uint32_t* link = &bucket(change.key, change.id);
   while (*link != at) link = &changes_[*link].chain;
   *link = change.chain;
-  KeyName& key = keys_[change.key];
-  (change.previous_of_key == kNone ? key.first : changes_[change.previous_of_key].next_of_key) =
+  const std::uint32_t number = queue_of(change.key);
+  (change.previous_of_key == kNone ? first_of(change.key)
+                                   : changes_[change.previous_of_key].next_of_key) =
       change.next_of_key;
   if (change.next_of_key != kNone) {
     changes_[change.next_of_key].previous_of_key = change.previous_of_key;
   }
-  if (key.first == kNone && !std::exchange(key.idle, true)) idle_keys_.push_back(change.key);
+  Queue& queue = queues_[number];
+  if (!queue.idle && !queue.changes()) {
+    queue.idle = true;
+    idle_queues_.push_back(number);
+  }
   change.chain = std::exchange(free_, at);
   --used_;
 }

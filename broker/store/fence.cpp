@@ -9,10 +9,11 @@ namespace {
 // KEYS: fence, meta. ARGV: token, schema, broker's name, epoch of this run (0: it takes over),
 // the part of the token that all connections of this run share; of a witness epoch (0: none),
 // timeline and commit_no; what the fence must hold to be taken over, after a "=" (empty: anything).
-// Earlier versions can be read: 1 has no journal, 2 tells more of unnamed actors.
+// Earlier versions can be read: 1 has no journal, 2 tells more of unnamed actors, 3 has journal
+// records of another form.
 constexpr std::string_view kFenceScript = R"lua(#!lua flags=allow-oom
 local schema = redis.call('HGET', KEYS[2], 'schema')
-if schema and schema ~= ARGV[2] and schema ~= '1' and schema ~= '2' then
+if schema and schema ~= ARGV[2] and schema ~= '1' and schema ~= '2' and schema ~= '3' then
   return {'SCHEMA', schema}
 end
 local raise = ARGV[6] ~= '0'

@@ -16,7 +16,7 @@
 namespace callboard::broker {
 
 /// The layout of keys and records that this broker reads and writes.
-inline constexpr std::uint64_t kStoreSchema = 3;
+inline constexpr std::uint64_t kStoreSchema = 4;
 
 class Fence {
  public:

@@ -1,20 +1,18 @@
 #include "broker/store/journal.hpp"
 
 #include "common/check.hpp"
+#include "common/packed.hpp"
 
 #include <callboard/codec.hpp>
 
 #include <algorithm>
-#include <charconv>
+#include <cstring>
 #include <utility>
 
 namespace callboard::broker {
 
 namespace {
 
-constexpr std::uint64_t kJournalVersion = 1;
-constexpr std::string_view kCalls = ":calls";
-constexpr std::string_view kSent = ":sent";
 /// Larger values are written to their hash at once: twice would cost more than it saves, and a
 /// record stays far below what Redis takes as one value.
 constexpr std::size_t kCarriedBytesMax = 16 * 1024;
@@ -25,168 +23,321 @@ constexpr std::size_t kSettledBytesMax = 4 << 20;
 constexpr std::size_t kSpareRecords = 8;
 constexpr std::size_t kSpareBytesMax = 1 << 20;
 
+/// An operation without its values, and what names its queue.
+constexpr std::size_t kOperationBytes = 64;
+constexpr std::size_t kLengthBytes = 5;  ///< of a value, always in its longest form
+
+void put(wire::PackedAt& out, JournalOperation operation) {
+  out.uint(static_cast<std::uint64_t>(operation));
+}
+
 /// What changes with every call. Calls that are delayed or dead stay for longer than any settling.
 bool carries(std::string_view key) {
-  return key.starts_with("q:") && (key.ends_with(kCalls) || key.ends_with(kSent) ||
-                                   key.find(':', 2) == std::string_view::npos);
+  std::string_view queue;
+  QueuePart part{};
+  return ChangeTable::split(key, queue, part);
 }
 
 /// A call is stored once, under a number that no other call of the queue has while it lives.
-bool fields_are_new(std::string_view key) { return key.ends_with(kCalls); }
-
-/// Bytes that a record of the changes takes at most. What the batch takes itself is more than that,
-/// unless there are values that a record does not carry.
-std::size_t room_for(const StoreBatch& changes) {
-  constexpr std::size_t kHeaders = 64;
-  if (changes.bytes() <= kSpareBytesMax) return changes.bytes() + kHeaders;
-  std::size_t room = kHeaders;
-  for (const StoreBatch::Key& key : changes.keys()) {
-    room += key.name.size() + kHeaders;
-    for (const auto& [field, value] : key.sets) {
-      room += field.size() + kHeaders / 4;
-      if (value.size() <= kCarriedBytesMax || !fields_are_new(key.name)) room += value.size();
-    }
-    for (std::string_view field : key.erases) room += field.size() + kHeaders / 4;
-  }
-  return room;
-}
+bool is_of_calls(std::string_view key) { return carries(key) && key.ends_with(":calls"); }
 
 }  // namespace
 
 Journal::Journal(std::int64_t settle_ms, std::uint32_t backlog)
     : settle_us_(settle_ms * kMicrosPerMilli), backlog_(backlog) {}
 
-// --- start-up ------------------------------------------------------------------------------------
+// --- what a commit changes in queues -------------------------------------------------------------
 
-std::string Journal::load(std::string_view commit_no, std::string_view record) {
-  std::uint64_t no = 0;
-  const auto [end, error] =
-      std::from_chars(commit_no.data(), commit_no.data() + commit_no.size(), no);
-  if (error != std::errc() || end != commit_no.data() + commit_no.size()) {
-    return "not the number of a commit";
-  }
-  loaded_.emplace(no, record);
-  return {};
-}
-
-std::string Journal::recover() {
-  for (auto& [no, bytes] : loaded_) {
-    records_.push_back({no, 0, std::move(bytes)});
-    std::string problem = replay(records_.back());
-    if (!problem.empty()) return problem;
-  }
-  loaded_.clear();
-  return {};
-}
-
-Journal::Change Journal::change_of(std::uint32_t key, std::string_view field, const Record& record,
-                                   std::optional<std::string_view> value) {
-  Change change;
-  change.field = field;
-  change.value = value.value_or(std::string_view());
-  change.no = record.no;
-  change.at_us = record.at_us;
-  change.key = key;
-  change.sets = value.has_value();
-  return change;
-}
-
-std::string Journal::replay(const Record& record) {
-  wire::Reader in(record.bytes);
-  std::uint64_t version = 0;
-  bool good = in.uint(version) && version == kJournalVersion;
-  while (good && !in.at_end()) good = replay_key(in, record);
-  if (good) return {};
-  return "record " + std::to_string(record.no) + " of the journal cannot be read";
-}
-
-bool Journal::replay_key(wire::Reader& in, const Record& record) {
-  std::string_view name, field, value;
-  bool drop = false;
-  std::uint64_t n = 0;
-  if (!in.str(name) || !in.boolean(drop)) return false;
-  if (drop) changes_.forget_key(name);
-  const std::uint32_t key = changes_.key(name);
-  if (!in.uint(n)) return false;
-  for (; n > 0; --n) {
-    if (!in.bin(field)) return false;
-    changes_.forget_field(key, field);
-  }
-  if (!in.uint(n)) return false;
-  for (; n > 0; --n) {
-    if (!in.bin(field)) return false;
-    changes_.note(change_of(key, field, record));
-  }
-  if (!in.uint(n)) return false;
-  for (; n > 0; --n) {
-    if (!in.bin(field) || !in.bin(value)) return false;
-    changes_.note(change_of(key, field, record, value));
-  }
-  return true;
-}
-
-bool Journal::changes(std::string_view key) const {
-  return changes_.changed_key(key) != ChangeTable::kNone;
-}
-
-bool Journal::says(std::string_view key, std::string_view field) const {
-  const std::uint32_t number = changes_.changed_key(key);
-  return number != ChangeTable::kNone && changes_.find(number, field) != nullptr;
-}
-
-void Journal::each(const Visit& visit) const {
-  changes_.each([&](const Change& change) {
-    if (change.sets) visit(changes_.name(change.key), change.field, change.value);
-  });
-}
-
-// --- commits -------------------------------------------------------------------------------------
-
-const StoreBatch& Journal::write(Instant now, const StoreBatch& changes,
-                                 std::uint64_t commit_no) {
-  const bool off = settle_us_ == 0;
-  if (off && records_.empty()) return changes;
-  out_.clear();
-  drop_records(now.mono_us);
-  if (off && records_.empty()) {
-    for (const StoreBatch::Key& key : changes.keys()) copy(key);
-    write_journal_key();
-    return out_;
-  }
+void Journal::start_record(Instant now, std::uint64_t commit_no) {
+  // What is noted from now on may take the place of older changes: their records stay until this
+  // one is written.
+  if (!prepared_) keep_from_ = unsettled_from();
   Record made{commit_no, now.mono_us, {}};
-  noted_ = 0;
   if (!spare_.empty()) {
     made.bytes = std::move(spare_.back());
     spare_.pop_back();
   }
-  // The changes point into it, so it must not move.
-  made.bytes.clear();
-  made.bytes.reserve(room_for(changes));
-  wire::Writer(made.bytes).uint(kJournalVersion);
-  const std::size_t header = made.bytes.size();
-  const std::size_t room = made.bytes.capacity();
-  // Calls first: what says that one was sent is settled after it.
-  for (const StoreBatch::Key& key : changes.keys()) {
-    if (fields_are_new(key.name)) record(key, made);
+  made.bytes.truncate(0);
+  wire::PackedAt out(made.bytes.room(std::max(kOperationBytes, usual_bytes_)));
+  out.uint(kJournalVersion);
+  made.bytes.end_at(out.end());
+  records_.push_back(std::move(made));
+  gathered_ = &records_.back();
+  spoken_of_ = ChangeTable::kNone;
+  named_ = 0;
+  noted_ = 0;
+}
+
+/// Where an operation of the queue may begin, with `room` for its values.
+char* Journal::operation(std::uint32_t queue, std::size_t room) {
+  ++noted_;
+  if (queue != spoken_of_) name_queue(queue);
+  return gathered_->bytes.room(kOperationBytes + room);
+}
+
+void Journal::name_queue(std::uint32_t queue) {
+  spoken_of_ = queue;
+  ChangeTable::Mention& mention = changes_.mention(queue);
+  const std::string_view name = changes_.queue_name(queue);
+  wire::PackedAt out(gathered_->bytes.room(kOperationBytes + name.size()));
+  if (mention.no == gathered_->no) {
+    put(out, Operation::again);
+    out.uint(mention.place);
+  } else {
+    mention = {gathered_->no, named_++};
+    put(out, Operation::name);
+    out.str(name);
   }
-  for (const StoreBatch::Key& key : changes.keys()) {
-    if (fields_are_new(key.name)) continue;
-    if (carries(key.name)) {
-      record(key, made);
-    } else {
-      copy(key);
+  gathered_->bytes.end_at(out.end());
+}
+
+ChangeTable::Change Journal::change_of(std::uint32_t key, std::uint64_t id) const {
+  return Change::of(key, id, *gathered_);
+}
+
+char* Journal::begin_call(std::uint32_t queue, std::uint64_t number, std::size_t room) {
+  CALLBOARD_CHECK(number < ChangeTable::kNumbersEnd);
+  char* const at = operation(queue, kLengthBytes + room);
+  call_number_ = number;
+  call_from_ = gathered_->bytes.size();
+  wire::PackedAt out(at);
+  put(out, Operation::call);
+  out.uint(number);
+  call_at_ = call_from_ + static_cast<std::size_t>(out.end() - at) + kLengthBytes;
+  return out.end() + kLengthBytes;
+}
+
+void Journal::end_call(const char* end) {
+  RecordBytes& bytes = gathered_->bytes;
+  bytes.end_at(end);
+  const std::size_t size = bytes.size() - call_at_;
+  const std::uint32_t queue = spoken_of_;
+  if (size > kCarriedBytesMax || outlives(queue, call_number_)) {
+    return write_beside(queue, call_number_, size);
+  }
+  bytes.write_length(call_at_ - kLengthBytes, size);
+  Change change = change_of(ChangeTable::key_of(queue, QueuePart::calls), call_number_);
+  change.set_value(bytes.part(call_at_, size));
+  change.fresh = true;
+  changes_.note(change);
+}
+
+/// The call whose record is at the end goes to its hash with this commit.
+void Journal::write_beside(std::uint32_t queue, std::uint64_t number, std::size_t size) {
+  RecordBytes& bytes = gathered_->bytes;
+  const std::uint32_t key = ChangeTable::key_of(queue, QueuePart::calls);
+  const std::uint32_t to = beside_key(queue);
+  const ChangeTable::FieldText field(change_of(key, number));
+  beside_->set(to, field.view(), bytes.part(call_at_, size));
+  bytes.truncate(call_from_);
+  wire::PackedAt out(bytes.room(kOperationBytes));
+  put(out, Operation::call_beside);
+  out.uint(number);
+  bytes.end_at(out.end());
+  changes_.forget_field(key, number);
+}
+
+std::uint32_t Journal::beside_key(std::uint32_t queue) {
+  ChangeTable::Mention& mention = changes_.mention(queue);
+  if (mention.beside_no != gathered_->no) {
+    mention.beside_no = gathered_->no;
+    mention.beside = beside_->key(
+        KeyKind::hash, changes_.name(ChangeTable::key_of(queue, QueuePart::calls)));
+    beside_queues_.push_back(queue);
+  }
+  return mention.beside;
+}
+
+void Journal::erase_call(std::uint32_t queue, std::uint64_t number) {
+  CALLBOARD_CHECK(number < ChangeTable::kNumbersEnd);
+  wire::PackedAt out(operation(queue, 0));
+  put(out, Operation::call_ended);
+  out.uint(number);
+  gathered_->bytes.end_at(out.end());
+  note_end(queue, number);
+  const Change change = change_of(ChangeTable::key_of(queue, QueuePart::calls), number);
+  if (changes_.mention(queue).beside_no != gathered_->no) return changes_.note(change);
+  // It may be in the hash with this commit: then it leaves it with this commit, too.
+  beside_->erase(beside_key(queue), ChangeTable::FieldText(change).view());
+  changes_.forget_field(change.key, number);
+}
+
+void Journal::set_sent(std::uint32_t queue, std::uint64_t number, std::string_view record) {
+  CALLBOARD_CHECK(number < ChangeTable::kNumbersEnd);
+  wire::PackedAt out(operation(queue, record.size()));
+  put(out, Operation::sent);
+  out.uint(number);
+  out.bin(record);
+  gathered_->bytes.end_at(out.end());
+  Change change = change_of(ChangeTable::key_of(queue, QueuePart::sent), number);
+  const std::size_t size = gathered_->bytes.size();
+  change.set_value(gathered_->bytes.part(size - record.size(), record.size()));
+  // That a call was sent is noted after the call itself, and settled after it. So its hash does not
+  // have it either.
+  const Change* call = changes_.find(ChangeTable::key_of(queue, QueuePart::calls), number);
+  change.fresh = call != nullptr && call->fresh;
+  changes_.note(change);
+}
+
+void Journal::erase_sent(std::uint32_t queue, std::uint64_t number) {
+  CALLBOARD_CHECK(number < ChangeTable::kNumbersEnd);
+  wire::PackedAt out(operation(queue, 0));
+  put(out, Operation::sent_erased);
+  out.uint(number);
+  gathered_->bytes.end_at(out.end());
+  changes_.note(change_of(ChangeTable::key_of(queue, QueuePart::sent), number));
+}
+
+void Journal::set_counters(std::uint32_t queue, std::uint64_t next,
+                           std::optional<std::uint64_t> watermark) {
+  wire::PackedAt out(operation(queue, 0));
+  put(out, watermark ? Operation::counters : Operation::next);
+  const char* const from = out.end();
+  out.uint(next);
+  if (watermark) out.uint(*watermark);
+  gathered_->bytes.end_at(out.end());
+  Change change = change_of(ChangeTable::key_of(queue, QueuePart::facts), ChangeTable::kCounters);
+  change.set_value({from, static_cast<std::size_t>(out.end() - from)});
+  changes_.note(change);
+}
+
+void Journal::set_fact(std::uint32_t queue, std::string_view field, std::string_view value) {
+  wire::PackedAt out(operation(queue, field.size() + value.size()));
+  put(out, Operation::fact);
+  out.bin(field);
+  const char* const field_end = out.end();
+  out.bin(value);
+  gathered_->bytes.end_at(out.end());
+  const std::uint32_t key = ChangeTable::key_of(queue, QueuePart::facts);
+  Change change = change_of(key, ChangeTable::id_of(field));
+  change.set_field({field_end - field.size(), field.size()});
+  change.set_value({out.end() - value.size(), value.size()});
+  changes_.note(change);
+}
+
+void Journal::erase_fact(std::uint32_t queue, std::string_view field) {
+  wire::PackedAt out(operation(queue, field.size()));
+  put(out, Operation::fact_erased);
+  out.bin(field);
+  gathered_->bytes.end_at(out.end());
+  const std::uint32_t key = ChangeTable::key_of(queue, QueuePart::facts);
+  Change change = change_of(key, ChangeTable::id_of(field));
+  change.set_field({out.end() - field.size(), field.size()});
+  changes_.note(change);
+}
+
+/// Whether a new call of the queue will still be there when the settle time is over: those before
+/// were, and none that was written at once has ended sooner since.
+bool Journal::outlives(std::uint32_t queue, std::uint64_t number) {
+  ChangeTable::Tide& tide = changes_.tide(queue);
+  if (tide.outlived < backlog_) return false;
+  const std::int64_t now_us = gathered_->at_us;
+  if (tide.sample == ChangeTable::Tide::kNoSample || now_us >= tide.sample_us + settle_us_) {
+    tide.sample = number;
+    tide.sample_us = now_us;
+  }
+  return true;
+}
+
+void Journal::note_end(std::uint32_t queue, std::uint64_t number) {
+  ChangeTable::Tide& tide = changes_.tide(queue);
+  if (tide.sample != number) return;
+  if (gathered_->at_us < tide.sample_us + settle_us_) tide.outlived = 0;
+  tide.sample = ChangeTable::Tide::kNoSample;
+}
+
+void Journal::carry(Instant now, const StoreBatch& changes, std::uint64_t commit_no) {
+  CALLBOARD_CHECK(!prepared_);
+  prepare(now);
+  if (through_) return;  // it is copied
+  // Calls first: what says that one was sent is settled after it.
+  for (const bool calls : {true, false}) {
+    for (const StoreBatch::Key& key : changes.keys()) {
+      if (!carries(key.name) || is_of_calls(key.name) != calls) continue;
+      gather(now, commit_no);
+      carry_key(key);
     }
   }
-  CALLBOARD_CHECK(made.bytes.capacity() == room);
-  const bool holds = made.bytes.size() > header;
-  if (holds) {
-    records_.push_back(std::move(made));
-  } else {
-    spare_.push_back(std::move(made.bytes));
+}
+
+void Journal::carry_key(const StoreBatch::Key& key) {
+  CALLBOARD_CHECK(key.kind == KeyKind::hash && key.expire_ms < 0);
+  std::string_view name;
+  QueuePart part{};
+  ChangeTable::split(key.name, name, part);
+  const std::uint32_t queue = changes_.queue(name).queue;
+  if (key.drop) {
+    CALLBOARD_CHECK(part == QueuePart::facts);
+    changes_.forget_key(ChangeTable::key_of(queue, part));
+    out_.drop(out_.key(KeyKind::hash, key.name));
+    wire::PackedAt out(operation(queue, 0));
+    put(out, Operation::facts_gone);
+    gathered_->bytes.end_at(out.end());
   }
+  // What ends first, then what takes its room: changes are settled in this order.
+  for (std::string_view field : key.erases) {
+    if (part == QueuePart::facts) erase_fact(queue, field);
+    else if (part == QueuePart::calls) erase_call(queue, ChangeTable::id_of(field));
+    else erase_sent(queue, ChangeTable::id_of(field));
+  }
+  for (const auto& [field, value] : key.sets) {
+    if (part == QueuePart::facts) {
+      set_fact(queue, field, value);
+    } else if (part == QueuePart::sent) {
+      set_sent(queue, ChangeTable::id_of(field), value);
+    } else {
+      char* const at = begin_call(queue, ChangeTable::id_of(field), value.size());
+      if (!value.empty()) std::memcpy(at, value.data(), value.size());
+      end_call(at + value.size());
+    }
+  }
+}
+
+// --- commits -------------------------------------------------------------------------------------
+
+void Journal::prepare(Instant now) {
+  prepared_ = true;
+  out_.clear();
+  spare(std::move(written_through_));
+  written_through_ = RecordBytes();
+  if (gathered_ == nullptr) keep_from_ = unsettled_from();
+  drop_records(now.mono_us);
+  through_ = settle_us_ == 0 && records_.size() == (gathered_ == nullptr ? 0 : 1);
+}
+
+const StoreBatch& Journal::write(Instant now, const StoreBatch& changes,
+                                 std::uint64_t commit_no) {
+  if (settle_us_ == 0 && records_.empty() && !prepared_) return changes;
+  if (!prepared_) carry(now, changes, commit_no);
+  if (gathered_ != nullptr) {
+    CALLBOARD_CHECK(gathered_->no == commit_no);
+    gathered_->at_us = now.mono_us;
+    // Commits under load resemble each other.
+    usual_bytes_ = gathered_->bytes.size() + gathered_->bytes.size() / 4;
+  }
+  for (const StoreBatch::Key& key : changes.keys()) {
+    if (through_ || !carries(key.name)) copy(key);
+  }
+  for (const StoreBatch::Key& key : beside_->keys()) copy(key);
+  // Beside a call that is in the hash at once none may be left that has ended: HLEN would exceed
+  // what the queue may hold.
+  for (const std::uint32_t queue : beside_queues_) {
+    settle_erased(ChangeTable::key_of(queue, QueuePart::calls));
+  }
+  beside_queues_.clear();
+  std::swap(beside_, beside_written_);
+  beside_->clear();
   settle(now.mono_us);
-  write_journal_key(holds ? &records_.back() : nullptr);
-  changes_.drop_idle_keys();
+  if (through_ && gathered_ != nullptr) {
+    CALLBOARD_CHECK(changes_.empty());
+    written_through_ = std::move(gathered_->bytes);
+    records_.pop_back();
+    gathered_ = nullptr;
+  }
+  write_journal_key(gathered_);
+  gathered_ = nullptr;
+  prepared_ = false;
+  changes_.drop_idle_queues();
   changes_.trim();
   return out_;
 }
@@ -194,7 +345,9 @@ const StoreBatch& Journal::write(Instant now, const StoreBatch& changes,
 void Journal::write_journal_key(const Record* made) {
   if (made == nullptr && dropped_.empty()) return;
   const std::uint32_t key = out_.key(KeyKind::hash, kKey);
-  if (made != nullptr) out_.add_set(key, out_.keep(std::to_string(made->no)), made->bytes);
+  if (made != nullptr) {
+    out_.add_set(key, out_.keep(std::to_string(made->no)), made->bytes.view());
+  }
   for (const std::uint64_t no : dropped_) out_.add_erase(key, out_.keep(std::to_string(no)));
 }
 
@@ -202,7 +355,8 @@ std::int64_t Journal::due_us() const {
   if (records_.empty()) return kNever;
   // Records that say nothing any more are in nobody's way.
   const std::int64_t drop_us = records_.front().at_us + 2 * settle_us_;
-  return changes_.empty() ? drop_us : std::min(drop_us, changes_.oldest().at_us + settle_us_);
+  if (changes_.empty()) return drop_us;
+  return std::min(drop_us, changes_.oldest().record->at_us + settle_us_);
 }
 
 void Journal::copy(const StoreBatch::Key& key) {
@@ -213,104 +367,33 @@ void Journal::copy(const StoreBatch::Key& key) {
   if (key.expire_ms >= 0) out_.expire(to, key.expire_ms);
 }
 
-/// Layout of a record, for each key: name, dropped; fields that were written to their hash at
-/// once; erased fields; set fields with their values. Each list begins with its length.
-void Journal::record(const StoreBatch::Key& key, Record& into) {
-  CALLBOARD_CHECK(key.kind == KeyKind::hash && key.expire_ms < 0);
-  if (key.drop) {
-    changes_.forget_key(key.name);
-    out_.drop(out_.key(KeyKind::hash, key.name));
-  }
-  const bool fresh = fields_are_new(key.name);
-  const std::uint32_t number = changes_.key(key.name);
-  const bool lasts = fresh && outlives(number, key, into.at_us);
-  const auto at_once = [&](std::string_view value) {
-    return fresh && (lasts || value.size() > kCarriedBytesMax);
-  };
-  std::size_t large = 0;
-  if (fresh) {
-    for (const auto& [field, value] : key.sets) large += at_once(value) ? 1 : 0;
-  }
-  std::string& bytes = into.bytes;
-  wire::Writer out(bytes);
-  const auto append = [&](std::string_view what) {
-    out.bin(what);
-    return std::string_view(bytes).substr(bytes.size() - what.size());
-  };
-  noted_ += key.sets.size() + key.erases.size();
-  const std::uint32_t calls = calls_beside(key.name);
-  out.str(key.name);
-  out.boolean(key.drop);
-  out.uint(large);
-  if (large > 0) {
-    for (const auto& [field, value] : key.sets) {
-      if (!at_once(value)) continue;
-      append(field);
-      changes_.forget_field(number, field);
-      out_.add_set(out_.key(KeyKind::hash, key.name), field, value);
-    }
-  }
-  // What ends first, then what takes its room: changes are settled in this order.
-  out.uint(key.erases.size());
-  for (std::string_view field : key.erases) {
-    if (fresh) note_end(number, field, into.at_us);
-    changes_.note(change_of(number, append(field), into));
-  }
-  out.uint(key.sets.size() - large);
-  for (const auto& [field, value] : key.sets) {
-    if (at_once(value)) continue;
-    const std::string_view kept = append(field);
-    Change change = change_of(number, kept, into, append(value));
-    change.fresh = fresh || (calls != ChangeTable::kNone && is_fresh(calls, field));
-    changes_.note(change);
-  }
-  // Beside a call that is in the hash at once none may be left that has ended: HLEN would exceed
-  // what the queue may hold.
-  if (large > 0) settle_erased(number);
-}
-
-/// Whether the calls of the key that are set now will still be there when the settle time is over:
-/// those before were, and none that was written at once has ended sooner since.
-bool Journal::outlives(std::uint32_t number, const StoreBatch::Key& key, std::int64_t now_us) {
-  ChangeTable::Tide& tide = changes_.tide(number);
-  if (tide.outlived < backlog_ || key.sets.empty()) return false;
-  if (tide.sample.empty() || now_us >= tide.sample_us + settle_us_) {
-    tide.sample = (*key.sets.begin()).first;
-    tide.sample_us = now_us;
-  }
-  return true;
-}
-
-void Journal::note_end(std::uint32_t key, std::string_view field, std::int64_t now_us) {
-  ChangeTable::Tide& tide = changes_.tide(key);
-  if (tide.sample.empty() || field != tide.sample) return;
-  if (now_us < tide.sample_us + settle_us_) tide.outlived = 0;
-  tide.sample.clear();
-}
-
-/// The calls of the queue of which the key says what was sent; kNone for other keys.
-std::uint32_t Journal::calls_beside(std::string_view key) const {
-  if (!key.ends_with(kSent)) return ChangeTable::kNone;
-  key.remove_suffix(kSent.size());
-  return changes_.changed_key(std::string(key).append(kCalls));
-}
-
-/// That a call was sent is noted after the call itself, and settled after it. So its hash does not
-/// have it either.
-bool Journal::is_fresh(std::uint32_t key, std::string_view field) const {
-  const Change* change = changes_.find(key, field);
-  return change != nullptr && change->fresh;
-}
-
-/// Writes the change to its hash and forgets it. Of each field there is one change, and its bytes
-/// are those of a record that is still there.
+/// Writes the change to its hash and forgets it. Of each field there is one change, but counters
+/// may be facts, too; its bytes are those of a record that is still there.
 void Journal::settle_change(const Change& change, std::uint32_t to) {
+  if (change.id == ChangeTable::kCounters) {
+    std::uint64_t next = 0;
+    std::optional<std::uint64_t> watermark;
+    CALLBOARD_CHECK(read_counters(change.value(), next, watermark));
+    out_.set(to, kNext, std::to_string(next));
+    if (watermark) out_.set(to, kWatermark, std::to_string(*watermark));
+    return changes_.remove(change);
+  }
+  const ChangeTable::FieldText text(change);
+  if (ChangeTable::part_of(change.key) == QueuePart::facts) {
+    if (change.sets) {
+      out_.set(to, text.view(), change.value());
+    } else {
+      out_.erase(to, text.view());
+    }
+    return changes_.remove(change);
+  }
+  const std::string_view field = out_.keep(text.view());
   if (change.sets) {
-    std::uint32_t& outlived = changes_.tide(change.key).outlived;
+    std::uint32_t& outlived = changes_.tide(ChangeTable::queue_of(change.key)).outlived;
     if (change.fresh && outlived < 2 * backlog_) ++outlived;
-    out_.add_set(to, change.field, change.value);
+    out_.add_set(to, field, change.value());
   } else {
-    out_.add_erase(to, change.field);
+    out_.add_erase(to, field);
   }
   changes_.remove(change);
 }
@@ -326,18 +409,19 @@ void Journal::settle(std::int64_t now_us) {
   const std::int64_t until_us = now_us - ride_us();
   std::uint32_t key = ChangeTable::kNone;
   std::uint32_t to = 0;
-  const std::size_t made_bytes = noted_ > 0 ? records_.back().bytes.size() : 0;
+  const std::size_t made_bytes = gathered_ == nullptr ? 0 : gathered_->bytes.size();
+  const std::size_t noted = gathered_ == nullptr ? 0 : noted_;
   const std::size_t bytes_max = std::max(kSettledBytesMax, 2 * made_bytes);
-  const std::size_t changes_max = std::max(kSettledMax, 2 * noted_);
+  const std::size_t changes_max = std::max(kSettledMax, 2 * noted);
   std::size_t bytes = 0;
   for (std::size_t n = 0; n < changes_max && bytes < bytes_max && !changes_.empty(); ++n) {
     const Change& change = changes_.oldest();
-    if (change.at_us > until_us) break;
+    if (change.record->at_us > until_us) break;
     if (change.key != key) {
       key = change.key;
       to = out_.key(KeyKind::hash, changes_.name(key));
     }
-    bytes += change.value.size();
+    bytes += change.value_bytes;
     settle_change(change, to);
   }
 }
@@ -347,16 +431,18 @@ void Journal::settle(std::int64_t now_us) {
 void Journal::drop_records(std::int64_t now_us) {
   const std::int64_t until_us = now_us - ride_us();
   dropped_.clear();
-  while (!records_.empty()) {
+  while (!records_.empty() && &records_.front() != gathered_) {
     Record& first = records_.front();
-    if (first.at_us > until_us) break;
-    if (!changes_.empty() && changes_.oldest().no <= first.no) break;
+    if (first.at_us > until_us || keep_from_ <= first.no) break;
     dropped_.push_back(first.no);
-    if (spare_.size() < kSpareRecords && first.bytes.capacity() <= kSpareBytesMax) {
-      spare_.push_back(std::move(first.bytes));
-    }
+    spare(std::move(first.bytes));
     records_.pop_front();
   }
+}
+
+void Journal::spare(RecordBytes bytes) {
+  if (bytes.capacity() == 0 || bytes.capacity() > kSpareBytesMax) return;
+  if (spare_.size() < kSpareRecords) spare_.push_back(std::move(bytes));
 }
 
 }  // namespace callboard::broker

@@ -13,6 +13,8 @@
 // queue did at some moment.
 // Where calls outlive the settle time, as in a backlog, they go to their hash at once: what is
 // written twice there is written once in vain.
+// What happens with every call goes straight into the record of the commit that is being gathered,
+// without a name and without a look at what the batch says.
 // Keys that the journal does not carry (all but q:NAME and its calls and sent) are written at once.
 // No I/O, no clock. Thread safety: none.
 #pragma once
@@ -63,14 +65,43 @@ class Journal {
   void each(const Visit& visit) const;
   bool empty() const { return records_.empty(); }
 
+  // --- what a commit changes in queues -----------------------------------------------------------
+  // gather() comes first, for the commit after the last one that was written. Counters and what
+  // carry() finds in the batch are the last of a record.
+
+  /// Of the queue's keys. It stands until the next write(), and then for as long as knows() says.
+  QueueTicket queue(std::string_view name) { return changes_.queue(name); }
+  bool knows(QueueTicket ticket) const { return changes_.knows(ticket); }
+  void gather(Instant now, std::uint64_t commit_no) {
+    if (gathered_ == nullptr) start_record(now, commit_no);
+  }
+  bool gathers() const { return gathered_ != nullptr; }
+  /// Memory that waits for its commit, about.
+  std::size_t gathered_bytes() const {
+    return gathered_ == nullptr ? 0 : gathered_->bytes.size() + beside_->bytes();
+  }
+  /// A call is stored: its record is written to the place that begin_call() gives, which has
+  /// `room`; end_call() tells the record's end.
+  /// REQUIRES: no other call that is not erased has its number.
+  char* begin_call(std::uint32_t queue, std::uint64_t number, std::size_t room);
+  void end_call(const char* end);
+  void erase_call(std::uint32_t queue, std::uint64_t number);
+  void set_sent(std::uint32_t queue, std::uint64_t number, std::string_view record);
+  void erase_sent(std::uint32_t queue, std::uint64_t number);
+  /// "next", and "sent.0.0" where there is one: all of them, changed or not.
+  void set_counters(std::uint32_t queue, std::uint64_t next,
+                    std::optional<std::uint64_t> watermark);
+  /// What the batch says of queues. Once for a commit; write() does it where nobody has.
+  void carry(Instant now, const StoreBatch& changes, std::uint64_t commit_no);
+
   // --- commits -----------------------------------------------------------------------------------
-  /// What commit `commit_no` has to write for `changes`. Valid and unchanged until the next call,
-  /// and as long as `changes` stays as it is.
+  /// What commit `commit_no` has to write for `changes` and what was gathered. Valid and unchanged
+  /// until the next call, and as long as `changes` stays as it is.
   /// REQUIRES: the commits before have been applied or will be; `now` never goes back.
   const StoreBatch& write(Instant now, const StoreBatch& changes, std::uint64_t commit_no);
   /// The first commit of which some is not in the hashes yet, nor in what write() said last.
   std::uint64_t unsettled_from() const {
-    return changes_.empty() ? UINT64_MAX : changes_.oldest().no;
+    return changes_.empty() ? UINT64_MAX : changes_.oldest().record->no;
   }
   /// When a commit is due even if nothing changes; kNever when all is settled.
   std::int64_t due_us() const;
@@ -82,28 +113,36 @@ class Journal {
   /// Were the settle time over for a record with each commit, each would be due on its own.
   static constexpr std::int64_t kRidesEarlierBy = 5;  ///< a fifth
 
-  struct Record {
-    std::uint64_t no = 0;
-    std::int64_t at_us = 0;
-    std::string bytes;
-  };
+  using Record = JournalRecord;
+  using Operation = JournalOperation;
 
-  void copy(const StoreBatch::Key& key);
-  void record(const StoreBatch::Key& key, Record& into);
   std::string replay(const Record& record);
   bool replay_key(wire::Reader& in, const Record& record);
-  /// Without a value it erases.
-  static Change change_of(std::uint32_t key, std::string_view field, const Record& record,
-                          std::optional<std::string_view> value = std::nullopt);
-  std::uint32_t calls_beside(std::string_view key) const;
-  bool is_fresh(std::uint32_t key, std::string_view field) const;
+  bool replay_operation(wire::Reader& in, const Record& record, std::uint32_t& queue,
+                        std::vector<std::uint32_t>& named);
+  static bool read_counters(std::string_view bytes, std::uint64_t& next,
+                            std::optional<std::uint64_t>& watermark);
+
+  void start_record(Instant now, std::uint64_t commit_no);
+  char* operation(std::uint32_t queue, std::size_t room);
+  void name_queue(std::uint32_t queue);
+  void set_fact(std::uint32_t queue, std::string_view field, std::string_view value);
+  void erase_fact(std::uint32_t queue, std::string_view field);
+  void write_beside(std::uint32_t queue, std::uint64_t number, std::size_t size);
+  std::uint32_t beside_key(std::uint32_t queue);
+  bool outlives(std::uint32_t queue, std::uint64_t number);
+  void note_end(std::uint32_t queue, std::uint64_t number);
+  ChangeTable::Change change_of(std::uint32_t key, std::uint64_t id) const;
+
+  void prepare(Instant now);
+  void carry_key(const StoreBatch::Key& key);
+  void copy(const StoreBatch::Key& key);
   void settle_change(const Change& change, std::uint32_t to);
   void settle_erased(std::uint32_t key);
-  bool outlives(std::uint32_t number, const StoreBatch::Key& key, std::int64_t now_us);
-  void note_end(std::uint32_t key, std::string_view field, std::int64_t now_us);
   void settle(std::int64_t now_us);
   void drop_records(std::int64_t now_us);
-  void write_journal_key(const Record* made = nullptr);
+  void spare(RecordBytes bytes);
+  void write_journal_key(const Record* made);
   /// What is older rides with a commit that is made anyway.
   std::int64_t ride_us() const { return settle_us_ - settle_us_ / kRidesEarlierBy; }
 
@@ -112,10 +151,27 @@ class Journal {
   std::map<std::uint64_t, std::string> loaded_;
   std::deque<Record> records_;  ///< oldest first
   std::vector<std::uint64_t> dropped_;  ///< numbers of records that go with this commit
-  std::vector<std::string> spare_;
-  std::size_t noted_ = 0;  ///< changes in the record of the last commit
+  std::vector<RecordBytes> spare_;
   ChangeTable changes_;
   StoreBatch out_;
+
+  // the commit that is being gathered
+  Record* gathered_ = nullptr;     ///< the last of records_, or none yet
+  std::uint64_t keep_from_ = 0;    ///< the record of the oldest change before it
+  std::uint32_t spoken_of_ = ChangeTable::kNone;  ///< the queue of the last operation
+  std::uint32_t named_ = 0;        ///< queues in the record
+  std::size_t noted_ = 0;          ///< changes in it
+  std::size_t usual_bytes_ = 0;    ///< of a record, with some room
+  std::uint64_t call_number_ = 0;  ///< of begin_call()
+  std::size_t call_from_ = 0;      ///< where the operation begins ...
+  std::size_t call_at_ = 0;        ///< ... and the call's record
+  bool prepared_ = false;
+  bool through_ = false;  ///< it goes to the hashes without a record
+  StoreBatch beside_a_, beside_b_;
+  StoreBatch* beside_ = &beside_a_;   ///< calls that go to their hash at once
+  StoreBatch* beside_written_ = &beside_b_;
+  std::vector<std::uint32_t> beside_queues_;  ///< whose calls are in *beside_
+  RecordBytes written_through_;       ///< of the last commit, when it had no record
 };
 
 }  // namespace callboard::broker

@@ -78,8 +78,8 @@ TEST_F(Dialogue, RefusesAServerThatEvictsWithOneClearLine) {
 
 TEST_F(Dialogue, RefusesAStoreOfAnotherSchemaWithOneClearLine) {
   connect_and_greet();
-  say(bulks({"SCHEMA", "4"}));
-  EXPECT_THAT(fatal(), HasSubstr("schema version 4"));
+  say(bulks({"SCHEMA", "5"}));
+  EXPECT_THAT(fatal(), HasSubstr("schema version 5"));
 }
 
 TEST_F(Dialogue, GoesOnWithoutConfigAndSaysSo) {

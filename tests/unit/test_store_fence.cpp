@@ -76,7 +76,7 @@ TEST_F(FenceTest, UnknownSchemaIsNamedBesideTheKnownOne) {
   const auto answer = fence_.read_answer(WireReply(bulks({"SCHEMA", "99"})));
   EXPECT_EQ(answer.kind, Kind::schema);
   EXPECT_THAT(answer.text, HasSubstr("99"));
-  EXPECT_THAT(answer.text, HasSubstr("only version 3"));
+  EXPECT_THAT(answer.text, HasSubstr("only version 4"));
 }
 
 TEST_F(FenceTest, LossTellsAnotherBrokerFromAnOlderOrEmptyStore) {

@@ -134,7 +134,7 @@ TEST_F(Trouble, StoreFromBeforeTheJournalIsTakenOverWithItsCalls) {
   StoreDriver driver(redis_.url());
   batch_.set(batch_.key(KeyKind::hash, "q:a"), "next", "2");
   EXPECT_TRUE(driver.commit(batch_));
-  EXPECT_EQ(redis_.answer({"HGET", kMeta, "schema"}), "3");
+  EXPECT_EQ(redis_.answer({"HGET", kMeta, "schema"}), "4");
   EXPECT_EQ(redis_.answer({"HGET", kMeta, "epoch"}), "8");
   EXPECT_EQ(redis_.answer({"HLEN", "callboard:{0}:q:a:calls"}), "1");
 }
