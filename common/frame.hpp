@@ -63,11 +63,14 @@ class FrameWriter : public Writer {
     add_part(value);
   }
   /// The bytes alone, as a part. REQUIRES: the head has a nil for them.
-  void add_part(const Body& value) {
-    frame_.parts.push_back(value.part ? value.part : Blob(std::string(value.bytes)));
+  void add_part(const Body& value) { add_part(value.bytes, value.part); }
+  void add_part(std::string_view bytes, const Blob& part) {
+    frame_.parts.push_back(part ? part : Blob(std::string(bytes)));
   }
-  bool full() const {
-    return frame_.head.size() >= limits::kFrameBytesTarget ||
+  bool full() const { return full(frame_.head.size()); }
+  /// The same where the head has room at its end that does not count.
+  bool full(std::size_t head_bytes) const {
+    return head_bytes >= limits::kFrameBytesTarget ||
            frame_.parts.size() >= limits::kFramePartsMax / 2;
   }
 
@@ -79,6 +82,12 @@ class FrameWriter : public Writer {
 class FrameReader : public Reader {
  public:
   explicit FrameReader(const FrameView& frame) : Reader(frame.head), parts_(frame.parts) {}
+
+  /// What a copy of this one has read is read.
+  void go_on_after(const FrameReader& copy) {
+    next_part_ = copy.next_part_;
+    Reader::go_on_after(copy);
+  }
 
   /// Reads [version, epoch]. False when it is not a frame of ours.
   bool header(std::uint64_t& version, std::uint64_t& epoch) {

@@ -1,5 +1,6 @@
 // Messages between the broker and a worker or its supervisor.
 
+#include "common/call_messages.hpp"
 #include "common/fields.hpp"
 #include "common/messages.hpp"
 #include "common/packed.hpp"
@@ -88,20 +89,7 @@ char* put(char* at, const Run& m) {
   return head.end();
 }
 
-bool read(FrameReader& frame, std::uint32_t fields, Run& m) {
-  FrameReader in = frame;  // in registers: see Reader
-  const bool good = fields >= 9 && in.uint(m.lease) && read_u32(in, m.slot) &&
-                    read_u32(in, m.method) && read_id(in, m.call) && read_u32(in, m.attempt) &&
-                    in.integer(m.deadline_ms) && in.body(m.args) &&
-                    m.deadline_ms >= -limits::kDurationMsMax &&
-                    m.deadline_ms <= limits::kDurationMsMax;
-  if (!good) return frame.fail();
-  m.options = {};
-  const bool options = !in.try_nil();
-  frame = in;
-  if (options && !read_encoded_map(frame, m.options)) return false;
-  return fields == 9 || frame.skip_fields(fields - 9);
-}
+bool read(FrameReader& in, std::uint32_t fields, Run& m) { return read_run(in, fields, m); }
 
 void write(FrameWriter& out, const Forget& m) {
   begin(out, Type::forget, 1);
@@ -165,7 +153,7 @@ bool read(FrameReader& frame, std::uint32_t fields, Done& m) {
       !in.boolean(m.held)) {
     return frame.fail();
   }
-  frame = in;
+  frame.go_on_after(in);
   return fields == 4 || frame.skip_fields(fields - 4);
 }
 

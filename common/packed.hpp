@@ -88,8 +88,8 @@ class PackedAt {
 };
 
 /// Appends values to a string. REQUIRES: at most kNumbersMax numbers, lengths of values among them,
-/// and no more bytes in values than the constructor was told of; nobody else changes the string
-/// meanwhile.
+/// and no more bytes in values than the constructor, or make_room() since, was told of; nobody else
+/// changes the string meanwhile.
 class Packed : public PackedAt {
  public:
   static constexpr std::size_t kNumbersMax = 12;
@@ -97,8 +97,9 @@ class Packed : public PackedAt {
   /// `bytes`: of the values that are not numbers.
   Packed(std::string& out, std::size_t bytes) : PackedAt(nullptr), out_(out) {
     const std::size_t from = out.size();
-    out.resize(from + kNumberBytes * (kNumbersMax + 1) + bytes);
+    out.resize(from + room_for(bytes));
     at_ = out.data() + from;
+    room_end_ = out.data() + out.size();
   }
   /// The same for a message with a value that may become a part of its own.
   Packed(FrameWriter& out, const Body& value, std::size_t bytes = 0)
@@ -107,17 +108,38 @@ class Packed : public PackedAt {
   Packed(const Packed&) = delete;
   Packed& operator=(const Packed&) = delete;
 
+  /// For another message, with so many bytes in values.
+  bool has_room(std::size_t bytes) const {
+    return static_cast<std::size_t>(room_end_ - at_) >= room_for(bytes);
+  }
+  /// Whoever writes many messages asks for `more` at once: this costs as much as a message.
+  [[gnu::noinline]] void make_room(std::size_t bytes, std::size_t more) {
+    const std::size_t from = size();
+    out_.resize(from + room_for(bytes) + more);
+    at_ = out_.data() + from;
+    room_end_ = out_.data() + out_.size();
+  }
+  /// There is none from now on.
+  void end_room() { room_end_ = at_; }
+  /// Of the string, without the room.
+  std::size_t size() const { return static_cast<std::size_t>(at_ - out_.data()); }
+
   /// As FrameWriter::body().
-  void body(FrameWriter& out, const Body& value) {
-    if (!is_part(value)) return bin(value.bytes);
+  void body(FrameWriter& out, const Body& value) { body(out, value.bytes, value.part); }
+  void body(FrameWriter& out, std::string_view bytes, const Blob& part) {
+    if (bytes.size() < limits::kPartBytesMin) return bin(bytes);
     nil();
-    out.add_part(value);
+    out.add_part(bytes, part);
   }
 
  private:
+  static constexpr std::size_t room_for(std::size_t bytes) {
+    return kNumberBytes * (kNumbersMax + 1) + bytes;
+  }
   static bool is_part(const Body& value) { return value.bytes.size() >= limits::kPartBytesMin; }
 
   std::string& out_;
+  char* room_end_ = nullptr;
 };
 
 }  // namespace callboard::wire

@@ -38,12 +38,14 @@ class SeqTable {
     return chunk->records[number % kChunk];
   }
   /// REQUIRES: the record is there.
-  void erase(std::uint64_t number) {
+  void erase(std::uint64_t number) { erase_from(*chunk_of(number), number); }
+  /// Erases the record of that number if there is one and `may_go` says so of it. `may_go` leaves
+  /// the table alone.
+  template <class Condition>
+  void erase_if(std::uint64_t number, Condition may_go) {
     Chunk* chunk = chunk_of(number);
-    renew(chunk->records[number % kChunk]);
-    chunk->live &= ~bit(number);
-    --size_;
-    if (chunk->live == 0) drop_chunk(number / kChunk);
+    if (chunk == nullptr || !chunk->has(number) || !may_go(chunk->records[number % kChunk])) return;
+    erase_from(*chunk, number);
   }
   /// The lowest number from `from` to `through` that has a record; `through` + 1 when none has.
   std::uint64_t next(std::uint64_t from, std::uint64_t through) {
@@ -118,6 +120,12 @@ class SeqTable {
     recent(index) = {index, chunk};
     chunks_.emplace(index, std::move(made));
     return *chunk;
+  }
+  void erase_from(Chunk& chunk, std::uint64_t number) {
+    renew(chunk.records[number % kChunk]);
+    chunk.live &= ~bit(number);
+    --size_;
+    if (chunk.live == 0) drop_chunk(number / kChunk);
   }
   [[gnu::noinline]] void drop_chunk(std::uint64_t index) {
     const auto found = chunks_.find(index);

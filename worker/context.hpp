@@ -9,6 +9,8 @@
 #pragma once
 
 #include "worker/crash_handler.hpp"
+#include "worker/executors/active_call.hpp"
+#include "worker/executors/incarnation.hpp"
 
 #include <callboard/context.hpp>
 
@@ -17,10 +19,24 @@
 
 namespace callboard::worker {
 
-struct ActiveCall;
+/// What prepare_context() does that calls of one method of one actor have in common.
+void describe_context(ActiveCall& call);
 
 /// Completes ActiveCall::running for a call that begins now.
-void prepare_context(ActiveCall& call);
+inline void prepare_context(ActiveCall& call) {
+  const ActorSpec& spec = call.incarnation->spec;
+  callboard::detail::RunningCall& running = call.running;
+  if (call.described != call.method || running.actor != spec.actor ||
+      running.incarnation != spec.incarnation) {
+    describe_context(call);
+  }
+  running.id = call.job.call;
+  running.attempt = call.job.attempt;
+  running.deadline_us = call.job.deadline_us;
+  running.blocking_allowed = true;
+  if (call.options) running.headers = call.options->headers;
+  else if (!running.headers.empty()) running.headers.clear();
+}
 
 /// RunningCall::on_block: another thread takes over what else this one would have run.
 void tell_threads(bool begins);

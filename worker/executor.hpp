@@ -92,8 +92,8 @@ struct Job {
   }
 };
 
-/// What became of one job.
-struct Outcome {
+/// What became of one job. In cache lines of its own: it passes from thread to thread.
+struct alignas(64) Outcome {
   enum class Fate : std::uint8_t {
     ended,     ///< it began and ended: `status`, `value`
     refused,   ///< it never began and never will, for good: `status`, `value` say why

@@ -1,6 +1,5 @@
 #include "worker/recorder.hpp"
 
-#include "common/prefetch.hpp"
 
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -53,18 +52,7 @@ Recorder::~Recorder() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-std::uint32_t Recorder::take() {
-  std::uint64_t top = freed_.load(std::memory_order_acquire);
-  while (static_cast<std::uint32_t>(top) != kNoSlot) {
-    const auto slot = static_cast<std::uint32_t>(top);
-    const std::uint64_t below = below_[slot].load(std::memory_order_relaxed);
-    const std::uint64_t next = ((top >> 32) + 1) << 32 | below;
-    if (freed_.compare_exchange_weak(top, next, std::memory_order_acquire)) {
-      // The thread that released it wrote to the next one, too.
-      if (below != kNoSlot) prefetch_to_write(&page_->slot[below - 1], sizeof(FlightSlot));
-      return slot;
-    }
-  }
+std::uint32_t Recorder::take_untouched() {
   std::uint32_t slot = untouched_.load(std::memory_order_relaxed);
   while (slot <= kSlots) {
     if (untouched_.compare_exchange_weak(slot, slot + 1, std::memory_order_relaxed)) return slot;

@@ -13,6 +13,7 @@
 
 #include "common/check.hpp"
 #include "common/limits.hpp"
+#include "common/prefetch.hpp"
 #include "worker/flight_page.hpp"
 
 #include <callboard/ids.hpp>
@@ -97,7 +98,21 @@ class Recorder {
   void blame(std::uint32_t slot, int signal);
 
  private:
-  std::uint32_t take();
+  std::uint32_t take() {
+    std::uint64_t top = freed_.load(std::memory_order_acquire);
+    while (static_cast<std::uint32_t>(top) != kNoSlot) {
+      const auto slot = static_cast<std::uint32_t>(top);
+      const std::uint64_t below = below_[slot].load(std::memory_order_relaxed);
+      const std::uint64_t next = ((top >> 32) + 1) << 32 | below;
+      if (freed_.compare_exchange_weak(top, next, std::memory_order_acquire)) {
+        // The thread that released it wrote to the next one, too.
+        if (below != kNoSlot) prefetch_to_write(&page_->slot[below - 1], sizeof(FlightSlot));
+        return slot;
+      }
+    }
+    return take_untouched();
+  }
+  std::uint32_t take_untouched();
 
   FlightPage* page_ = nullptr;
   int fd_ = -1;

@@ -149,13 +149,10 @@ void append_argument(LentList& list, const A& argument) {
   encode_argument<P>(out, argument);
 }
 
-template <class Params, std::size_t... I>
-bool decode_elements(Decoder& in, bool separate, std::uint32_t given, Params& params,
-                     std::index_sequence<I...>);
-
 /// Moves to the next argument; `in` is what holds the list, the answer reads one value of it.
 template <class P>
-bool decode_argument(Decoder& in, bool separate, std::size_t index, P& value) {
+[[gnu::always_inline]] inline bool decode_argument(Decoder& in, bool separate, std::size_t index,
+                                                   P& value) {
   if (!separate) return Codec<P>::decode(in, value) || in.within("argument ", index + 1);
   std::string_view bytes;
   if (!in.reader().bin(bytes)) return in.wrong("bytes") || in.within("argument ", index + 1);
@@ -166,9 +163,11 @@ bool decode_argument(Decoder& in, bool separate, std::size_t index, P& value) {
 }
 
 template <class Params, std::size_t... I>
-bool decode_elements([[maybe_unused]] Decoder& in, [[maybe_unused]] bool separate,
-                     [[maybe_unused]] std::uint32_t given, [[maybe_unused]] Params& params,
-                     std::index_sequence<I...>) {
+[[gnu::always_inline]] inline bool decode_elements([[maybe_unused]] Decoder& in,
+                                                   [[maybe_unused]] bool separate,
+                                                   [[maybe_unused]] std::uint32_t given,
+                                                   [[maybe_unused]] Params& params,
+                                                   std::index_sequence<I...>) {
   return ((I >= given || decode_argument(in, separate, I, std::get<I>(params))) && ...);
 }
 
@@ -178,29 +177,32 @@ std::string count_problem(std::size_t required, std::size_t most, std::size_t gi
 }  // namespace detail
 
 /// Reads an argument list into `params`, a tuple of the method's parameters. `separate`: the call
-/// has references to other calls (see above). On failure `problem` says which argument does not fit
-/// and why: "argument 2: expected int, got str". `owner`: what keeps the bytes of the list.
+/// has references to other calls (see above). On failure `in` says which argument does not fit and
+/// why: "argument 2: expected int, got str".
 template <class Params>
-bool decode_arguments(std::string_view list, bool separate, client::Core* core, Params& params,
-                      std::string& problem, std::shared_ptr<const void> owner = nullptr) {
+bool read_arguments(Decoder& in, bool separate, Params& params) {
   constexpr std::size_t kMost = std::tuple_size_v<Params>;
   constexpr std::size_t kRequired = detail::required_count<Params>();
-  Decoder in(list, core, std::move(owner));
   std::uint32_t given = 0;
-  if (!in.reader().array(given)) {
-    problem = "the arguments are not a list";
-    return false;
-  }
+  if (!in.reader().array(given)) return in.fail("the arguments are not a list");
   if (given > kMost || given < kRequired) {
-    problem = detail::count_problem(kRequired, kMost, given);
-    return false;
+    return in.fail(detail::count_problem(kRequired, kMost, given));
   }
   const bool fits = detail::decode_elements(in, separate, given, params,
                                             std::make_index_sequence<kMost>{});
   if (!fits && in.ok()) in.fail("the arguments do not fit");
   if (fits && !in.reader().at_end()) in.fail("more follows after the arguments");
-  problem = in.problem();
   return in.ok();
+}
+
+/// The same, with the list itself. `owner`: what keeps its bytes.
+template <class Params>
+bool decode_arguments(std::string_view list, bool separate, client::Core* core, Params& params,
+                      std::string& problem, std::shared_ptr<const void> owner = nullptr) {
+  Decoder in(list, core, std::move(owner));
+  const bool fits = read_arguments(in, separate, params);
+  problem = in.problem();
+  return fits;
 }
 
 /// For people: "int(int, str)".

@@ -179,6 +179,8 @@ class Reader {
   bool at_end() const { return at_ == end_; }
   /// What has not been read yet.
   std::string_view rest() const { return {at_, static_cast<std::size_t>(end_ - at_)}; }
+  /// What a copy of this one has read is read.
+  void go_on_after(const Reader& copy) { at_ = copy.at_; }
   /// Marks the input as bad; every later read fails.
   bool fail() { ok_ = false; at_ = end_; return false; }
 

@@ -41,6 +41,7 @@ struct Invocation {
   client::Core* core = nullptr;       ///< what decoded actor handles belong to
   std::shared_ptr<const void> owner;  ///< keeps `args`, for parameters that refer to them; or null
   std::string result;                 ///< the encoded result is appended
+  std::string spare;                  ///< a buffer for the first argument that is text or bytes
   std::shared_ptr<const void> placed_owner;  ///< set when the encoded result is not there ...
   std::string_view placed;                   ///< ... but here
   std::unique_ptr<ErrorInfo> error;   ///< set when there is no result
@@ -89,6 +90,31 @@ bool place_result(Invocation& call, const callboard::detail::PlainBytes& result,
 /// Notes that a batch of `calls` gave `results`.
 void refuse_results(std::span<Invocation*> calls, std::size_t results);
 
+/// The string of a value that is one, or that is bytes; null for others.
+template <class T>
+std::string* string_of(T& value) {
+  if constexpr (std::is_same_v<T, std::string>) return &value;
+  else if constexpr (std::is_same_v<T, Bytes>) return &value.data;
+  else return nullptr;
+}
+/// Gives a value that will be read the buffer of an earlier one, unless most of it would be wasted:
+/// the method may keep what it gets.
+template <class T>
+void lend_buffer(Invocation& call, T& value) {
+  if (std::string* const text = string_of(value)) {
+    if (call.spare.capacity() <= 2 * call.args.size()) text->swap(call.spare);
+  }
+}
+/// The other way, once nobody looks at the value any more.
+template <class T>
+void keep_buffer(Invocation& call, T& value) {
+  constexpr std::size_t kSpareBytesMax = 1024;
+  if (std::string* const text = string_of(value)) {
+    const std::size_t bytes = text->capacity();
+    if (bytes > call.spare.capacity() && bytes <= kSpareBytesMax) text->swap(call.spare);
+  }
+}
+
 template <class R>
 void encode_result(Invocation& call, const R& result) {
   if constexpr (callboard::detail::kPlainBytes<R>) {
@@ -116,11 +142,9 @@ struct MethodCode {
 
   template <class P>
   static bool decode(Invocation& call, P& params) {
-    std::string problem;
-    if (decode_arguments(call.args, call.separate, call.core, params, problem, call.owner)) {
-      return true;
-    }
-    refuse_arguments(call, std::move(problem));
+    Decoder in(call.args, call.core, call.owner);
+    if (read_arguments(in, call.separate, params)) return true;
+    refuse_arguments(call, in.problem());
     return false;
   }
   /// The arguments may be moved from.
@@ -139,13 +163,20 @@ struct MethodCode {
 
   static void plain(void* self, Invocation& call) {
     Params params{};
+    if constexpr (std::tuple_size_v<Params> > 0) lend_buffer(call, std::get<0>(params));
     if (!decode(call, params)) return;
     if constexpr (std::is_void_v<Result>) {
       run_list(self, params);
       wire::Writer(call.result).nil();
     } else {
-      encode_result<std::remove_cvref_t<Result>>(call, run_list(self, params));
+      decltype(auto) result = run_list(self, params);
+      encode_result<std::remove_cvref_t<Result>>(call, result);
+      if constexpr (!std::is_reference_v<decltype(result)> &&
+                    !std::is_const_v<decltype(result)>) {
+        keep_buffer(call, result);
+      }
     }
+    if constexpr (std::tuple_size_v<Params> > 0) keep_buffer(call, std::get<0>(params));
   }
 
   /// A template only because awaitable is incomplete where there are no coroutines.

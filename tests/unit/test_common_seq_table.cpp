@@ -56,6 +56,20 @@ TEST(SeqTable, HoldsWhatAMapHoldsWhileNumbersRise) {
   EXPECT_EQ(table.next(found + 1, next), next + 1);
 }
 
+TEST(SeqTable, ErasesARecordOfWhichTheConditionIsTrue) {
+  SeqTable<Counted> table;
+  table.add(7).value = 1;
+  table.add(8).value = 2;
+  const auto is_two = [](const Counted& record) { return record.value == 2; };
+  table.erase_if(7, is_two);
+  table.erase_if(8, is_two);
+  table.erase_if(9, is_two);
+  EXPECT_TRUE(table.contains(7));
+  EXPECT_FALSE(table.contains(8));
+  EXPECT_EQ(table.size(), 1u);
+  EXPECT_EQ(table.add(8).value, 0);
+}
+
 TEST(SeqTable, ErasedPlaceIsFoundNoMoreAndIsAsNewWhenItsChunkIsUsedAgain) {
   SeqTable<Counted> table;
   for (std::uint64_t number = 0; number < 64; ++number) table.add(number).value = 5;

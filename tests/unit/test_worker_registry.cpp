@@ -81,6 +81,19 @@ inline constexpr std::string_view kLong =
     "hundred bytes are more than enough";
 inline constexpr Task<&resize> long_task{kLong};
 
+/// Where the argument of the last call of `look` lay.
+const char* text_place = nullptr;
+std::size_t look(const std::string& text) {
+  text_place = text.data();
+  return text.size();
+}
+inline constexpr Task<&look> look_task{"look"};
+std::string answer(std::string text) {
+  text_place = text.data();
+  return text;
+}
+inline constexpr Task<&answer> answer_task{"answer"};
+
 template <class... A>
 std::string list(const A&... args) {
   std::string bytes;
@@ -133,6 +146,36 @@ class RegistryTest : public ::testing::Test {
   void* object_ = nullptr;
   std::string args_;
 };
+
+/// Calls a task with one text after the other, in one invocation.
+const char* place_of_text(const Method& task, Invocation& call, std::size_t bytes) {
+  const std::string args = list(std::string(bytes, 'x'));
+  call.args = args;
+  call.result.clear();
+  task.plain(nullptr, call);
+  return text_place;
+}
+
+TEST_F(RegistryTest, BufferOfAnArgumentOrResultIsUsedByTheNextArgument) {
+  registry_.add<look_task>().add<answer_task>();
+  for (const char* name : {"look", "answer"}) {
+    const Method& task = *registry_.tasks().find(name);
+    Invocation call;
+    const char* const place = place_of_text(task, call, 500);
+    EXPECT_EQ(place_of_text(task, call, 400), place) << name;
+    EXPECT_EQ(place_of_text(task, call, 500), place) << name;
+  }
+}
+
+TEST_F(RegistryTest, NoArgumentGetsABufferOfWhichMostWouldBeWasted) {
+  registry_.add<look_task>();
+  const Method& task = *registry_.tasks().find("look");
+  Invocation call;
+  const char* const place = place_of_text(task, call, 500);
+  EXPECT_NE(place_of_text(task, call, 100), place);
+  place_of_text(task, call, 5000);
+  EXPECT_LT(call.spare.capacity(), 5000u);
+}
 
 TEST_F(RegistryTest, DescriptionBecomesNamesSignaturesAndGroups) {
   EXPECT_EQ(shelf().constructor_signature, "nil(str, optional<int>)");

@@ -1,6 +1,7 @@
 // The worker session's calls: how they come, end, are told and forgotten.
 #include "worker/core/session.hpp"
 
+#include "common/call_messages.hpp"
 #include "common/prefetch.hpp"
 
 #include <algorithm>
@@ -15,9 +16,12 @@ constexpr std::size_t kJobsMax = 128;
 /// A longer buffer of a forgotten call is not kept for a later one.
 constexpr std::size_t kSpareBytesMax = 1024;
 
-void assign(Payload& to, const wire::Body& from) {
-  if (to.part || from.part) to.part = from.part;
-  if (!from.part) to.text.assign(from.bytes);
+void take(Payload& to, wire::Body& from) {
+  if (to.part || from.part) {
+    to.part = std::exchange(from.part, Blob());
+    if (to.part) return;
+  }
+  to.text.assign(from.bytes);
 }
 
 /// The group that the call itself names, or nothing.
@@ -69,24 +73,29 @@ void WorkerSession::end_here(Held& held, std::uint64_t lease, Errc code, std::st
 }
 
 bool WorkerSession::on_run(Instant now, std::uint32_t fields, wire::FrameReader& in) {
-  wire::Run run;
-  if (!wire::read(in, fields, run)) return false;
+  if (!wire::read_run(in, fields, run_)) return false;
+  take_run(now, run_);
+  if (run_.args.part) run_.args = {};
+  return true;
+}
+
+/// Takes its arguments, where they are a part.
+inline void WorkerSession::take_run(Instant now, wire::Run& run) {
   if (!leases_seen_.insert(run.lease)) {
     ++counters_.repeated;
-    keep_revoked(run);
-    return true;
+    return keep_revoked(run);
   }
   ++counters_.runs;
   Slot* slot = find_slot(run.slot);
   if (slot == nullptr || slot->failed || slot->stopping || draining_) {
     ++counters_.returned;
     returned_leases_.push_back(run.lease);
-    return true;
+    return;
   }
   Held& held = add_call(run, *slot);
   if (run.method >= slot->methods.size()) {
-    end_here(held, run.lease, Errc::unknown_method, "the broker named no method of that number");
-    return true;
+    return end_here(held, run.lease, Errc::unknown_method,
+                    "the broker named no method of that number");
   }
   const Slot::Method method = slot->methods[run.method];
   held.group = run.options.empty() ? method.group
@@ -94,7 +103,6 @@ bool WorkerSession::on_run(Instant now, std::uint32_t fields, wire::FrameReader&
   ++slot->groups[held.group].arrived;
   activate(run.slot, *slot);
   queue_job(now, run, method.index);
-  return true;
 }
 
 /// A RUN whose REVOKE has overtaken it.
@@ -119,7 +127,7 @@ std::uint8_t WorkerSession::group_named_by(std::string_view options, const Slot&
   return static_cast<std::uint8_t>(found - names.begin());
 }
 
-inline void WorkerSession::queue_job(Instant now, const wire::Run& run, std::uint32_t method) {
+inline void WorkerSession::queue_job(Instant now, wire::Run& run, std::uint32_t method) {
   if (job_count_ >= kJobsMax && run.slot != jobs_[job_count_ - 1].slot) submit_jobs();
   if (job_count_ == jobs_.size()) jobs_.emplace_back();
   Job& job = jobs_[job_count_++];
@@ -134,7 +142,7 @@ inline void WorkerSession::queue_job(Instant now, const wire::Run& run, std::uin
   job.ticket = 0;
   job.deadline_us =
       run.deadline_ms > 0 ? now.mono_us + run.deadline_ms * kMicrosPerMilli : kNever;
-  assign(job.args, run.args);
+  take(job.args, run.args);
   job.options.assign(run.options);
 }
 
@@ -145,6 +153,9 @@ void WorkerSession::submit_jobs() {
 }
 
 void WorkerSession::outcomes(std::span<Outcome> outcomes) {
+  const std::size_t before = ended_leases_.size();
+  ended_leases_.resize(before + outcomes.size());
+  auto ended_lease = ended_leases_.begin() + static_cast<std::ptrdiff_t>(before);
   for (Outcome& outcome : outcomes) {
     Held* const found = calls_.find(outcome.lease);
     if (found == nullptr || found->ended || found->call != outcome.call ||
@@ -177,8 +188,9 @@ void WorkerSession::outcomes(std::span<Outcome> outcomes) {
       held.value.part = Blob(std::string(held.value.view()));
       held.value.text.clear();
     }
-    ended_leases_.push_back(outcome.lease);
+    *ended_lease++ = outcome.lease;
   }
+  ended_leases_.erase(ended_lease, ended_leases_.end());
 }
 
 bool WorkerSession::on_forget(std::uint32_t fields, wire::FrameReader& in) {
@@ -187,13 +199,15 @@ bool WorkerSession::on_forget(std::uint32_t fields, wire::FrameReader& in) {
   bool unanswered = false;
   const auto confirmed = [&](std::uint64_t lease) {
     if (!revoked_ahead_.empty()) revoked_ahead_.erase(lease);
-    Held* const held = calls_.find(lease);
-    if (held == nullptr || !held->ended) return;
-    if (held->held) {
-      const Slot* slot = find_slot(held->slot);
-      unanswered = unanswered || (slot != nullptr && slot->held > 0);
-    }
-    forget(lease, *held);
+    calls_.erase_if(lease, [&](const Held& held) {
+      if (!held.ended) return false;
+      if (held.held) {
+        const Slot* slot = find_slot(held.slot);
+        unanswered = unanswered || (slot != nullptr && slot->held > 0);
+      }
+      if (held.ticket != 0) tickets_.push_back(held.ticket);
+      return true;
+    });
   };
   for (const auto& [first, count] : message.leases) {
     if (count > calls_.size() + revoked_ahead_.size()) {  // cheaper by what is here

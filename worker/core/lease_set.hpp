@@ -14,7 +14,7 @@ namespace callboard::worker {
 class LeaseSet {
  public:
   /// False when it was there before.
-  bool insert(std::uint64_t lease) {
+  [[gnu::always_inline]] bool insert(std::uint64_t lease) {
     if (newest_ == nullptr || lease == 0 || lease - 1 != *newest_) return insert_anywhere(lease);
     ++*newest_;
     return true;

@@ -121,7 +121,7 @@ class WorkerSession final : public wire::LinkMember {
     struct Method { std::uint32_t index = 0; std::uint8_t group = 0; };
     std::vector<Method> methods;                                   ///< the broker's index
   };
-  struct Held {
+  struct alignas(64) Held {
     CallId call;
     ActorId actor;              ///< whose call; it may be gone before its result is confirmed
     std::uint64_t incarnation = 0;
@@ -169,7 +169,8 @@ class WorkerSession final : public wire::LinkMember {
   Held& add_call(const wire::Run& run, const Slot& slot);
   static std::uint8_t group_named_by(std::string_view options, const Slot& slot,
                                      std::uint8_t otherwise);
-  void queue_job(Instant now, const wire::Run& run, std::uint32_t method);
+  void take_run(Instant now, wire::Run& run);
+  void queue_job(Instant now, wire::Run& run, std::uint32_t method);
   void submit_jobs();
   void forget(std::uint64_t lease, Held& held);
   void end_here(Held& held, std::uint64_t lease, Errc code, std::string message);
@@ -193,6 +194,7 @@ class WorkerSession final : public wire::LinkMember {
   // tell.cpp
   void tell(wire::LinkOut& out);
   void tell_started(wire::LinkOut& out);
+  void tell_ended(wire::LinkOut& out);
   void tell_windows(wire::LinkOut& out);
 
   WorkerOffer offer_;
@@ -211,6 +213,7 @@ class WorkerSession final : public wire::LinkMember {
   Slot* cached_slot_ = nullptr;
   SeqTable<Held> calls_;             ///< by lease
 
+  wire::Run run_;                                  ///< the last one: making one costs something
   std::vector<Job> jobs_;                          ///< [0, job_count_) wait for submit_jobs()
   std::size_t job_count_ = 0;
 

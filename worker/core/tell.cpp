@@ -1,7 +1,10 @@
 // What the worker session tells the broker at the end of each turn.
 #include "worker/core/session.hpp"
 
+#include "common/call_messages.hpp"
+
 #include <algorithm>
+#include <optional>
 
 namespace callboard::worker {
 
@@ -18,17 +21,7 @@ void WorkerSession::tell(wire::LinkOut& out) {
     wire::write(writer, returned);
   }
   returned_leases_.clear();
-  for (const std::uint64_t lease : ended_leases_) {
-    const Held* const found = calls_.find(lease);
-    if (found == nullptr) continue;
-    const Held& held = *found;
-    wire::FrameWriter writer = out.message();
-    wire::write(writer, wire::Done{.lease = lease,
-                                   .status = held.status,
-                                   .value = {held.value.view(), held.value.part},
-                                   .held = held.held});
-  }
-  ended_leases_.clear();
+  tell_ended(out);
   for (const std::uint32_t number : stopped_slots_) {
     wire::FrameWriter writer = out.message();
     wire::write(writer, wire::Stopped{number});
@@ -39,6 +32,21 @@ void WorkerSession::tell(wire::LinkOut& out) {
     wire::write(writer, wire::Status{status_});
     status_.clear();
   }
+}
+
+void WorkerSession::tell_ended(wire::LinkOut& out) {
+  std::optional<wire::DoneWriter> done;
+  for (const std::uint64_t lease : ended_leases_) {
+    const Held* const held = calls_.find(lease);
+    if (held == nullptr) continue;
+    const std::string_view value = held->value.view();
+    while (!done || !done->takes(value.size())) {
+      done.reset();
+      done.emplace(out.message());
+    }
+    done->write(lease, held->status, value, held->value.part, held->held);
+  }
+  ended_leases_.clear();
 }
 
 void WorkerSession::tell_started(wire::LinkOut& out) {

@@ -79,6 +79,16 @@ ActiveCall* CallPool::find(std::uint64_t lease) {
   return found;
 }
 
+// Leaves Job::lease alone: the I/O thread may be looking for one.
+[[gnu::always_inline]] inline void CallPool::clear(ActiveCall& call) {
+  call.job.ticket = 0;
+  drop_arguments(call);
+  call.job.options.trim(kSpareBytesMax);
+  if (call.options) call.options.reset();
+  call.lingers = false;
+  call.state.store(ActiveCall::State::free, std::memory_order_release);
+}
+
 void CallPool::release(CallQueue& ended) {
   CallQueue free;
   CallQueue referred;
@@ -126,16 +136,6 @@ void CallPool::close() {
     last = lingering_ == 0;
   }
   if (last) delete this;
-}
-
-// Leaves Job::lease alone: the I/O thread may be looking for one.
-inline void CallPool::clear(ActiveCall& call) {
-  call.job.ticket = 0;
-  drop_arguments(call);
-  call.job.options.trim(kSpareBytesMax);
-  if (call.options) call.options.reset();
-  call.lingers = false;
-  call.state.store(ActiveCall::State::free, std::memory_order_release);
 }
 
 }  // namespace callboard::worker

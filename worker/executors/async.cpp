@@ -53,6 +53,9 @@ constexpr std::int64_t kTurnUs = 1000;
 constexpr std::size_t kBusyCalls = 32;
 constexpr std::int64_t kGatherUs = 200;
 
+/// A longer buffer of a result is not kept for the next one.
+constexpr std::size_t kSpareBytesMax = 1024;
+
 /// A loop lives as long as any executor that leads to it.
 struct Loop {
   struct Context : asio::io_context {
@@ -347,7 +350,8 @@ void AsyncLane::ended(ActiveCall& call, std::exception_ptr thrown) {
   running_.erase(call.job.lease);
   if (call.job.deadline_us != kNever) deadlines_.erase({call.job.deadline_us, &call});
   finish(call, coroutine.invocation);
-  renew(coroutine.invocation);
+  // Calls that wait for their turn keep no long buffer.
+  if (coroutine.invocation.result.capacity() > kSpareBytesMax) coroutine.invocation = Invocation();
   ended_.push_back(&call);
   schedule_pump();
 }

@@ -151,6 +151,7 @@ void complete_with_owner(const ActiveCall& call, Invocation& invocation, Outcome
     if (outcome.value.part) outcome.value.part = Blob();
     outcome.value.text.assign(invocation.result);
   }
+  invocation = Invocation();
 }
 
 }  // namespace callboard::worker

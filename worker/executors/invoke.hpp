@@ -22,18 +22,6 @@ inline void prepare(const ActiveCall& call, Invocation& invocation) {
   invocation.core = call.incarnation->environment.core;
 }
 
-/// Makes an invocation as new again, but for a buffer of its result that is not long.
-inline void renew(Invocation& invocation) {
-  constexpr std::size_t kSpareBytesMax = 1024;
-  invocation.args = {};
-  if (invocation.owner) invocation.owner.reset();
-  if (invocation.placed_owner) invocation.placed_owner.reset();
-  invocation.placed = {};
-  if (invocation.error) invocation.error.reset();
-  if (invocation.result.capacity() > kSpareBytesMax) std::string().swap(invocation.result);
-  invocation.result.clear();
-}
-
 /// Calls a method on this thread. REQUIRES: it is not a coroutine; the invocation is as new.
 void invoke(ActiveCall& call, Invocation& invocation);
 
@@ -51,7 +39,8 @@ void fail(const ActiveCall& call, Invocation& invocation);
 /// What complete() does with errors, and with results that leave as parts.
 void complete_with_owner(const ActiveCall& call, Invocation& invocation, Outcome& outcome);
 
-/// Result or error goes into the outcome, the error with the place where it came from.
+/// Result or error goes into the outcome, the error with the place where it came from. The
+/// invocation is as new then, but for buffers.
 inline void complete(const ActiveCall& call, Invocation& invocation, Outcome& outcome) {
   if (invocation.error || invocation.owner || invocation.placed_owner ||
       invocation.result.size() >= limits::kPartBytesMin) {
@@ -59,6 +48,7 @@ inline void complete(const ActiveCall& call, Invocation& invocation, Outcome& ou
   }
   if (outcome.value.part) outcome.value.part = Blob();
   outcome.value.text.assign(invocation.result);
+  invocation.result.clear();
 }
 
 }  // namespace callboard::worker

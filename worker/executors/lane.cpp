@@ -9,17 +9,6 @@
 
 namespace callboard::worker {
 
-namespace {
-
-/// Weight of the newest call in the moving average of service times: 1/8.
-constexpr std::int64_t kServiceWeight = 8;
-
-void count_one(std::atomic<std::uint64_t>& counter) {
-  counter.fetch_add(1, std::memory_order_relaxed);
-}
-
-}  // namespace
-
 void Lane::submit(CallQueue& calls, std::uint32_t count) {
   submitted_ += count;
   push(calls);
@@ -153,22 +142,6 @@ bool Lane::refuse(ActiveCall& call, Errc code, std::string message, Outcome& out
   call.state.store(ActiveCall::State::ended, std::memory_order_release);
   count_one(ended_);
   return false;
-}
-
-void Lane::conclude(ActiveCall& call, const ErrorInfo* error, bool may_hold, std::int64_t now_us,
-                    Outcome& outcome) {
-  outcome.began_us = call.began_us;
-  outcome.ended_us = now_us;
-  if (may_hold && error != nullptr && is_retried(call, *error)) outcome.held = true;
-  const std::int64_t average = service_us_.load(std::memory_order_relaxed);
-  service_us_.store(average + (now_us - call.began_us - average) / kServiceWeight,
-                    std::memory_order_relaxed);
-  // It may be a while until the call's memory is used again.
-  CallPool::drop_arguments(call);
-  // Nothing that a coroutine left behind is blamed on whoever gets its slot of the recorder next.
-  call.job.ticket = 0;
-  call.state.store(ActiveCall::State::ended, std::memory_order_release);
-  count_one(ended_);
 }
 
 void Lane::report_held(Outcome& outcome) {

@@ -192,7 +192,6 @@ class SerialLane final : private LaneThreads::Work, public Lane {
     const std::int64_t now = steady_now_us();
     conclude(call, invocation.error.get(), true, now, outcome);
     complete(call, invocation, outcome);
-    renew(invocation);
     return now;
   }
 
