@@ -8,10 +8,10 @@
 // the I/O thread's.
 #pragma once
 
+#include "common/short_lock.hpp"
 #include "worker/crash_handler.hpp"
 #include "worker/executor.hpp"
 #include "worker/recorder.hpp"
-#include "worker/short_lock.hpp"
 
 #include <callboard/error.hpp>
 #include <callboard/ids.hpp>

@@ -1,13 +1,14 @@
 // A lock for a few dozen instructions: taking it and giving it back is one instruction each while
 // nobody else wants it, where a std::mutex costs two calls into the C library.
 //
-// Thread safety: all of it. Works with std::lock_guard; not with condition variables.
+// Thread safety: all of it. Works with std::lock_guard, and with condition_variable_any, which is
+// dear to wait for.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 
-namespace callboard::worker {
+namespace callboard {
 
 class ShortLock {
  public:
@@ -38,4 +39,4 @@ class ShortLock {
   std::atomic<std::uint32_t> state_{kFree};
 };
 
-}  // namespace callboard::worker
+}  // namespace callboard

@@ -1,6 +1,6 @@
 // A lock for a few dozen instructions.
 
-#include "worker/short_lock.hpp"
+#include "common/short_lock.hpp"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@
 namespace callboard::worker {
 namespace {
 
-TEST(WorkerShortLock, OneAtATimeIsInside) {
+TEST(ShortLock, OneAtATimeIsInside) {
   constexpr int kThreads = 4;
   constexpr int kTimes = 20'000;
   ShortLock lock;
@@ -30,7 +30,7 @@ TEST(WorkerShortLock, OneAtATimeIsInside) {
   EXPECT_EQ(inside, kThreads * kTimes);
 }
 
-TEST(WorkerShortLock, WhoeverWaitsForLongIsWoken) {
+TEST(ShortLock, WhoeverWaitsForLongIsWoken) {
   ShortLock lock;
   bool done = false;
   lock.lock();
