@@ -20,7 +20,7 @@ namespace {
 /// Small strings move their bytes; those of a batch must stay where they are.
 constexpr std::size_t kBatchBytes = 16 * 1024;
 
-constexpr std::size_t kAhead = 3;  ///< futures that are asked for before their turn
+constexpr std::ptrdiff_t kAhead = 3;  ///< futures that are asked for before their turn
 
 /// With so many calls unanswered and answers coming all the time, later calls gather until the next
 /// frame from the broker, until they are a frame worth its cost, or until they have waited so long.
@@ -304,25 +304,29 @@ void Core::drain(Instant now) {
 }
 
 void Core::take(Instant now, Gathered& gathered) {
-  for (std::size_t i = 0; i < gathered.entries.size(); ++i) {
-    const Entry& entry = gathered.entries[i];
+  const char* const bytes = gathered.bytes.data();
+  const Entry* const end = gathered.entries.data() + gathered.entries.size();
+  for (const Entry* entry = gathered.entries.data(); entry != end; ++entry) {
     // Whoever submitted it wrote the future.
-    if (i + kAhead < gathered.entries.size() && gathered.entries[i + kAhead].state != nullptr) {
-      prefetch_to_write(gathered.entries[i + kAhead].state, sizeof(FutureState));
-    }
-    if (entry.command != kNone) {
-      gathered.commands[entry.command](now);
+    const Entry& ahead = end - entry > kAhead ? entry[kAhead] : *entry;
+    prefetch_to_write(ahead.state, sizeof(FutureState));
+    if (entry->command != kNone) {
+      gathered.commands[entry->command](now);
       continue;
     }
-    const std::string_view bytes(gathered.bytes);
     NewCall call;
-    call.token = entry.state == nullptr ? 0 : entry.state->token();
-    call.handle = slots_[entry.slot].handle;
-    call.method = entry.method;
-    call.flags = entry.flags;
-    call.args = bytes.substr(entry.at, entry.args_bytes);
-    call.options = bytes.substr(entry.at + entry.args_bytes, entry.options_bytes);
-    if (entry.extra != kNone) call.extra = std::move(gathered.extras[entry.extra]);
+    call.token = entry->state == nullptr ? 0 : entry->state->token();
+    call.handle = slots_[entry->slot].handle;
+    call.method = entry->method;
+    call.flags = entry->flags;
+    call.args = {bytes + entry->at, entry->args_bytes};
+    call.options = {bytes + entry->at + entry->args_bytes, entry->options_bytes};
+    if (entry->extra == kNone && !session_.ended()) {
+      const std::uint64_t seq = session_.submit_plain(call);
+      if (entry->state != nullptr) entry->state->number({session_.id(), seq});
+      continue;
+    }
+    if (entry->extra != kNone) call.extra = std::move(gathered.extras[entry->extra]);
     session_.submit(now, std::move(call));
   }
   if (!gathered.bytes.empty()) session_.keep(std::move(gathered.bytes));

@@ -120,18 +120,6 @@ CallId FutureState::id() const {
   return id_now();
 }
 
-void FutureState::number(CallId id) {
-  session_.store(value_of(id.session), std::memory_order_relaxed);
-  seq_.store(id.seq, std::memory_order_release);
-}
-
-bool FutureState::finish(Errc status, const wire::Body& value) {
-  status_ = status;
-  if (value.part) part_ = value.part;
-  else bytes_.assign(value.bytes);
-  return (word_.exchange(kReady) & kSleepers) != 0;
-}
-
 bool FutureState::finish_error(Errc status, std::string message) {
   ErrorInfo error;
   error.code = status;
@@ -142,8 +130,7 @@ bool FutureState::finish_error(Errc status, std::string message) {
 
 void FutureState::wake() { futex_wake_all(word_); }
 
-void FutureState::run_followers() {
-  Follower* follower = followers_.exchange(closed());
+void FutureState::run_all(Follower* follower) {
   // They were pushed in front; what followed first runs first.
   Follower* first = nullptr;
   while (follower != nullptr && follower != closed()) {

@@ -35,17 +35,16 @@ class AnswerBytes {
     if (size_ <= sizeof short_) {
       std::memcpy(short_, bytes.data(), size_);
     } else {
-      long_.assign(bytes);
+      long_.reset(new char[size_]);
+      std::memcpy(long_.get(), bytes.data(), size_);
     }
   }
-  std::string_view view() const {
-    return size_ <= sizeof short_ ? std::string_view(short_, size_) : std::string_view(long_);
-  }
+  std::string_view view() const { return {size_ <= sizeof short_ ? short_ : long_.get(), size_}; }
 
  private:
   std::size_t size_ = 0;
   char short_[96];
-  std::string long_;
+  std::unique_ptr<char[]> long_;
 };
 
 /// A reference to a client that many futures hold together, each counted from the start: those who
@@ -105,6 +104,7 @@ class FutureState {
   FutureState(std::shared_ptr<Core> core, bool call) : call_(call) {
     if (core) belongs_to(std::move(core));
   }
+  explicit FutureState(bool call) : call_(call) {}
   ~FutureState();
   FutureState(const FutureState&) = delete;
   FutureState& operator=(const FutureState&) = delete;
@@ -128,6 +128,8 @@ class FutureState {
   /// The call's id; waits for the client's thread to give it one.
   CallId id() const;
   const std::shared_ptr<Core>& core() const;
+  /// The same without a share in it; may be null.
+  Core* core_now() const { return reference_ == nullptr ? nullptr : reference_->core().get(); }
   /// REQUIRES: it belongs to none, and nobody else has seen it.
   void belongs_to(std::shared_ptr<Core> core) {
     reference_ = new SharedReference(std::move(core), 1);
@@ -143,13 +145,24 @@ class FutureState {
   /// Keeps `self` alive until release().
   void keep(std::shared_ptr<FutureState> self) { self_ = std::move(self); }
   std::shared_ptr<FutureState> release() { return std::move(self_); }
-  void number(CallId id);
+  void number(CallId id) {
+    session_.store(value_of(id.session), std::memory_order_relaxed);
+    seq_.store(id.seq, std::memory_order_release);
+  }
   /// Makes the answer visible. True when someone sleeps for it: wake() them soon.
-  bool finish(Errc status, const wire::Body& value);
+  bool finish(Errc status, const wire::Body& value) {
+    status_ = status;
+    if (value.part) part_ = value.part;
+    else bytes_.assign(value.bytes);
+    return (word_.exchange(kReady) & kSleepers) != 0;
+  }
   bool finish_error(Errc status, std::string message);
   void wake();
   /// Runs what was to follow. REQUIRES: after finish(), without a lock.
-  void run_followers();
+  void run_followers() {
+    Follower* const followers = followers_.exchange(closed());
+    if (followers != nullptr) run_all(followers);
+  }
 
   /// Runs `function` when ready, by whoever answers, or at once by this thread. It must be short.
   void follow(std::function<void()> function);
@@ -161,6 +174,7 @@ class FutureState {
     std::function<void()> function;
     Follower* next = nullptr;
   };
+  void run_all(Follower* follower);
   void let_go(Follower* follower);
   static Follower* closed() { return reinterpret_cast<Follower*>(std::uintptr_t{1}); }
 

@@ -1,5 +1,6 @@
 // Messages between a client and the broker.
 
+#include "common/call_run.hpp"
 #include "common/fields.hpp"
 #include "common/messages.hpp"
 #include "common/packed.hpp"
@@ -273,13 +274,8 @@ char* put(char* at, const CallResult& m) {
   return head.end();
 }
 
-bool read(FrameReader& frame, std::uint32_t fields, CallResult& m) {
-  FrameReader in = frame;  // in registers: see Reader
-  if (fields < 3 || !in.uint(m.seq) || !read_code(in, m.status) || !in.body(m.value)) {
-    return frame.fail();
-  }
-  frame = in;
-  return fields == 3 || frame.skip_fields(fields - 3);
+bool read(FrameReader& in, std::uint32_t fields, CallResult& m) {
+  return read_result(in, fields, m);
 }
 
 void write(FrameWriter& out, const CancelAnswered& m) {

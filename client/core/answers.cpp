@@ -1,6 +1,8 @@
 // What arrives: acknowledgements, refusals, results, room in full queues, answers to requests.
 #include "client/core/session.hpp"
 
+#include "common/call_run.hpp"
+
 #include <algorithm>
 
 namespace callboard::client {
@@ -29,7 +31,7 @@ bool Session::on_message(Instant now, std::uint64_t type, std::uint32_t fields,
                          wire::FrameReader& in, wire::LinkOut& out) {
   switch (static_cast<wire::Type>(type)) {
     case wire::Type::result:
-      return on_result(now, fields, in);
+      return on_results(now, fields, in);
     case wire::Type::accepted:
       return on_accepted(fields, in, out);
     case wire::Type::refused:
@@ -148,29 +150,59 @@ bool Session::on_refused(Instant now, std::uint32_t fields, wire::FrameReader& i
   return true;
 }
 
-bool Session::on_result(Instant now, std::uint32_t fields, wire::FrameReader& in) {
+/// Reads all that follow one another: most of what comes are results.
+bool Session::on_results(Instant now, std::uint32_t fields, wire::FrameReader& in) {
   wire::CallResult message;
-  if (!read(in, fields, message)) return false;
-  if (message.seq > last_seq_) return true;  // not a number of ours
+  do {
+    if (!wire::read_result(in, fields, message)) return false;
+    if (!end_plain(now, message)) on_result(now, message);
+  } while (in.message_of(static_cast<std::uint8_t>(wire::Type::result), fields));
+  return true;
+}
+
+/// What on_result() does for a call that left once and has nothing special. False, and nothing was
+/// done, when this is none.
+[[gnu::always_inline]] inline bool Session::end_plain(Instant now,
+                                                      const wire::CallResult& message) {
+  const CallRecord* const record = calls_.find(message.seq);
+  if (record == nullptr || record->extra || record->released) return false;
+  const bool sent = record->state == CallState::sent;
+  if (!sent && record->state != CallState::accepted) return false;
+  const Token token = record->token;
+  Handle& to = handle(record->handle);
+  ++to.progress.ended;
+  if (sent) {
+    ++to.progress.accepted;
+    settle(*record, to);
+  } else if (to.told_full) {
+    note_progress(*record);
+  }
+  calls_.erase(message.seq);
+  take(now, message.seq);
+  if (token != 0) sink_.on_answer(token, message.status, message.value);
+  return true;
+}
+
+void Session::on_result(Instant now, const wire::CallResult& message) {
+  if (message.seq > last_seq_) return;  // not a number of ours
   CallRecord* record = calls_.find(message.seq);
   if (record == nullptr) {
     ++repeated_answers_;
     take(now, message.seq);
-    return true;
+    return;
   }
   if (record->state == CallState::held ||
       (record->state == CallState::unsent && message.seq > sent_through_)) {
-    return true;  // it was never sent
+    return;  // it was never sent
   }
   const Token token = record->token;
-  QueueProgress& progress = handle(record->handle).progress;
-  ++progress.ended;
-  if (record->state != CallState::accepted) ++progress.accepted;
-  note_progress(*record);
+  Handle& to = handle(record->handle);
+  ++to.progress.ended;
+  if (record->state != CallState::accepted) ++to.progress.accepted;
+  if (to.told_full) note_progress(*record);
   forget(message.seq, *record);
   take(now, message.seq);
   if (token != 0) sink_.on_answer(token, message.status, message.value);
-  return true;
 }
 
 // --- full queues --------------------------------------------------------------------------------
@@ -295,28 +327,10 @@ void Session::tell_progress() {
 
 // --- ends ---------------------------------------------------------------------------------------
 
-void Session::leave_flight(CallRecord& record) {
-  if (record.state != CallState::sent && record.state != CallState::resent) return;
-  --unacked_calls_;
-  unacked_bytes_ -= record.bytes;
-}
-
-void Session::settle(CallRecord& record) {
-  leave_flight(record);
-  Handle& to = handle(record.handle);
-  --to.unsettled;
-  if (!(record.extra && record.extra->creation)) ++to.progress.settled;
-  if (to.told_full) note_progress(record);
-  --unsettled_;
-  ++settled_calls_;
-  settled_bytes_ += record.bytes;
-  if (record.extra && record.extra->deadline_us != kNever) --with_deadline_;
-}
-
 void Session::accept(std::uint64_t seq, CallRecord& record) {
   ++handle(record.handle).progress.accepted;
   if ((record.flags & kNoResult) != 0) return forget(seq, record);
-  settle(record);
+  settle(record, handle(record.handle));
   if (record.state == CallState::resent) {
     handle(record.handle).resent_calls.erase(seq);
     limbo_.erase(seq);
@@ -328,7 +342,7 @@ void Session::accept(std::uint64_t seq, CallRecord& record) {
 
 void Session::forget(std::uint64_t seq, CallRecord& record) {
   if (record.released) handle(record.handle).released.erase(record.order);
-  if (record.state != CallState::accepted) settle(record);
+  if (record.state != CallState::accepted) settle(record, handle(record.handle));
   if (record.state == CallState::parked || record.state == CallState::resent) {
     Handle& to = handle(record.handle);
     to.parked_calls.erase(seq);

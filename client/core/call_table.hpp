@@ -92,6 +92,12 @@ struct CallRecord {
   CallState state = CallState::unsent;
   std::uint8_t flags = 0;
   bool released = false;     ///< was held, and waits for its turn under a new number
+
+  /// For another call, which sets all else.
+  void reset() {
+    if (extra) extra.reset();
+    released = false;
+  }
 };
 
 using CallTable = SeqTable<CallRecord>;

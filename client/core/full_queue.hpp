@@ -50,9 +50,11 @@ class FullQueue {
   /// progress that follows.
   bool refuses(std::int64_t now_us, std::uint8_t flags) {
     if (known() && judge(now_us, flags)) return true;
-    ++passed_;
+    passes();
     return false;
   }
+  /// A call that is not refused, because nothing is known.
+  void passes() { ++passed_; }
   /// A call that has passed was not submitted in the end.
   void withdrawn() { --passed_; }
   bool known() const { return closed_until_us_.load(std::memory_order_relaxed) != 0; }

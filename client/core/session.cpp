@@ -1,6 +1,7 @@
 // Numbers and what leaves: submit, the order in which calls go, and what is written.
 #include "client/core/session.hpp"
 
+#include "common/call_run.hpp"
 #include "common/check.hpp"
 
 #include <algorithm>
@@ -28,11 +29,6 @@ std::uint64_t next_random(std::uint64_t& state) {
 Session::Session(SessionOptions options, SessionSink& sink)
     : options_(std::move(options)), sink_(sink), random_state_(options_.random_seed) {
   CALLBOARD_CHECK(value_of(options_.id) > 1);
-}
-
-Handle& Session::handle(std::uint32_t number) {
-  CALLBOARD_CHECK(number < handles_.size());
-  return *handles_[number];
 }
 
 // --- handles ------------------------------------------------------------------------------------
@@ -103,26 +99,15 @@ void Session::close(std::uint32_t number) {
 
 std::uint64_t Session::submit(Instant now, NewCall call) {
   const std::uint64_t seq = ++last_seq_;
-  CallRecord& record = calls_.add(seq);
-  record.token = call.token;
-  record.order = seq;
-  record.args = call.args;
-  record.options = call.options;
-  record.handle = call.handle;
-  record.method = call.method;
-  record.flags = call.flags;
-  record.state = CallState::unsent;
-  record.extra = std::move(call.extra);
   std::size_t bytes = call.args.size() + call.options.size();
-  Handle& to = handle(call.handle);
-  if (record.extra) {
-    bytes += record.extra->part.size() + record.extra->args.size();
-    for (const Argument& argument : record.extra->arguments) bytes += argument.bytes.size();
-    if (record.extra->deadline_us != kNever) ++with_deadline_;
+  if (call.extra) {
+    bytes += call.extra->part.size() + call.extra->args.size();
+    for (const Argument& argument : call.extra->arguments) bytes += argument.bytes.size();
+    if (call.extra->deadline_us != kNever) ++with_deadline_;
   }
-  record.bytes = static_cast<std::uint32_t>(std::min<std::size_t>(bytes, UINT32_MAX));
-  ++to.unsettled;
-  ++unsettled_;
+  CallRecord& record =
+      add(seq, call, static_cast<std::uint32_t>(std::min<std::size_t>(bytes, UINT32_MAX)));
+  record.extra = std::move(call.extra);
   number(seq, record);
   if (ended_) answer(seq, record, ended_->first, ended_->second);
   else if (with_deadline_ > 0 && expire_due_us_ == kNever) {
@@ -189,6 +174,7 @@ void Session::pump(Instant now, wire::LinkOut& out) {
     if (unacked_calls_ >= options_.unacked_calls_max) break;
     if (unacked_bytes_ >= options_.unacked_bytes_max) break;
     if (!markers_.empty() && markers_.front().after <= sent_through_) pump_markers(now, out);
+    if (pump_plain(out)) continue;
     const std::uint64_t seq = ++sent_through_;
     CallRecord* record = calls_.find(seq);
     if (record == nullptr || record->state != CallState::unsent) continue;
@@ -197,6 +183,35 @@ void Session::pump(Instant now, wire::LinkOut& out) {
     write_call(now, seq, *record, out);
   }
   pump_markers(now, out);
+}
+
+/// Writes calls until one comes for which more has to be done than to write it, or its turn has not
+/// come. False when that is the first.
+bool Session::pump_plain(wire::LinkOut& out) {
+  std::uint64_t through = last_seq_;
+  if (!markers_.empty()) through = std::min(through, markers_.front().after);
+  through = std::min(through, sent_through_ + (options_.unacked_calls_max - unacked_calls_));
+  const std::uint64_t first = sent_through_ + 1;
+  std::uint64_t seq = first;
+  std::size_t bytes = unacked_bytes_;
+  std::uint32_t open = UINT32_MAX;  // a handle of which it is known that its calls leave at once
+  {
+    wire::CallRun run(out);
+    for (; seq <= through && bytes < options_.unacked_bytes_max; ++seq) {
+      CallRecord* record = calls_.find(seq);
+      if (record == nullptr || record->state != CallState::unsent || record->extra) break;
+      if (record->handle != open && !leaves_at_once(handle(record->handle))) break;
+      if (record->bytes >= limits::kPartBytesMin) break;
+      open = record->handle;
+      run.write(seq, record->handle, record->method, record->args, record->options);
+      record->state = CallState::sent;
+      bytes += record->bytes;
+    }
+  }
+  sent_through_ = seq - 1;
+  unacked_calls_ += seq - first;
+  unacked_bytes_ = bytes;
+  return seq > first;
 }
 
 bool Session::may_leave(std::uint64_t seq, CallRecord& record, Handle& to) {
@@ -354,12 +369,9 @@ std::int64_t Session::next_deadline_us() const {
   return std::min(connected_ ? taken_due_us_ : kNever, expire_due_us_);
 }
 
-void Session::take(Instant now, std::uint64_t seq) {
-  if (!taken_.empty() && taken_.back().first + taken_.back().second == seq) {
-    ++taken_.back().second;
-  } else {
-    taken_.emplace_back(seq, 1);
-  }
+/// Not of the last range in taken_.
+void Session::take_first(Instant now, std::uint64_t seq) {
+  taken_.emplace_back(seq, 1);
   ++taken_count_;
   if (taken_due_us_ == kNever) taken_due_us_ = now.mono_us + kTakenDelayUs;
 }

@@ -20,6 +20,8 @@
 #include "client/core/call_table.hpp"
 #include "client/core/full_queue.hpp"
 #include "client/core/handle.hpp"
+#include "common/check.hpp"
+#include "common/limits.hpp"
 #include "common/link.hpp"
 #include "common/messages.hpp"
 #include "common/time.hpp"
@@ -27,6 +29,7 @@
 #include <callboard/error.hpp>
 #include <callboard/ids.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -117,6 +120,13 @@ class Session final : public wire::LinkMember {
 
   /// Submits a call and gives its number.
   std::uint64_t submit(Instant now, NewCall call);
+  /// The same for a call without an `extra`; whoever submits it is told its number here alone.
+  /// REQUIRES: not ended().
+  [[gnu::always_inline]] std::uint64_t submit_plain(const NewCall& call) {
+    const std::uint64_t seq = ++last_seq_;
+    add(seq, call, static_cast<std::uint32_t>(call.args.size() + call.options.size()));
+    return seq;
+  }
   /// Keeps the bytes of the arguments of the calls submitted since the last keep().
   void keep(std::string bytes);
   /// Strings that are no longer needed, for their memory.
@@ -188,15 +198,70 @@ class Session final : public wire::LinkMember {
   };
   static constexpr std::uint64_t kUnbounded = UINT64_MAX;
 
+  // Here and not in session.cpp: each of a million calls a second comes by.
+  Handle& handle(std::uint32_t number) {
+    CALLBOARD_CHECK(number < handles_.size());
+    return *handles_[number];
+  }
+  [[gnu::always_inline]] CallRecord& add(std::uint64_t seq, const NewCall& call,
+                                        std::uint32_t bytes) {
+    CallRecord& record = calls_.add(seq);
+    record.token = call.token;
+    record.order = seq;
+    record.args = call.args;
+    record.options = call.options;
+    record.handle = call.handle;
+    record.method = call.method;
+    record.bytes = bytes;
+    record.state = CallState::unsent;
+    record.flags = call.flags;
+    ++handle(call.handle).unsettled;
+    ++unsettled_;
+    return record;
+  }
+  /// It is accepted or answered.
+  [[gnu::always_inline]] void settle(const CallRecord& record, Handle& to) {
+    leave_flight(record);
+    --to.unsettled;
+    if (!record.extra || !record.extra->creation) ++to.progress.settled;
+    if (to.told_full) note_progress(record);
+    --unsettled_;
+    ++settled_calls_;
+    settled_bytes_ += record.bytes;
+    if (record.extra && record.extra->deadline_us != kNever) --with_deadline_;
+  }
+  void leave_flight(const CallRecord& record) {
+    if (record.state != CallState::sent && record.state != CallState::resent) return;
+    --unacked_calls_;
+    unacked_bytes_ -= record.bytes;
+  }
+  void take(Instant now, std::uint64_t seq) {
+    if (!taken_.empty() && taken_.back().first + taken_.back().second == seq) {
+      ++taken_.back().second;
+      ++taken_count_;
+    } else {
+      take_first(now, seq);
+    }
+  }
+
   // session.cpp: numbers and what leaves
-  Handle& handle(std::uint32_t number);
   std::uint32_t new_handle();
   SessionId new_id();
   void number(std::uint64_t seq, CallRecord& record);
   void drop_kept();
   void own_bytes(CallRecord& record);
   void pump(Instant now, wire::LinkOut& out);
+  bool pump_plain(wire::LinkOut& out);
   void pump_markers(Instant now, wire::LinkOut& out);
+  /// A call of it that has nothing special may leave, and nothing has to be told before it.
+  bool leaves_at_once(const Handle& to) const {
+    return to.plain() && to.opened_on == connection_ && to.methods_told == to.methods.size();
+  }
+  void sent(CallRecord& record) {
+    record.state = CallState::sent;
+    ++unacked_calls_;
+    unacked_bytes_ += record.bytes;
+  }
   bool may_leave(std::uint64_t seq, CallRecord& record, Handle& to);
   bool is_first(const CallRecord& record, Handle& to);
   void hold(std::uint64_t seq, CallRecord& record, Handle& to);
@@ -206,7 +271,7 @@ class Session final : public wire::LinkMember {
   void write_requests(wire::LinkOut& out);
   void flush_taken(Instant now, wire::LinkOut& out);
   void write_taken(wire::LinkOut& out);
-  void take(Instant now, std::uint64_t seq);
+  void take_first(Instant now, std::uint64_t seq);
   void give_up(std::uint64_t seq);
 
   // write.cpp: calls and handles as messages
@@ -223,7 +288,9 @@ class Session final : public wire::LinkMember {
   bool on_opened(std::uint32_t fields, wire::FrameReader& in);
   bool on_accepted(std::uint32_t fields, wire::FrameReader& in, wire::LinkOut& out);
   bool on_refused(Instant now, std::uint32_t fields, wire::FrameReader& in);
-  bool on_result(Instant now, std::uint32_t fields, wire::FrameReader& in);
+  bool on_results(Instant now, std::uint32_t fields, wire::FrameReader& in);
+  bool end_plain(Instant now, const wire::CallResult& message);
+  void on_result(Instant now, const wire::CallResult& message);
   bool on_parked(std::uint32_t fields, wire::FrameReader& in);
   bool on_room(Instant now, std::uint32_t fields, wire::FrameReader& in, wire::LinkOut& out);
   bool on_cancel_answer(std::uint32_t fields, wire::FrameReader& in);
@@ -241,8 +308,6 @@ class Session final : public wire::LinkMember {
   void answer(std::uint64_t seq, CallRecord& record, Errc status, std::string message,
               std::string causes = {});
   void refuse_before(std::uint64_t seq, CallRecord& record);
-  void settle(CallRecord& record);
-  void leave_flight(CallRecord& record);
 
   // resume.cpp: what a welcome, a loss or the end leaves of them
   void settle_sent(const wire::Welcome& welcome, bool new_epoch);

@@ -65,9 +65,7 @@ void Session::write_call(Instant now, std::uint64_t seq, CallRecord& record, wir
   message.options = record.options;
   wire::FrameWriter writer = out.message();
   write(writer, message);
-  record.state = CallState::sent;
-  ++unacked_calls_;
-  unacked_bytes_ += record.bytes;
+  sent(record);
 }
 
 void Session::write_creation(std::uint64_t seq, CallRecord& record, Handle& to,
@@ -85,9 +83,7 @@ void Session::write_creation(std::uint64_t seq, CallRecord& record, Handle& to,
   ++to.answers_due;
   wire::FrameWriter writer = out.message();
   write(writer, message);
-  record.state = CallState::sent;
-  ++unacked_calls_;
-  unacked_bytes_ += record.bytes;
+  sent(record);
 }
 
 bool Session::encode_extra(Instant now, std::uint64_t seq, CallRecord& record) {
