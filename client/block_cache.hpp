@@ -20,13 +20,13 @@ template <class T>
 class BlockCache {
  public:
   static void* take() {
-    Magazine* own = magazine();
-    if (own == nullptr) return ::operator new(sizeof(T));
-    if (own->empty()) own->refill();
-    return own->pop();
+    Magazine* own = mine();
+    if (own == nullptr || own->empty()) own = filled();
+    return own == nullptr ? ::operator new(sizeof(T)) : own->pop();
   }
   static void give(void* block) noexcept {
-    Magazine* own = magazine();
+    Magazine* own = mine();
+    if (own == nullptr) own = magazine();
     if (own == nullptr || !own->push(block)) ::operator delete(block);
   }
 
@@ -49,10 +49,14 @@ class BlockCache {
 
   class Magazine {
    public:
-    Magazine() { blocks_.reserve(2 * kMagazine); }
+    Magazine() {
+      blocks_.reserve(2 * kMagazine);
+      mine() = this;
+    }
     ~Magazine() {
       for (void* block : blocks_) ::operator delete(block);
-      state() = State::gone;
+      mine() = nullptr;
+      gone() = true;
     }
     Magazine(const Magazine&) = delete;
     Magazine& operator=(const Magazine&) = delete;
@@ -102,17 +106,27 @@ class BlockCache {
     Blocks blocks_;
   };
 
-  enum class State : unsigned char { unused, used, gone };
-  static State& state() {
-    thread_local State one = State::unused;  // trivial: outlives the magazine
+  // Both are trivial: they outlive the magazine.
+  /// The thread's magazine while there is one. A look at this alone is what most calls cost.
+  static Magazine*& mine() {
+    static thread_local constinit Magazine* one = nullptr;
+    return one;
+  }
+  static bool& gone() {
+    static thread_local constinit bool one = false;
     return one;
   }
   /// Null once the thread is on its way out.
-  static Magazine* magazine() {
-    if (state() == State::gone) return nullptr;
+  [[gnu::noinline]] static Magazine* magazine() {
+    if (gone()) return nullptr;
     thread_local Magazine one;
-    state() = State::used;
     return &one;
+  }
+  /// The same with at least one block in it.
+  [[gnu::noinline]] static Magazine* filled() {
+    Magazine* own = magazine();
+    if (own != nullptr && own->empty()) own->refill();
+    return own;
   }
 };
 

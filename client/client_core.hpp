@@ -18,6 +18,7 @@
 #include "client/future_state.hpp"
 #include "client/prepared_options.hpp"
 #include "client/queue.hpp"
+#include "common/short_lock.hpp"
 
 #include <callboard/actor.hpp>
 #include <callboard/options.hpp>
@@ -158,11 +159,17 @@ class Core final : public wire::LinkMember,
   static CallExtra& extra_of(Outgoing& call, const PreparedOptions* options, bool result);
   static std::string_view constant_options(const PreparedOptions* options, bool result);
   void add_running_call(Outgoing& call, const PreparedOptions* options, bool result) const;
+  bool submit_plain(Queue& queue, std::uint32_t method, std::string_view args,
+                    FutureState* state);
   StatePtr enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::string& args,
                    bool result);
+  Entry& gather(const Queue& queue, std::uint32_t method, FutureState* state,
+                std::string_view args, std::string_view options, std::uint8_t flags);
+  static StatePtr new_state();
   StatePtr too_large();
   SharedReference& reference();
-  Errc wait_for_room(std::unique_lock<std::mutex>& lock, const Queue& queue, const Outgoing& call,
+  bool is_full(const Queue& queue, std::uint64_t bytes) const;
+  Errc wait_for_room(std::unique_lock<ShortLock>& lock, const Queue& queue, const Outgoing& call,
                      std::uint64_t bytes);
   StatePtr refuse_full(Queue& queue, const Outgoing& call);
   /// Null when all is well; else a future that says what is not.
@@ -220,8 +227,8 @@ class Core final : public wire::LinkMember,
   Lending lending_;
   std::atomic<bool> steady_{false};  ///< one thread submits, waits and takes the turns by itself
 
-  mutable std::mutex mutex_;
-  mutable std::condition_variable changed_;  ///< room, connected, ended
+  mutable ShortLock mutex_;
+  mutable std::condition_variable_any changed_;  ///< room, connected, ended
   Gathered gathered_;                        ///< guarded by mutex_, as is all below
   std::size_t enough_ = 1;                   ///< entries in it that wake the connection's thread
   std::vector<std::string> spare_bytes_;

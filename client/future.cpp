@@ -97,16 +97,14 @@ Future<CancelAnswer> FutureBase::cancel_async(bool force) const {
 
 namespace detail {
 
-std::string_view value_of(const FutureState* state) {
+std::string_view value_of(const FutureState* state) { return whole_value_of(state).bytes; }
+
+Value whole_value_of(const FutureState* state) {
   if (state == nullptr) client::raise(Errc::invalid_option, "a future of nothing");
-  const_cast<FutureState*>(state)->wait_as_call(INT64_MAX);
+  if (!state->ready()) const_cast<FutureState*>(state)->wait_as_call(INT64_MAX);
   if (state->status() != Errc::ok) throw_error(state->error());
-  return state->bytes();
+  return {state->bytes(), state->core_now(), &state->owner()};
 }
-
-client::Core* core_of(const FutureState* state) { return state->core().get(); }
-
-std::shared_ptr<const void> owner_of(const FutureState* state) { return state->owner(); }
 
 Errc status_of(const FutureState* state) { return state->status(); }
 

@@ -144,8 +144,75 @@ Core::Outgoing Core::outgoing(const PreparedOptions* options, bool result) const
 
 // --- submitting ---------------------------------------------------------------------------------
 
+inline StatePtr Core::new_state() {
+  StatePtr state = std::allocate_shared<FutureState>(BlockAllocator<FutureState>(), true);
+  state->keep(state);
+  return state;
+}
+
+/// REQUIRES: mutex_ is held, neither closing nor ended.
+inline SharedReference& Core::reference() {
+  return references_.take([this] { return shared_from_this(); });
+}
+
+/// No call with so many bytes may be added now. REQUIRES: mutex_ is held.
+inline bool Core::is_full(const Queue& queue, std::uint64_t bytes) const {
+  if (queue.parked()) return true;
+  if (unaccepted_calls_ >= options_.max_unaccepted_calls) return true;
+  return unaccepted_calls_ > 0 && unaccepted_bytes_ + bytes > options_.max_unaccepted_bytes;
+}
+
+/// REQUIRES: mutex_ is held, and there is room.
+[[gnu::always_inline]] inline Core::Entry& Core::gather(const Queue& queue, std::uint32_t method,
+                                                        FutureState* state, std::string_view args,
+                                                        std::string_view options,
+                                                        std::uint8_t flags) {
+  Entry entry;
+  entry.state = state;
+  entry.slot = queue.slot();
+  entry.method = method;
+  entry.flags = flags;
+  entry.at = static_cast<std::uint32_t>(gathered_.bytes.size());
+  entry.args_bytes = static_cast<std::uint32_t>(args.size());
+  entry.options_bytes = static_cast<std::uint32_t>(options.size());
+  gathered_.entries.push_back(entry);
+  if (state != nullptr) state->belongs_to(reference());
+  gathered_.bytes.append(args);
+  if (!options.empty()) gathered_.bytes.append(options);
+  ++unaccepted_calls_;
+  unaccepted_bytes_ += args.size() + options.size();
+  return gathered_.entries.back();
+}
+
+/// What enqueue() does, in a straight line, for a call without options. False, and nothing was
+/// done, when more has to be asked or it has to wait.
+inline bool Core::submit_plain(Queue& queue, std::uint32_t method, std::string_view args,
+                               FutureState* state) {
+  const bool result = state != nullptr;
+  const std::string_view options = constant_options(nullptr, result);
+  bool enough = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ended_ || closing_ || queue.full().known()) return false;
+    if (is_full(queue, args.size() + options.size())) return false;
+    queue.full().passes();
+    gather(queue, method, state, args, options, result ? 0 : kNoResult);
+    enough = gathered_.urgent || gathered_.entries.size() >= enough_;
+  }
+  if (enough) send_soon();
+  return true;
+}
+
 StatePtr Core::submit(Queue& queue, std::uint32_t method, const PreparedOptions* options,
                       std::string& args, bool result) {
+  // Most calls have no options, are made outside of calls, and nothing refuses them.
+  if (options == nullptr && args.size() < limits::kPartBytesMin && !queue.full().known() &&
+      callboard::detail::current_call() == nullptr) {
+    StatePtr state;
+    if (result) state = new_state();
+    if (submit_plain(queue, method, args, state.get())) return state;
+    if (state) state->release();
+  }
   Outgoing call = outgoing(options, result);
   if (options != nullptr && !options->after.empty()) {
     std::vector<callboard::detail::Piece> none;
@@ -246,10 +313,7 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
     const std::lock_guard lock(mutex_);
     if (StatePtr refusal = refuse_full(queue, call)) return result ? refusal : nullptr;
   }
-  if (result) {
-    state = std::allocate_shared<FutureState>(BlockAllocator<FutureState>(), nullptr, true);
-    state->keep(state);
-  }
+  if (result) state = new_state();
   if (args.size() >= limits::kPartBytesMin) {
     if (!call.extra) call.extra = std::make_unique<CallExtra>();
     call.extra->part = SharedMemory::process().share_or_keep(std::move(args));
@@ -266,23 +330,13 @@ StatePtr Core::enqueue(Queue& queue, std::uint32_t method, Outgoing call, std::s
     problem = wait_for_room(lock, queue, call, bytes);
     if (problem != Errc::ok) queue.full().withdrawn();
     if (problem == Errc::ok) {
-      Entry& entry = gathered_.entries.emplace_back();
-      entry.state = state.get();
-      if (state) state->belongs_to(reference());
-      entry.slot = queue.slot();
-      entry.method = method;
-      entry.flags = call.flags;
-      entry.at = static_cast<std::uint32_t>(gathered_.bytes.size());
-      entry.args_bytes = static_cast<std::uint32_t>(args.size());
-      entry.options_bytes = static_cast<std::uint32_t>(call.options.size());
-      gathered_.bytes.append(args).append(call.options);
+      Entry& entry = gather(queue, method, state.get(), args, call.options, call.flags);
       if (call.extra) {
         gathered_.urgent = gathered_.urgent || call.extra->part.size() > 0;
         entry.extra = static_cast<std::uint32_t>(gathered_.extras.size());
         gathered_.extras.push_back(std::move(call.extra));
       }
-      ++unaccepted_calls_;
-      unaccepted_bytes_ += bytes;
+      unaccepted_bytes_ += bytes - args.size() - call.options.size();
       enough = gathered_.urgent || gathered_.entries.size() >= enough_;
     }
   }
@@ -319,22 +373,12 @@ void Core::refuse_here(FutureState& state, Errc problem) const {
   state.run_followers();  // there are none yet: what follows is run at once
 }
 
-/// REQUIRES: mutex_ is held, neither closing nor ended.
-SharedReference& Core::reference() {
-  return references_.take([this] { return shared_from_this(); });
-}
-
-Errc Core::wait_for_room(std::unique_lock<std::mutex>& lock, const Queue& queue,
+Errc Core::wait_for_room(std::unique_lock<ShortLock>& lock, const Queue& queue,
                          const Outgoing& call, std::uint64_t bytes) {
-  const auto full = [&] {
-    if (queue.parked()) return true;
-    if (unaccepted_calls_ >= options_.max_unaccepted_calls) return true;
-    return unaccepted_calls_ > 0 && unaccepted_bytes_ + bytes > options_.max_unaccepted_bytes;
-  };
   for (;;) {
     if (ended_) return ended_->code;
     if (closing_) return Errc::disconnected;
-    if (!full()) return Errc::ok;
+    if (!is_full(queue, bytes)) return Errc::ok;
     const bool may_wait = call.may_block && (call.waits_when_full || !queue.parked());
     if (!may_wait) return Errc::queue_full;
     const std::int64_t until_us = std::min(call.deadline_us, call.block_until_us);

@@ -85,10 +85,13 @@ namespace detail {
 
 /// The encoded value. Waits; throws what the call failed with.
 std::string_view value_of(const client::FutureState* state);
-/// What decoded actor handles belong to.
-client::Core* core_of(const client::FutureState* state);
-/// What keeps the encoded value; null when it must be copied.
-std::shared_ptr<const void> owner_of(const client::FutureState* state);
+/// The same with what it takes to decode it.
+struct Value {
+  std::string_view bytes;
+  client::Core* core;                        ///< what decoded actor handles belong to
+  const std::shared_ptr<const void>* owner;  ///< keeps the bytes; of null, when they must be copied
+};
+Value whole_value_of(const client::FutureState* state);
 /// REQUIRES: ready.
 Errc status_of(const client::FutureState* state);
 [[noreturn]] void throw_timeout();
@@ -125,10 +128,11 @@ class Future : public FutureBase {
   /// Waits for the value. Throws what the call failed with: one of the classes in
   /// <callboard/error.hpp>.
   T get() const {
-    const std::string_view bytes = detail::value_of(state_.get());
-    if constexpr (!std::is_void_v<T>) {
-      return detail::decode_result<T>(bytes, detail::core_of(state_.get()),
-                                      detail::owner_of(state_.get()));
+    if constexpr (std::is_void_v<T>) {
+      detail::value_of(state_.get());
+    } else {
+      const detail::Value value = detail::whole_value_of(state_.get());
+      return detail::decode_result<T>(value.bytes, value.core, *value.owner);
     }
   }
   /// Throws Timeout when the time is over first; the call goes on.

@@ -246,7 +246,7 @@ struct Codec<Bytes> {
   static bool decode(Decoder& in, Bytes& value) {
     std::string_view view;
     if (in.peek() != wire::Kind::bin || !in.reader().bin(view)) return in.wrong("bytes");
-    value.data.assign(view);
+    value.data = std::string(view);
     return true;
   }
 };
@@ -321,6 +321,10 @@ bool decode(std::string_view bytes, T& value, std::string& problem, client::Core
             std::shared_ptr<const void> owner = nullptr) {
   Decoder in(bytes, core, std::move(owner));
   const bool fits = Codec<T>::decode(in, value);
+  if (fits && in.ok() && in.reader().at_end()) {
+    problem.clear();
+    return true;
+  }
   if (!fits && in.ok()) in.wrong(Codec<T>::name());
   if (fits && !in.reader().at_end()) in.fail("more follows after the value");
   problem = in.problem();
