@@ -147,7 +147,7 @@ class WorkerSession final : public wire::LinkMember {
   bool on_method_table(std::uint32_t fields, wire::FrameReader& in);
   bool on_go_on(std::uint32_t fields, wire::FrameReader& in);
 
-  Slot* find_slot(std::uint32_t number) {
+  [[gnu::always_inline]] Slot* find_slot(std::uint32_t number) {
     return cached_slot_ != nullptr && cached_number_ == number ? cached_slot_ : look_up(number);
   }
   Slot* look_up(std::uint32_t number);

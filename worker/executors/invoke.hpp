@@ -41,7 +41,8 @@ void complete_with_owner(const ActiveCall& call, Invocation& invocation, Outcome
 
 /// Result or error goes into the outcome, the error with the place where it came from. The
 /// invocation is as new then, but for buffers.
-inline void complete(const ActiveCall& call, Invocation& invocation, Outcome& outcome) {
+[[gnu::always_inline]] inline void complete(const ActiveCall& call, Invocation& invocation,
+                                            Outcome& outcome) {
   if (invocation.error || invocation.owner || invocation.placed_owner ||
       invocation.result.size() >= limits::kPartBytesMin) {
     return complete_with_owner(call, invocation, outcome);
