@@ -144,7 +144,7 @@ Core::Outgoing Core::outgoing(const PreparedOptions* options, bool result) const
 
 // --- submitting ---------------------------------------------------------------------------------
 
-inline StatePtr Core::new_state() {
+[[gnu::always_inline]] inline StatePtr Core::new_state() {
   StatePtr state = std::allocate_shared<FutureState>(BlockAllocator<FutureState>(), true);
   state->keep(state);
   return state;
@@ -186,8 +186,8 @@ inline bool Core::is_full(const Queue& queue, std::uint64_t bytes) const {
 
 /// What enqueue() does, in a straight line, for a call without options. False, and nothing was
 /// done, when more has to be asked or it has to wait.
-inline bool Core::submit_plain(Queue& queue, std::uint32_t method, std::string_view args,
-                               FutureState* state) {
+[[gnu::always_inline]] inline bool Core::submit_plain(Queue& queue, std::uint32_t method,
+                                                      std::string_view args, FutureState* state) {
   const bool result = state != nullptr;
   const std::string_view options = constant_options(nullptr, result);
   bool enough = false;

@@ -67,7 +67,8 @@ class LinkMember {
   /// the first.
   virtual void on_welcome(Instant now, const Welcome& welcome, bool new_epoch, LinkOut& out) = 0;
   /// A message of this member's range. Must consume its `fields`; FrameReader::skip_fields() for a
-  /// type that it does not know. False when the message is malformed.
+  /// type that it does not know. May go on with more of the same type where these follow and change
+  /// nothing of the link. False when a message is malformed.
   virtual bool on_message(Instant now, std::uint64_t type, std::uint32_t fields, FrameReader& in,
                           LinkOut& out) = 0;
   /// Called once in each turn of the loop, after all frames that had arrived and before the turn's
