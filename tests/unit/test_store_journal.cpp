@@ -449,17 +449,16 @@ TEST_P(JournalTest, HashNeverHoldsMoreCallsThanItsQueueMayHave) {
 
 TEST_P(JournalTest, RecordStaysWhileTheCommitThatTakesItsPlaceMayGoWrong) {
   set("q:a:calls", "1", "call");
-  count("a", 2, 1);
   commit();
   pass(50);
   erase("q:a:calls", "1");
-  count("a", 2, 1);
   const StoreBatch& ending = write();
   for (const auto& key : ending.keys()) EXPECT_TRUE(key.erases.empty()) << key.name;
   write_to(store_, ending);
   changes_.clear();
+  EXPECT_EQ(store_["journal"].size(), 2u);
   commit();
-  EXPECT_EQ(store_["journal"].size(), 1u);  // the one that has the counters
+  EXPECT_EQ(store_["journal"].size(), 1u);
   settle();
   EXPECT_EQ(store_, meant_);
 }
