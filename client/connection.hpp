@@ -86,8 +86,8 @@ class Connection {
   /// Says whether somebody is about to take turns that were left, by drive(): where nobody is, the
   /// own thread takes them back at once. Any thread. REQUIRES: set before start().
   void expect_others(std::function<bool()> come) { others_come_ = std::move(come); }
-  /// Gets called, by whoever has the turns, when they are about to be nobody's. REQUIRES: set before
-  /// start().
+  /// Gets called, by whoever has the turns, when they are about to be nobody's. REQUIRES: set
+  /// before start().
   void before_leaving(std::function<void()> tell) { before_leaving_ = std::move(tell); }
   /// By a member in its steps: the own thread takes this turn because nobody else has taken one for
   /// a while, though they were left.

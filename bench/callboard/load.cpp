@@ -17,8 +17,8 @@ namespace {
 
 using callboard::Bytes;
 
-/// Closed loop: results are taken in the order of the calls, all that are there at once. `call(message)`
-/// gives a future.
+/// Closed loop: results are taken in the order of the calls, all that are there at once.
+/// `call(message)` gives a future.
 template <class Call>
 void keep_window(Flight& flight, const Call& call) {
   std::deque<callboard::Future<Bytes>> waiting;

@@ -34,7 +34,7 @@ class Lending {
 
  private:
   std::atomic<std::int64_t> alone_us_{0};  ///< when a thread last waited for a single call
-  std::atomic<std::uint32_t> unmissed_{0}; ///< calls submitted alone that nobody has waited for since
+  std::atomic<std::uint32_t> unmissed_{0}; ///< calls submitted alone since, not waited for
   std::atomic<std::uint32_t> waiting_{0};
   std::atomic<std::uint32_t> returns_{0};  ///< waits in a row that began soon after the last
   std::atomic<std::int64_t> ended_us_{0};  ///< when a wait last ended
