@@ -9,6 +9,8 @@
 
 namespace callboard::broker {
 
+CallExtra::~CallExtra() = default;
+
 CallId Call::id() const { return {session->id, seq}; }
 
 CallSlab::CallSlab() : calls_(sizeof(Call), kWarmChunks) {

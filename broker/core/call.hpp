@@ -53,6 +53,8 @@ struct CallExtra {
   std::int64_t due_wall_ms = 0;    ///< of a delayed call
   std::int64_t not_before_us = 0;  ///< backoff or delay, steady clock
   std::string digest;              ///< of the payload, when it has an idempotency key
+
+  ~CallExtra();
 };
 
 /// One call. In memory only; what is stored of it is in records.hpp. There may be millions that

@@ -265,6 +265,8 @@ class Core {
   // --- parking.cpp -----------------------------------------------------------------------------
   bool park_or_refuse(Session& session, Handle& handle, const wire::Submit& message,
                       const wire::CallOptions* options);
+  bool park_or_refuse_rare(Session& session, Handle& handle, const wire::Submit& message,
+                           const wire::CallOptions* options);
   void offer_waiting(Session& session, std::uint32_t number, Handle& handle);
   void use_room(const Session& session, std::uint32_t number, Handle& handle);
   void line_up(const Session& session, std::uint32_t number, Handle& handle);
@@ -342,6 +344,7 @@ class Core {
   static Instance* least_busy(Queue& queue, std::uint8_t group);
   void send(Call& call, Lane& lane, Instance& instance);
   void splice(const Call& call, std::string& args) const;
+  static std::uint32_t task_number(const Worker& worker, const std::string& function);
   void tell_methods(Instance& instance);
 
   // --- returns.cpp -----------------------------------------------------------------------------
@@ -545,6 +548,7 @@ class Core {
   StoreBatch* open_ = &batch_a_;
   StoreBatch* flight_ = &batch_b_;
   Journal journal_;
+  std::string spliced_;  ///< arguments of the call that is being sent
   Effects open_effects_;    ///< waits for the open batch
   Effects flight_effects_;  ///< waits for the batch in flight
   std::uint64_t committed_ = 0;

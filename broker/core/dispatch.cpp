@@ -117,6 +117,12 @@ void Core::tell_methods(Instance& instance) {
   wire::write(out, table);
 }
 
+std::uint32_t Core::task_number(const Worker& worker, const std::string& function) {
+  const auto& tasks = worker.tasks;
+  const auto found = std::find(tasks.begin(), tasks.end(), function);
+  return static_cast<std::uint32_t>(found - tasks.begin());
+}
+
 void Core::send(Call& call, Lane& lane, Instance& instance) {
   Queue& queue = *call.queue;
   Worker& worker = *instance.worker;
@@ -155,34 +161,28 @@ void Core::send(Call& call, Lane& lane, Instance& instance) {
   lease.instance = &instance;
   lease.group = window;
   lease.batch = instance.deferred_batch;
-  wire::Run run;
-  run.lease = call.lease();
-  run.slot = instance.slot;
-  run.method = call.method;
-  if (!instance.queue) {
-    const auto& tasks = worker.tasks;
-    run.method = static_cast<std::uint32_t>(
-        std::find(tasks.begin(), tasks.end(), queue.class_name()) - tasks.begin());
-  }
-  run.call = {call.session->id, call.seq};
-  run.attempt = call.attempts;
-  if (call.deadline_wall_ms != 0) {
-    run.deadline_ms = std::max<std::int64_t>(call.deadline_wall_ms - now_.wall_ms, 1);
-  }
-  run.options = call.options();
-  std::string spliced;
-  if (call.extra && !call.extra->options.refs.empty()) {
-    splice(call, spliced);
-    run.args.bytes = spliced;
-  } else {
-    run.args.bytes = call.value();
-    if (call.extra) run.args.part = call.extra->part;
-  }
+  const bool takes_results = call.extra && !call.extra->options.refs.empty();
+  if (takes_results) splice(call, spliced_);
+  const wire::Run run{
+      .lease = call.lease(),
+      .slot = instance.slot,
+      .method = instance.queue ? call.method : task_number(worker, queue.class_name()),
+      .call = {call.session->id, call.seq},
+      .attempt = call.attempts,
+      .deadline_ms = call.deadline_wall_ms == 0
+                         ? 0
+                         : std::max<std::int64_t>(call.deadline_wall_ms - now_.wall_ms, 1),
+      .args = takes_results ? wire::Body{spliced_, Blob()}
+                            : wire::Body{call.value(), call.extra ? call.extra->part : Blob()},
+      .options = call.options(),
+  };
   // Behind an earlier call that still waits for its commit, even one of level memory must wait.
   tell(*worker.peer, instance.deferred_batch, run, run.args.size() + run.options.size());
 }
 
+/// The arguments with the results that it takes in their places.
 void Core::splice(const Call& call, std::string& args) const {
+  args.clear();
   wire::Writer out(args);
   wire::Reader in(call.value());
   std::uint32_t n = 0;

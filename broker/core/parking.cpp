@@ -13,13 +13,10 @@ constexpr std::uint64_t kRoomAtOnce = 1024;  ///< room granted to one parked ses
 
 }  // namespace
 
-bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& message,
-                          const wire::CallOptions* options) {
+bool Core::park_or_refuse_rare(Session& session, Handle& handle, const wire::Submit& message,
+                               const wire::CallOptions* options) {
   Queue& queue = *handle.queue;
   const bool full = queue.full(message.args.size());
-  // Most calls find room, where nobody ever waited for it.
-  const bool plain = options == nullptr && !handle.extra && !handle.parked && !queue.extra;
-  if (plain && !full) return false;
   // Left the client before that had seen that an earlier call was parked: it must not take the room
   // that the earlier one was granted meanwhile.
   const HandleExtra& rare = handle.rare();

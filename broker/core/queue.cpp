@@ -15,13 +15,9 @@ constexpr std::size_t kNextMax = 64;
 
 }  // namespace
 
-void Lane::insert(Call& call) {
-  Call* before = tail;  // the call goes behind this one
-  if (before != nullptr && before->number > call.number) {
-    // Only calls that come back are older than the tail: their place is near the head.
-    before = nullptr;
-    for (Call* at = head; at != nullptr && at->number < call.number; at = at->next) before = at;
-  }
+void Lane::insert_early(Call& call) {
+  Call* before = nullptr;  // the call goes behind this one
+  for (Call* at = head; at != nullptr && at->number < call.number; at = at->next) before = at;
   insert_behind(before, call);
 }
 

@@ -38,7 +38,12 @@ struct Lane {
   std::unique_ptr<StoredCalls> stored;  ///< once some were not in memory
 
   /// Links the call so that numbers rise; new calls go to the tail at once.
-  void insert(Call& call);
+  void insert(Call& call) {
+    if (tail != nullptr && tail->number > call.number) return insert_early(call);
+    insert_behind(tail, call);
+  }
+  /// Only calls that come back are older than the tail: their place is near the head.
+  void insert_early(Call& call);
   /// As insert(), of a call whose place is near the tail.
   void insert_late(Call& call);
   /// `before` is the call in front of its place; null: it becomes the head.

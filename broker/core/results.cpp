@@ -32,6 +32,38 @@ void Core::end_with(Call& call, Errc status, std::string message, std::string ca
   end_call(call, status, wire::Body{bytes, Blob()}, false);
 }
 
+[[gnu::always_inline]] inline void Core::deliver(Call& call, bool by_method) {
+  Session& session = *call.session;
+  if (session.released || call.no_result) call.taken = true;
+  const bool needed_by_others =
+      call.extra && (call.extra->holders > 0 || !call.extra->dependents.empty());
+  if (!call.taken) session.unreleased_bytes += call.value().size();
+  if (!call.durable) {
+    uncount(call);
+    confirm_lease(call, false);
+    // The failure of a durable dependency is not known before it is committed.
+    const std::uint64_t batch = call.status == Errc::dependency_failed ? last_batch() : 0;
+    if (!call.taken) tell_owner(call, batch);
+    return;
+  }
+  if (call.taken && !needed_by_others) {
+    uncount(call);
+    confirm_lease(call, true);
+    return;
+  }
+  // Early: nothing can ever run it again, so the owner may know before the store does.
+  const bool early = by_method && call.max_retries == 0 && !call.idempotent && !needed_by_others &&
+                     session.peer != nullptr;
+  if (early) {
+    tell_owner(call, 0);
+    unsettled_.push_back(
+        {now_.mono_us + options_.settle_ms * kMicrosPerMilli, CallSlab::ref(call)});
+    return;
+  }
+  record_result(call);
+  if (!call.taken) tell_owner(call, open_batch());
+}
+
 void Core::end_call(Call& call, Errc status, const wire::Body& value, bool by_method) {
   CALLBOARD_CHECK(call.state != CallState::ended && call.state != CallState::free);
   Queue& queue = *call.queue;
@@ -92,47 +124,13 @@ void Core::end_call(Call& call, Errc status, const wire::Body& value, bool by_me
   if (wakes) wake(queue);
 }
 
-void Core::deliver(Call& call, bool by_method) {
-  Session& session = *call.session;
-  if (session.released || call.no_result) call.taken = true;
-  const bool needed_by_others =
-      call.extra && (call.extra->holders > 0 || !call.extra->dependents.empty());
-  if (!call.taken) session.unreleased_bytes += call.value().size();
-  if (!call.durable) {
-    uncount(call);
-    confirm_lease(call, false);
-    // The failure of a durable dependency is not known before it is committed.
-    const std::uint64_t batch = call.status == Errc::dependency_failed ? last_batch() : 0;
-    if (!call.taken) tell_owner(call, batch);
-    return;
-  }
-  if (call.taken && !needed_by_others) {
-    uncount(call);
-    confirm_lease(call, true);
-    return;
-  }
-  // Early: nothing can ever run it again, so the owner may know before the store does.
-  const bool early = by_method && call.max_retries == 0 && !call.idempotent && !needed_by_others &&
-                     session.peer != nullptr;
-  if (early) {
-    tell_owner(call, 0);
-    unsettled_.push_back(
-        {now_.mono_us + options_.settle_ms * kMicrosPerMilli, CallSlab::ref(call)});
-    return;
-  }
-  record_result(call);
-  if (!call.taken) tell_owner(call, open_batch());
-}
-
 void Core::tell_owner(Call& call, std::uint64_t batch) {
   Session& session = *call.session;
   if (session.peer == nullptr) return;
   call.told = true;
-  wire::CallResult result;
-  result.seq = call.seq;
-  result.status = call.status;
-  result.value.bytes = call.value();
-  if (call.extra) result.value.part = call.extra->part;
+  const wire::CallResult result{.seq = call.seq,
+                                .status = call.status,
+                                .value = {call.value(), call.extra ? call.extra->part : Blob()}};
   tell(*session.peer, batch, result, result.value.size());
 }
 

@@ -21,19 +21,7 @@ void Core::expect_done(Worker& worker, std::uint64_t lease) {
   prefetch_to_write(reinterpret_cast<const void*>(end - sizeof(Queue)), sizeof(Queue));
 }
 
-/// One result, and those right behind it.
-bool Core::on_dones(Worker& worker, std::uint32_t fields, wire::FrameReader& in) {
-  const std::uint64_t forgotten = peers_forgotten_;
-  wire::Done message;
-  do {
-    if (!read(in, fields, message)) return false;
-    on_done(worker, message);
-  } while (peers_forgotten_ == forgotten &&
-           in.message_of(static_cast<std::uint8_t>(wire::Type::done), fields));
-  return true;
-}
-
-inline void Core::on_done(Worker& worker, const wire::Done& message) {
+[[gnu::always_inline]] inline void Core::on_done(Worker& worker, const wire::Done& message) {
   const Lease* found = worker.leases.find(message.lease);
   if (found == nullptr) {
     // Not ours any more: an older epoch's, or heard before. The worker need not keep it once what
@@ -74,6 +62,18 @@ inline void Core::on_done(Worker& worker, const wire::Done& message) {
   }
   wake_instance(instance);
   if (instance.queue && instance.queue->state != QueueState::open) finish_closing(*instance.queue);
+}
+
+/// One result, and those right behind it.
+bool Core::on_dones(Worker& worker, std::uint32_t fields, wire::FrameReader& in) {
+  const std::uint64_t forgotten = peers_forgotten_;
+  wire::Done message;
+  do {
+    if (!read(in, fields, message)) return false;
+    on_done(worker, message);
+  } while (peers_forgotten_ == forgotten &&
+           in.message_of(static_cast<std::uint8_t>(wire::Type::done), fields));
+  return true;
 }
 
 /// A call ended with an error. True: it is tried again, and what is behind it is to be handed back.

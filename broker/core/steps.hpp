@@ -27,6 +27,28 @@ inline void Core::tell(const Peer& peer, std::uint64_t batch, const Message& mes
   gathered->placed(put(gathered->place(), message));
 }
 
+// --- ways in -------------------------------------------------------------------------------------
+
+/// Most calls find room, where nobody ever waited for it.
+inline bool Core::park_or_refuse(Session& session, Handle& handle, const wire::Submit& message,
+                                 const wire::CallOptions* options) {
+  const Queue& queue = *handle.queue;
+  const bool plain = options == nullptr && !handle.extra && !handle.parked && !queue.extra;
+  if (plain && !queue.full(message.args.size())) return false;
+  return park_or_refuse_rare(session, handle, message, options);
+}
+
+inline void Core::line_up_call(Call& call) {
+  Queue& queue = *call.queue;
+  call.number = queue.next_number++;
+  call.counted = true;
+  ++queue.count;
+  queue.bytes += call.stored_bytes;
+  if (!call.durable) return;
+  mark(queue);
+  store_call(call);
+}
+
 // --- lanes and instances -------------------------------------------------------------------------
 
 inline void Core::wake(Queue& queue) {
@@ -53,7 +75,8 @@ inline void Core::settle_orphan(Call& call) {
   if (call.queue->orphans > 0) --call.queue->orphans;
 }
 
-inline void Core::close_lease(Worker& worker, std::uint64_t lease_no, const Lease& lease) {
+[[gnu::always_inline]] inline void Core::close_lease(Worker& worker, std::uint64_t lease_no,
+                                                     const Lease& lease) {
   Instance& instance = *lease.instance;
   Call& call = *lease.call;
   call.set_instance(nullptr);
@@ -74,7 +97,7 @@ inline Call* Core::find_call(Session& session, std::uint64_t seq) {
   return session.stored_calls == 0 ? nullptr : find_stored(session, seq);
 }
 
-inline void Core::uncount(Call& call) {
+[[gnu::always_inline]] inline void Core::uncount(Call& call) {
   if (call.delayed) return forget_delayed(call);
   if (!call.counted) return;
   Queue& queue = *call.queue;
@@ -88,20 +111,12 @@ inline void Core::uncount(Call& call) {
   if (queue.extra && !queue.extra->parked.empty()) grant_room(queue);
 }
 
-inline void Core::forget(Worker& worker, std::uint64_t lease, bool deferred) {
+[[gnu::always_inline]] inline void Core::forget(Worker& worker, std::uint64_t lease,
+                                                bool deferred) {
   (deferred ? worker.forget_deferred : worker.forget_now).push_back(lease);
   if (worker.confirming) return;
   worker.confirming = true;
   confirm_.push_back(&worker);
-}
-
-inline void Core::confirm_lease(Call& call, bool deferred) {
-  // While the lease is out there is nothing to confirm: its Done will come and be confirmed then.
-  if (call.lease() == 0 || call.instance() != nullptr) return;
-  const std::uint64_t lease = call.lease();
-  call.set_lease(0);
-  Worker* const holder = holder_of(call);
-  if (holder != nullptr) forget(*holder, lease, deferred);
 }
 
 inline Worker* Core::holder_of(const Call& call) {
@@ -110,6 +125,15 @@ inline Worker* Core::holder_of(const Call& call) {
   if (found == workers_by_serial_.end()) return nullptr;
   holder_ = found->second;
   return holder_;
+}
+
+[[gnu::always_inline]] inline void Core::confirm_lease(Call& call, bool deferred) {
+  // While the lease is out there is nothing to confirm: its Done will come and be confirmed then.
+  if (call.lease() == 0 || call.instance() != nullptr) return;
+  const std::uint64_t lease = call.lease();
+  call.set_lease(0);
+  Worker* const holder = holder_of(call);
+  if (holder != nullptr) forget(*holder, lease, deferred);
 }
 
 inline void Core::drop_if_done(Call& call) {

@@ -54,20 +54,7 @@ void Core::expect_submit(Session& session, wire::FrameReader in) {
   prefetch_to_write(session.handles[handle].queue.get(), sizeof(Queue));
 }
 
-/// One submit, and those right behind it.
-bool Core::on_submits(Session& session, std::uint32_t fields, wire::FrameReader& in) {
-  const std::uint64_t forgotten = peers_forgotten_;
-  wire::Submit message;
-  do {
-    if (!read(in, fields, message)) return false;
-    if (std::exchange(session.called, message.handle) != message.handle) expect_submit(session, in);
-    on_submit(session, message);
-  } while (peers_forgotten_ == forgotten &&
-           in.message_of(static_cast<std::uint8_t>(wire::Type::submit), fields));
-  return true;
-}
-
-inline void Core::on_submit(Session& session, const wire::Submit& message) {
+[[gnu::always_inline]] inline void Core::on_submit(Session& session, const wire::Submit& message) {
   ++counters_.submitted;
   if (!number_is_new(session, message.seq, message.handle)) return;
   Handle* const handle = session.handle(message.handle);
@@ -82,6 +69,19 @@ inline void Core::on_submit(Session& session, const wire::Submit& message) {
     return refuse_submit(session, *handle, message, Errc::invalid_option, text);
   }
   submit(session, *handle, message, &options);
+}
+
+/// One submit, and those right behind it.
+bool Core::on_submits(Session& session, std::uint32_t fields, wire::FrameReader& in) {
+  const std::uint64_t forgotten = peers_forgotten_;
+  wire::Submit message;
+  do {
+    if (!read(in, fields, message)) return false;
+    if (std::exchange(session.called, message.handle) != message.handle) expect_submit(session, in);
+    on_submit(session, message);
+  } while (peers_forgotten_ == forgotten &&
+           in.message_of(static_cast<std::uint8_t>(wire::Type::submit), fields));
+  return true;
 }
 
 Errc Core::key_problem(const Handle& handle, const wire::Submit& message,
@@ -222,17 +222,6 @@ void Core::apply_options(Call& call, const wire::CallOptions& options) {
       !options.after.empty() || options.retry_on || options.backoff_ms || options.parent) {
     call.more().options = options;
   }
-}
-
-void Core::line_up_call(Call& call) {
-  Queue& queue = *call.queue;
-  call.number = queue.next_number++;
-  call.counted = true;
-  ++queue.count;
-  queue.bytes += call.stored_bytes;
-  if (!call.durable) return;
-  mark(queue);
-  store_call(call);
 }
 
 void Core::accept(Call& call) {
