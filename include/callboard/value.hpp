@@ -246,7 +246,9 @@ struct Codec<Bytes> {
   static bool decode(Decoder& in, Bytes& value) {
     std::string_view view;
     if (in.peek() != wire::Kind::bin || !in.reader().bin(view)) return in.wrong("bytes");
-    value.data = std::string(view);
+    // Into a buffer that it was lent, or a new one: assigning would copy what was there.
+    if (value.data.capacity() >= view.size()) value.data.assign(view);
+    else value.data = std::string(view);
     return true;
   }
 };
