@@ -1,6 +1,5 @@
 #include "worker/recorder.hpp"
 
-
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -13,6 +13,7 @@
 #include "worker/executors/lane.hpp"
 #include "worker/executors/lane_thread.hpp"
 #include "worker/executors/loop_watch.hpp"
+#include "worker/executors/outcome_pace.hpp"
 
 #include <callboard/asio.hpp>
 
@@ -48,10 +49,6 @@ namespace asio = boost::asio;
 /// How many calls begin, and for how long, before the loop sees to its sockets and timers again.
 constexpr int kTurnCalls = 64;
 constexpr std::int64_t kTurnUs = 1000;
-
-/// While so many coroutines run, outcomes are told together, once in so long.
-constexpr std::size_t kBusyCalls = 32;
-constexpr std::int64_t kGatherUs = 200;
 
 /// A longer buffer of a result is not kept for the next one.
 constexpr std::size_t kSpareBytesMax = 1024;
@@ -180,7 +177,7 @@ class AsyncLane final : public Lane {
   std::int64_t armed_us_ = kNever;
   Outcome outcome_;                       ///< the one that is made now; its buffers go round
   bool announced_ = false;                ///< the host was told that more comes soon
-  std::int64_t told_us_ = 0;              ///< when it was last told that now is the time
+  OutcomePace pace_;
   bool waits_ = false;
   std::uint64_t tries_before_ = 0;        ///< what tries_ was when this turn began
   bool may_begin_ = false;
@@ -378,10 +375,8 @@ void AsyncLane::let_go() {
 /// looks by itself once in kOutcomeDelayUs, should none end.
 void AsyncLane::tell_announced() {
   if (!announced_) return;
-  const std::int64_t now = steady_now_us();
-  if (running_.size() >= kBusyCalls && now - told_us_ < kGatherUs) return;
+  if (!pace_.tells(steady_now_us(), running_.size(), service_us())) return;
   announced_ = false;
-  told_us_ = now;
   host().ended({}, false);
 }
 

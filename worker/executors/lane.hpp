@@ -125,6 +125,8 @@ class Lane {
   bool held() const { return held_.load(std::memory_order_acquire); }
   const LaneSettings& settings() const { return settings_; }
   const Incarnation& incarnation() const { return *settings_.incarnation; }
+  /// How long calls take lately.
+  std::int64_t service_us() const { return service_us_.load(std::memory_order_relaxed); }
   ExecutorHost& host() const { return incarnation().host; }
   CallPool& pool() const { return *settings_.pool; }
 
