@@ -8,6 +8,7 @@
 #include "bench/callboard/calls.hpp"
 #include "bench/callboard/echo.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <stdexcept>
 
@@ -17,10 +18,12 @@ namespace {
 
 using callboard::Bytes;
 
-/// Closed loop: results are taken in the order of the calls, all that are there at once.
-/// `call(message)` gives a future.
+/// Closed loop: results are taken in the order of the calls, a quarter of the window at least and all
+/// that are there. `call(message)` gives a future.
 template <class Call>
 void keep_window(Flight& flight, const Call& call) {
+  const auto window = flight.options().window;
+  const auto kept = window - std::max<std::uint64_t>(window / 4, 1);
   std::deque<callboard::Future<Bytes>> waiting;
   while (!flight.all_landed()) {
     for (auto count = flight.may_send(); count > 0; --count) {
@@ -30,7 +33,7 @@ void keep_window(Flight& flight, const Call& call) {
       waiting.front().wait();
       land(flight, waiting.front().state().get());
       waiting.pop_front();
-    } while (!waiting.empty() && waiting.front().ready());
+    } while (!waiting.empty() && (waiting.size() > kept || waiting.front().ready()));
   }
 }
 
