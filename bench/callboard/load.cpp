@@ -18,8 +18,8 @@ namespace {
 
 using callboard::Bytes;
 
-/// Closed loop: results are taken in the order of the calls, a quarter of the window at least and all
-/// that are there. `call(message)` gives a future.
+/// Closed loop: results are taken in the order of the calls, a quarter of the window at least and
+/// all that are there. `call(message)` gives a future.
 template <class Call>
 void keep_window(Flight& flight, const Call& call) {
   const auto window = flight.options().window;
