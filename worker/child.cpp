@@ -170,6 +170,7 @@ class Child::Impl final : public wire::LinkMember, private LaneThreads::Pastime 
   void on_session_unknown(Instant now, bool lost) override {
     session_.on_session_unknown(now, lost);
   }
+  bool owes_nothing() const override { return session_.owes_nothing(); }
   void on_ended(Instant now, const wire::Goodbye& why) override {
     session_.on_ended(now, why);
     if (closing_ || why.code == Errc::stopping) return;
