@@ -236,13 +236,7 @@ void Core::leave_turns() {
 void Core::wait(FutureState& state, std::int64_t until_us) {
   if (!own_connection_) return hurry();
   lending_.wait_begins(steady_us(), unanswered_.load(std::memory_order_relaxed));
-  bool wake = false;
-  {
-    const std::lock_guard lock(mutex_);
-    gathered_.urgent = !gathered_.entries.empty();
-    wake = gathered_.urgent && enough_ > 1;
-    enough_ = 1;
-  }
+  const bool wake = make_urgent();
   if (own_connection_->drive([&state] { return state.ready(); }, until_us)) return;
   if (wake) connection_->wake();
 }
@@ -252,14 +246,15 @@ void Core::wait_ends() {
 }
 
 void Core::hurry() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (gathered_.entries.empty()) return;
-    gathered_.urgent = true;
-    if (enough_ == 1) return;  // the thread is awake
-    enough_ = 1;
-  }
-  connection_->wake();
+  if (make_urgent()) connection_->wake();
+}
+
+/// What gathers waits for nothing more. True when the thread that sends it has to be woken.
+bool Core::make_urgent() {
+  const std::lock_guard lock(mutex_);
+  if (gathered_.entries.empty()) return false;
+  gathered_.urgent = true;
+  return std::exchange(enough_, 1) > 1;  // at 1 it is awake
 }
 
 bool Core::should_gather(Instant now) const {

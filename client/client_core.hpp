@@ -196,6 +196,7 @@ class Core final : public wire::LinkMember,
   void lend_turns(Instant now);
   void send_soon();
   void leave_turns();
+  bool make_urgent();
   void bind(std::uint32_t slot, std::uint32_t handle, const std::weak_ptr<Queue>& queue);
   QueuePtr queue_of(std::uint32_t handle) const;
   void answer_request(Token request, Errc status, std::string_view bytes);

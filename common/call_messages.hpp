@@ -29,6 +29,18 @@ namespace callboard::wire {
   return fields == 9 || frame.skip_fields(fields - 9);
 }
 
+/// A DONE; `value()` writes the value.
+template <class Value>
+[[gnu::always_inline]] inline void pack_done(PackedAt& head, std::uint64_t lease, Errc status,
+                                             bool held, Value value) {
+  head.array(5);
+  head.uint(static_cast<std::uint8_t>(Type::done));
+  head.uint(lease);
+  head.uint(static_cast<std::uint64_t>(status));
+  value();
+  head.boolean(held);
+}
+
 /// Writes DONEs, many into one frame: room for the next ones is made together.
 class DoneWriter {
  public:
@@ -45,12 +57,7 @@ class DoneWriter {
   /// `part`: what holds the bytes, if it is one. REQUIRES: takes() said so.
   void write(std::uint64_t lease, Errc status, std::string_view bytes, const Blob& part,
              bool held) {
-    head_.array(5);
-    head_.uint(static_cast<std::uint8_t>(Type::done));
-    head_.uint(lease);
-    head_.uint(static_cast<std::uint64_t>(status));
-    head_.body(frame_, bytes, part);
-    head_.boolean(held);
+    pack_done(head_, lease, status, held, [&] { head_.body(frame_, bytes, part); });
     if (bytes.size() >= limits::kPartBytesMin) head_.end_room();  // ask how many parts there are
   }
 

@@ -15,6 +15,20 @@
 
 namespace callboard::wire {
 
+/// A SUBMIT; `args()` writes the arguments.
+template <class Args>
+[[gnu::always_inline]] inline void pack_submit(PackedAt& head, std::uint64_t seq,
+                                               std::uint32_t handle, std::uint32_t method,
+                                               std::string_view options, Args args) {
+  head.array(6);
+  head.uint(static_cast<std::uint8_t>(Type::submit));
+  head.uint(seq);
+  head.uint(handle);
+  head.uint(method);
+  args();
+  head.encoded(options);
+}
+
 /// Writes calls whose arguments travel in the head of a frame. Room is made for many of them at
 /// once, so the frame is whole only after close(), which comes before anybody else writes to it.
 class CallRun {
@@ -30,13 +44,7 @@ class CallRun {
     const std::size_t bytes = kNumbersBytes + args.size() + options.size();
     if (bytes > static_cast<std::size_t>(end_ - at_)) make_room(bytes);
     PackedAt head(at_);
-    head.array(6);
-    head.uint(static_cast<std::uint8_t>(Type::submit));
-    head.uint(seq);
-    head.uint(handle);
-    head.uint(method);
-    head.bin(args);
-    head.encoded(options);
+    pack_submit(head, seq, handle, method, options, [&] { head.bin(args); });
     at_ = head.end();
   }
   void close() {
@@ -75,7 +83,7 @@ class CallRun {
   if (fields < 3 || !in.uint(m.seq) || !read_code(in, m.status) || !in.body(m.value)) {
     return frame.fail();
   }
-  frame = in;
+  frame.go_on_after(in);
   return fields == 3 || frame.skip_fields(fields - 3);
 }
 

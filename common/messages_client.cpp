@@ -105,13 +105,7 @@ bool read(FrameReader& in, std::uint32_t fields, Create& m, std::string& problem
 
 void write(FrameWriter& out, const Submit& m) {
   Packed head(out, m.args, m.options.size());
-  head.array(6);
-  head.uint(static_cast<std::uint8_t>(Type::submit));
-  head.uint(m.seq);
-  head.uint(m.handle);
-  head.uint(m.method);
-  head.body(out, m.args);
-  head.encoded(m.options);
+  pack_submit(head, m.seq, m.handle, m.method, m.options, [&] { head.body(out, m.args); });
 }
 
 bool read(FrameReader& frame, std::uint32_t fields, Submit& m) {
@@ -122,7 +116,7 @@ bool read(FrameReader& frame, std::uint32_t fields, Submit& m) {
   }
   m.options = {};
   const bool options = !in.try_nil();
-  frame = in;
+  frame.go_on_after(in);
   if (options && !read_encoded_map(frame, m.options)) return false;
   return fields == 5 || frame.skip_fields(fields - 5);
 }

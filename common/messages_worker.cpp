@@ -139,12 +139,7 @@ bool read(FrameReader& in, std::uint32_t fields, Started& m) {
 
 void write(FrameWriter& out, const Done& m) {
   Packed head(out, m.value);
-  head.array(5);
-  head.uint(static_cast<std::uint8_t>(Type::done));
-  head.uint(m.lease);
-  head.uint(static_cast<std::uint64_t>(m.status));
-  head.body(out, m.value);
-  head.boolean(m.held);
+  pack_done(head, m.lease, m.status, m.held, [&] { head.body(out, m.value); });
 }
 
 bool read(FrameReader& frame, std::uint32_t fields, Done& m) {

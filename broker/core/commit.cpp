@@ -11,10 +11,12 @@ namespace callboard::broker {
 
 namespace {
 
-/// What the journal keeps of the lane without a group and a priority; null when there is none.
+/// The lane of which the journal keeps the watermark beside the queue's counters.
+bool is_plain(const Lane& lane) { return lane.group == 0 && lane.priority == 0; }
+
 Lane* plain_lane(Queue& queue) {
   for (Lane& lane : queue.lanes) {
-    if (lane.group == 0 && lane.priority == 0) return &lane;
+    if (is_plain(lane)) return &lane;
   }
   return nullptr;
 }
@@ -116,7 +118,7 @@ void Core::mark(Session& session) {
 /// Those of other lanes than the plain one, which few queues have.
 void Core::store_watermarks(Queue& queue) {
   for (Lane& lane : queue.lanes) {
-    if (!lane.watermark_dirty || (lane.group == 0 && lane.priority == 0)) continue;
+    if (!lane.watermark_dirty || is_plain(lane)) continue;
     lane.watermark_dirty = false;
     open_->set(open_->key(KeyKind::hash, queue_key(queue.name(), "")), watermark_field(lane),
                std::to_string(lane.watermark));

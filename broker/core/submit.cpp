@@ -44,12 +44,10 @@ bool Core::old_number_is_new(Session& session, std::uint64_t seq, std::uint32_t 
 /// Of a client that calls many actors in turn: asks for the queue of the next call, which is in no
 /// cache. `in` stands before the message that may be it.
 void Core::expect_submit(Session& session, wire::FrameReader in) {
-  std::uint64_t type = 0;
   std::uint64_t seq = 0;
   std::uint64_t handle = 0;
   std::uint32_t fields = 0;
-  if (in.at_end() || !in.message(type, fields)) return;
-  if (static_cast<wire::Type>(type) != wire::Type::submit) return;
+  if (!in.message_of(static_cast<std::uint8_t>(wire::Type::submit), fields)) return;
   if (!in.uint(seq) || !in.uint(handle) || handle >= session.handles.size()) return;
   prefetch_to_write(session.handles[handle].queue.get(), sizeof(Queue));
 }

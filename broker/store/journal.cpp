@@ -148,12 +148,17 @@ std::uint32_t Journal::beside_key(std::uint32_t queue) {
   return mention.beside;
 }
 
-void Journal::erase_call(std::uint32_t queue, std::uint64_t number) {
+/// Writes one that has nothing but a number.
+void Journal::add_number(std::uint32_t queue, Operation what, std::uint64_t number) {
   CALLBOARD_CHECK(number < ChangeTable::kNumbersEnd);
   wire::PackedAt out(operation(queue, 0));
-  put(out, Operation::call_ended);
+  put(out, what);
   out.uint(number);
   gathered_->bytes.end_at(out.end());
+}
+
+void Journal::erase_call(std::uint32_t queue, std::uint64_t number) {
+  add_number(queue, Operation::call_ended, number);
   note_end(queue, number);
   const Change change = change_of(ChangeTable::key_of(queue, QueuePart::calls), number);
   if (changes_.mention(queue).beside_no != gathered_->no) return changes_.note(change);
@@ -180,11 +185,7 @@ void Journal::set_sent(std::uint32_t queue, std::uint64_t number, std::string_vi
 }
 
 void Journal::erase_sent(std::uint32_t queue, std::uint64_t number) {
-  CALLBOARD_CHECK(number < ChangeTable::kNumbersEnd);
-  wire::PackedAt out(operation(queue, 0));
-  put(out, Operation::sent_erased);
-  out.uint(number);
-  gathered_->bytes.end_at(out.end());
+  add_number(queue, Operation::sent_erased, number);
   changes_.note(change_of(ChangeTable::key_of(queue, QueuePart::sent), number));
 }
 

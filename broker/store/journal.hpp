@@ -126,6 +126,7 @@ class Journal {
   void start_record(Instant now, std::uint64_t commit_no);
   char* operation(std::uint32_t queue, std::size_t room);
   void name_queue(std::uint32_t queue);
+  void add_number(std::uint32_t queue, Operation what, std::uint64_t number);
   void set_fact(std::uint32_t queue, std::string_view field, std::string_view value);
   void erase_fact(std::uint32_t queue, std::string_view field);
   void write_beside(std::uint32_t queue, std::uint64_t number, std::size_t size);
