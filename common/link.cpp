@@ -179,6 +179,7 @@ bool Link::on_message(Instant now, std::uint64_t type, std::uint32_t fields, Fra
       commit_no_ = std::max(commit_no_, commit_no);
       if (timed_ping_ == 0 || number != timed_ping_) return true;
       answered_us_ = timed_ping_us_;
+      answered_ = asked_by_ping_;
       timed_ping_ = 0;
       return true;
     }
@@ -299,7 +300,8 @@ void Link::keep_alive(Instant now, LinkOut& out) {
   // A worker's lease needs an answer to a ping even while other things are said.
   const bool lease = members_[static_cast<std::size_t>(Side::worker)] != nullptr &&
                      timed_ping_ == 0 && now.mono_us - answered_us_ >= heartbeat_us;
-  if (!unheard && !lease && now.mono_us - last_sent_us_ < heartbeat_us) return;
+  const bool asked = timed_ping_ == 0 && asked_ != asked_by_ping_;
+  if (!unheard && !lease && !asked && now.mono_us - last_sent_us_ < heartbeat_us) return;
   FrameWriter writer = out.message();
   write_ping(writer, ++ping_number_);
   last_sent_us_ = now.mono_us;
@@ -307,6 +309,7 @@ void Link::keep_alive(Instant now, LinkOut& out) {
   if (timed_ping_ != 0) return;
   timed_ping_ = ping_number_;
   timed_ping_us_ = now.mono_us;
+  asked_by_ping_ = asked_;
 }
 
 std::int64_t Link::keep_alive_us() const {

@@ -130,6 +130,11 @@ class Link {
   /// was written until then. A worker's lease counts from it, since hearing the broker does not
   /// say that the broker hears us.
   std::int64_t answered_us() const { return answered_us_; }
+  /// Wants to know when the broker has heard what was written until now: a ping follows at the end
+  /// of this turn, or once the answer to an earlier one is there. The number to ask `answered` for.
+  std::uint64_t ask() { return ++asked_; }
+  /// Whether the broker has heard what was written before that `ask`. Never after a reconnect.
+  bool answered(std::uint64_t asked) const { return asked <= answered_; }
   /// How often a connection was opened or reopened, for metrics.
   std::uint64_t connects() const { return connects_; }
 
@@ -167,6 +172,9 @@ class Link {
   std::int64_t answered_us_ = 0;
   std::uint64_t timed_ping_ = 0;       ///< a ping whose answer moves answered_us_; 0 none
   std::int64_t timed_ping_us_ = 0;
+  std::uint64_t asked_ = 0;            ///< how often somebody asked
+  std::uint64_t asked_by_ping_ = 0;    ///< of those, before timed_ping_ left
+  std::uint64_t answered_ = 0;
   Welcome welcome_;
 };
 

@@ -16,12 +16,12 @@ constexpr int kKilledStatus = 137;
 
 }  // namespace
 
-Reports::Reports(std::string supervisor, const wire::Link& link, std::function<void()> on_heard)
+Reports::Reports(std::string supervisor, wire::Link& link, std::function<void()> on_heard)
     : supervisor_(std::move(supervisor)), link_(link), on_heard_(std::move(on_heard)) {}
 
 void Reports::add(wire::ChildDied report, FlightFile file) {
   const std::lock_guard lock(mutex_);
-  reports_.push_back({std::move(report), std::move(file), kNever});
+  reports_.push_back({std::move(report), std::move(file), 0});
 }
 
 std::size_t Reports::pending() const {
@@ -29,11 +29,10 @@ std::size_t Reports::pending() const {
   return reports_.size();
 }
 
-bool Reports::pending(std::uint64_t instance) const {
+bool Reports::pending(std::string_view child) const {
   const std::lock_guard lock(mutex_);
-  return std::any_of(reports_.begin(), reports_.end(), [&](const Report& report) {
-    return report.message.instance == instance;
-  });
+  return std::any_of(reports_.begin(), reports_.end(),
+                     [&](const Report& report) { return report.message.worker == child; });
 }
 
 void Reports::fill_hello(wire::Hello& hello) {
@@ -47,7 +46,7 @@ void Reports::fill_hello(wire::Hello& hello) {
 
 void Reports::on_welcome(Instant, const wire::Welcome&, bool, wire::LinkOut&) {
   const std::lock_guard lock(mutex_);
-  for (Report& report : reports_) report.sent_us = kNever;
+  for (Report& report : reports_) report.asked = 0;
 }
 
 bool Reports::on_message(Instant, std::uint64_t, std::uint32_t fields, wire::FrameReader& in,
@@ -55,22 +54,22 @@ bool Reports::on_message(Instant, std::uint64_t, std::uint32_t fields, wire::Fra
   return in.skip_fields(fields);
 }
 
-void Reports::on_tick(Instant now, bool ready, wire::LinkOut& out) {
+void Reports::on_tick(Instant, bool ready, wire::LinkOut& out) {
   if (!ready) return;
   bool heard = false;
   {
     const std::lock_guard lock(mutex_);
     for (auto report = reports_.begin(); report != reports_.end();) {
-      if (report->sent_us != kNever && link_.answered_us() > report->sent_us) {
+      if (report->asked != 0 && link_.answered(report->asked)) {
         report->file.remove();
         report = reports_.erase(report);
         heard = true;
         continue;
       }
-      if (report->sent_us == kNever) {
+      if (report->asked == 0) {
         wire::FrameWriter writer = out.message();
         wire::write(writer, report->message);
-        report->sent_us = now.mono_us;
+        report->asked = link_.ask();
       }
       ++report;
     }

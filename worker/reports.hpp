@@ -1,8 +1,8 @@
 // Tells the broker how children died, until it has heard.
 //
 // A member of the supervisor's own connection. A report is written as soon as the connection is
-// there, and again after every welcome; once the broker has answered something that was written
-// later, it has heard the report, and the child's flight recorder is deleted.
+// there, and again after every welcome; once the broker has answered a ping that was written
+// after it, it has heard the report, and the child's flight recorder is deleted.
 //
 // Thread safety: add() and pending() from any thread; the rest is the connection's.
 #pragma once
@@ -16,20 +16,21 @@
 #include <list>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 namespace callboard::worker {
 
 class Reports final : public wire::LinkMember {
  public:
   /// `on_heard` is called in the connection's thread when a report has been heard.
-  Reports(std::string supervisor, const wire::Link& link, std::function<void()> on_heard);
+  Reports(std::string supervisor, wire::Link& link, std::function<void()> on_heard);
 
   /// The caller wakes the connection after it.
   void add(wire::ChildDied report, FlightFile file);
   /// Reports that the broker has not heard.
   std::size_t pending() const;
-  /// The same for one child: false when it has none.
-  bool pending(std::uint64_t instance) const;
+  /// Whether one of them is about that child.
+  bool pending(std::string_view child) const;
 
   void fill_hello(wire::Hello& hello) override;
   void on_welcome(Instant now, const wire::Welcome& welcome, bool new_epoch,
@@ -46,11 +47,11 @@ class Reports final : public wire::LinkMember {
   struct Report {
     wire::ChildDied message;
     FlightFile file;
-    std::int64_t sent_us = kNever;  ///< on the present connection; kNever: not yet
+    std::uint64_t asked = 0;  ///< after it was sent on the present connection; 0: not yet
   };
 
   const std::string supervisor_;
-  const wire::Link& link_;
+  wire::Link& link_;
   const std::function<void()> on_heard_;
   mutable std::mutex mutex_;
   std::list<Report> reports_;  ///< guarded by mutex_

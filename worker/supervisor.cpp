@@ -33,6 +33,8 @@ constexpr std::int64_t kPauseMaxMs = 10'000;
 constexpr std::int64_t kWellUs = 10'000'000;
 /// What a child needs beyond drain_timeout_ms to say goodbye and end.
 constexpr std::int64_t kGraceMs = 2000;
+/// A child starts when the broker has heard how its predecessor died, or after this time.
+constexpr std::int64_t kHearUs = 10'000'000;
 /// How long the last reports may take when the worker ends.
 constexpr std::int64_t kLastReportsMs = 700;
 /// Children of a killed supervisor die within moments, so a few looks find them all.
@@ -113,6 +115,7 @@ class Supervisor::Link {
     connection_.wake();
   }
   std::size_t pending() const { return reports_.pending(); }
+  bool pending(std::string_view child) const { return reports_.pending(child); }
 
  private:
   client::Connection connection_;
@@ -166,8 +169,14 @@ int Supervisor::run() {
 void Supervisor::start_due() {
   const std::int64_t now_us = clock_now().mono_us;
   for (ChildState& child : children_) {
-    if (child.process.pid == 0 && child.due_us <= now_us) start(child);
+    if (child.process.pid == 0 && may_start_us(child) <= now_us) start(child);
   }
+}
+
+/// A successor of its name tells the broker that this process is gone, too, but not what it had
+/// begun: it must not be the first to say so.
+std::int64_t Supervisor::may_start_us(const ChildState& child) const {
+  return link_->pending(child.name) ? std::max(child.due_us, child.unheard_us) : child.due_us;
 }
 
 void Supervisor::start(ChildState& child) {
@@ -228,7 +237,7 @@ std::int64_t Supervisor::next_due_us() const {
     due_us = std::min(due_us, any_running() ? kill_us_ : clock_now().mono_us + 50'000);
   } else {
     for (const ChildState& child : children_) {
-      if (child.process.pid == 0) due_us = std::min(due_us, child.due_us);
+      if (child.process.pid == 0) due_us = std::min(due_us, may_start_us(child));
     }
   }
   return due_us;
@@ -276,6 +285,7 @@ void Supervisor::died(ChildState& child, int wait_status) {
     wire::ChildDied report = child_died(*page, wait_status, child.killed, tail);
     report.pid = static_cast<std::uint64_t>(pid);
     link_->report(std::move(report), std::move(child.flight));
+    child.unheard_us = clock_now().mono_us + kHearUs;
   }
   child.flight = FlightFile();
   if (stopping_) return;
@@ -352,6 +362,9 @@ void Supervisor::report_orphans() {
     // A signal only when it crashed by itself: else it died with its supervisor, and no call is to
     // blame for that.
     link_->report(child_died(*page, page->signal, page->signal == 0, {}), std::move(file));
+    for (ChildState& child : children_) {
+      if (child.name == page->owner.worker) child.unheard_us = clock_now().mono_us + kHearUs;
+    }
   }
 }
 

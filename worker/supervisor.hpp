@@ -1,7 +1,8 @@
 // The supervisor of a worker: starts its children, watches them, starts them again, and tells the
 // broker how they died.
 //
-//   waiting --due--> running --dies--> (told to the broker) --> waiting, after a pause that doubles
+//   waiting --due--> running --dies--> (told to the broker) --> waiting, until the broker has heard
+//                       │                                        and for a pause that doubles
 //                       └ SIGTERM, SIGINT: all are asked to end; after drain_timeout_ms, or at a
 //                         second signal, they are killed
 //
@@ -48,6 +49,7 @@ class Supervisor {
     std::uint64_t instance = 0;
     std::int64_t began_us = 0;
     std::int64_t due_us = 0;     ///< when it is to be started, while it does not run
+    std::int64_t unheard_us = 0; ///< until then its predecessor's report holds it back
     int failures = 0;            ///< short lives in a row
     bool ready = false;          ///< the broker has welcomed it
     bool killed = false;         ///< by us
@@ -55,6 +57,7 @@ class Supervisor {
   class Link;
 
   void start_due();
+  std::int64_t may_start_us(const ChildState& child) const;
   void start(ChildState& child);
   void wait_for_news();
   void read_pipes(ChildState& child);

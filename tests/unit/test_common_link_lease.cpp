@@ -119,5 +119,30 @@ TEST_F(LinkLeaseTest, APongWithAnotherNumberAnswersNothing) {
   EXPECT_EQ(link_.answered_us(), 1000 * 1000);
 }
 
+TEST_F(LinkLeaseTest, WhoAsksIsAnsweredAtOnceAndByNoEarlierPing) {
+  welcome();
+  const std::uint64_t early = tick(100);
+  const std::uint64_t asked = link_.ask();
+  EXPECT_EQ(tick(1), 0u) << "one at a time";
+  receive([&](FrameWriter& out) { write_pong(out, early); });
+  EXPECT_FALSE(link_.answered(asked));
+  const std::uint64_t late = tick(1);
+  ASSERT_NE(late, 0u) << "long before the next heartbeat";
+  EXPECT_EQ(tick(1), 0u) << "asked once";
+  receive([&](FrameWriter& out) { write_pong(out, late); });
+  EXPECT_TRUE(link_.answered(asked));
+  EXPECT_FALSE(link_.answered(link_.ask()));
+}
+
+TEST_F(LinkLeaseTest, WhatWasAskedOnAnEarlierConnectionIsNotAnswered) {
+  welcome();
+  const std::uint64_t asked = link_.ask();
+  ASSERT_NE(tick(1), 0u);
+  receive([](FrameWriter& out) { write_who(out); });
+  out_.clear();
+  welcome();
+  EXPECT_FALSE(link_.answered(asked));
+}
+
 }  // namespace
 }  // namespace callboard::wire

@@ -116,6 +116,24 @@ TEST_F(WorkerDeathTest, TheBrokerHearsOfADeathBeforeAnyLeaseEnds) {
   EXPECT_THAT(running.error()->message, HasSubstr("signal 9"));
 }
 
+TEST_F(WorkerDeathTest, AChildHasNoSuccessorUntilTheBrokerHasHeardOfItsDeath) {
+  start_worker();
+  auto probe = client_.actor<Probe>({.max_restarts = -1});
+  const int before = probe.call<&Probe::pid>().get();
+  auto running = probe.call<&Probe::nap>(notes_file(), "first", 60'000);
+  auto waiting = probe.call<&Probe::nap>(notes_file(), "later", 1);
+  ASSERT_TRUE(begun("first"));
+  const pid_t broker = system_->processes().broker;
+  ::kill(broker, SIGSTOP);
+  ::kill(before, SIGKILL);
+  EXPECT_TRUE(eventually([&] { return !lives(before); }));
+  // Its hello would be the first to tell of the death, and could not say what had begun.
+  EXPECT_FALSE(eventually([&] { return !worker_->children().empty(); }, 700ms));
+  ::kill(broker, SIGCONT);
+  EXPECT_THROW(running.get(30s), callboard::MaybeExecuted);
+  EXPECT_NE(waiting.get(30s), before);
+}
+
 TEST_F(WorkerDeathTest, AnActorWithoutRestartsDiesWithItsProcess) {
   start_worker();
   auto probe = client_.actor<Probe>();
