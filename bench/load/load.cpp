@@ -195,6 +195,12 @@ class Clients {
   void wait_ready() { wait_for(shared_->ready, "warm up"); }
   void go() { shared_->go.store(1); }
   void wait_done() { wait_for(shared_->done, "finish"); }
+  /// Each of them closes its client and ends.
+  void leave() {
+    shared_->leave.store(1);
+    for (const pid_t pid : pids_) ::waitpid(pid, nullptr, 0);
+    pids_.clear();
+  }
 
   Outcome all() const {
     Outcome all = outcomes_[0];
@@ -369,6 +375,7 @@ int run_load(const Options& options, const Client& client) {
   const auto after = uses_of(processes);
   const Outcome all = clients.all();
   print_figures(options, all, before, after);
+  if (options.get("leave", "no") == "yes") clients.leave();
   return all.damaged == 0 && all.repeated == 0 && all.landed == options.calls ? 0 : 1;
 }
 
