@@ -153,8 +153,10 @@ void Core::erase_call(const Call& call) {
   journal_.erase_call(journal_keys(*call.queue, open_batch()), call.number);
 }
 
-void Core::store_sent(const Call& call, bool out) {
-  journal_.set_sent(journal_keys(*call.queue, open_batch()), call.number, sent_record(call, out));
+void Core::store_sent(const Call& call, bool out, const Worker* task_worker) {
+  const std::uint64_t worker = task_worker == nullptr ? 0 : task_worker->number;
+  journal_.set_sent(journal_keys(*call.queue, open_batch()), call.number,
+                    sent_record(call, out, worker));
 }
 
 void Core::erase_sent(const Call& call) {

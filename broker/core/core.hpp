@@ -83,6 +83,7 @@ struct Restored {
   bool stores = false;           ///< calls are left in the store from now on
   bool journal_read = false;
   std::vector<Call*> unfinished;  ///< of them and of the delayed ones, in this order
+  std::unordered_map<const Call*, std::uint64_t> sent_to;  ///< tasks -> number of their worker
   std::vector<Call*> taken;  ///< results only others may need; held until those are bound
   std::vector<StoredCall> sent;
   std::vector<StoredCall> delayed;                                   ///< number = call id
@@ -208,7 +209,7 @@ class Core {
   void part_with(Worker& worker, std::uint64_t lease);
   void part_with_strangers(Worker& worker);
   void settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCall& held);
-  void believe_worker(Call& call, const wire::HeldCall& held);
+  void believe_worker(const Worker& worker, Call& call, const wire::HeldCall& held);
   void settle_orphans();
   static void settle_orphan(Call& call);  ///< it is known now what became of it
 
@@ -218,6 +219,7 @@ class Core {
   void worker_lost(Worker& worker, const wire::ChildDied* report, std::string_view why,
                    bool planned = false);
   void settle_leases(Worker& worker, const wire::ChildDied* report, std::string_view why);
+  void settle_tasks(std::uint64_t worker, const wire::ChildDied* report, std::string_view why);
   void record_kept_results(const Worker& worker);
   void lease_lost(Call& call, const Loss& loss);
 
@@ -443,7 +445,8 @@ class Core {
   void store_counters(Queue& queue);
   void store_call(const Call& call);
   void erase_call(const Call& call);
-  void store_sent(const Call& call, bool out);
+  /// `task_worker`: where a task is sent.
+  void store_sent(const Call& call, bool out, const Worker* task_worker = nullptr);
   void erase_sent(const Call& call);
   void store_result(const Call& call);
   void store_actor(const Queue& queue);
@@ -576,6 +579,8 @@ class Core {
   // recovery
   Restored restored_;
   std::vector<CallSlab::Ref> orphans_;
+  /// Those that are tasks, by the number of the process that they were sent to.
+  std::unordered_map<std::uint64_t, std::vector<CallSlab::Ref>> tasks_out_;
   std::int64_t recovery_ends_us_ = 0;  ///< by listened_us_
   bool recovering_ = false;
 

@@ -147,7 +147,7 @@ void Core::send(Call& call, Lane& lane, Instance& instance) {
       mark(queue);
     } else {
       call.sent_record = true;
-      store_sent(call, true);
+      store_sent(call, true, instance.queue ? nullptr : &worker);
     }
     instance.deferred_batch = open_batch();
   } else {

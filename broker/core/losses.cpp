@@ -6,14 +6,26 @@
 
 namespace callboard::broker {
 
+namespace {
+
+/// Whether a call that had begun took the process down with it.
+bool is_to_blame(const Call& call, const wire::ChildDied& report) {
+  if (report.signal == 0) return false;
+  return report.blamed ? report.blamed == call.id() : report.begun.size() == 1;
+}
+
+}  // namespace
+
 void Core::on_child_died(Peer& peer, const wire::ChildDied& message) {
-  const auto found = workers_.find(message.worker);
-  if (found == workers_.end() || found->second->number != message.instance) return;
   std::string why = "process " + std::to_string(message.pid) + " of worker " + message.worker;
   why += message.signal != 0 ? " was ended by signal " + std::to_string(message.signal)
                              : " ended with status " + std::to_string(message.exit_status);
   (void)peer;
-  worker_lost(*found->second, &message, why);
+  const auto found = workers_.find(message.worker);
+  if (found != workers_.end() && found->second->number == message.instance) {
+    return worker_lost(*found->second, &message, why);
+  }
+  settle_tasks(message.instance, &message, why);  // it may be known by what it was sent only
 }
 
 /// Calls of a lost worker: those it had begun are charged or uncertain, the others go back.
@@ -38,10 +50,31 @@ void Core::settle_leases(Worker& worker, const wire::ChildDied* report, std::str
       // By its lease: an earlier attempt may be listed still, ended and not confirmed.
       begun = std::any_of(report->begun.begin(), report->begun.end(),
                           [&](const wire::HeldCall& held) { return held.lease == no; });
-      blamed = report->signal != 0 && begun &&
-               (report->blamed ? report->blamed == call.id() : report->begun.size() == 1);
+      blamed = begun && is_to_blame(call, *report);
     }
     lease_lost(call, {begun, report != nullptr, blamed, why, report});
+  }
+}
+
+/// Tasks that an earlier broker run has sent to a process which has said since what it has begun of
+/// them, with its hello, or of which its supervisor says so: all others never will begin.
+void Core::settle_tasks(std::uint64_t worker, const wire::ChildDied* report,
+                        std::string_view why) {
+  const auto sent = tasks_out_.extract(worker);
+  if (sent.empty()) return;
+  for (const CallSlab::Ref& ref : sent.mapped()) {
+    Call* call = ref.get();
+    if (call == nullptr || !call->orphan || call->state != CallState::leased) continue;
+    settle_orphan(*call);
+    // By its attempt: an earlier one may be listed still, ended and not confirmed.
+    const bool begun = report != nullptr &&
+                       std::any_of(report->begun.begin(), report->begun.end(),
+                                   [&](const wire::HeldCall& held) {
+                                     return held.call == call->id() &&
+                                            held.attempt >= call->attempts;
+                                   });
+    const bool blamed = begun && is_to_blame(*call, *report);
+    lease_lost(*call, {begun, report != nullptr, blamed, why, report});
   }
 }
 

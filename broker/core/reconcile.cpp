@@ -156,7 +156,7 @@ void Core::part_with_strangers(Worker& worker) {
 void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCall& held) {
   Call* call = find_call(held.call);
   Instance* const instance = instance_of(worker, held);
-  if (call != nullptr && !options_.went_back.empty()) believe_worker(*call, held);
+  if (call != nullptr && !options_.went_back.empty()) believe_worker(worker, *call, held);
   if (call != nullptr && call->state == CallState::ended && call->lease() == no &&
       call->holder == worker.serial) {
     worker.kept.insert(no);
@@ -197,7 +197,7 @@ void Core::settle_unleased(Worker& worker, std::uint64_t no, const wire::HeldCal
 }
 
 /// A store that went back may not know that a call was sent; the worker that has begun it does.
-void Core::believe_worker(Call& call, const wire::HeldCall& held) {
+void Core::believe_worker(const Worker& worker, Call& call, const wire::HeldCall& held) {
   const bool waits = call.state == CallState::ready || call.stub;
   if (!waits || !call.in_list || call.attempts > 0) return;
   if (call.stub) want_back(call);
@@ -207,7 +207,7 @@ void Core::believe_worker(Call& call, const wire::HeldCall& held) {
   call.orphan = true;
   ++call.queue->orphans;
   call.sent_record = call.durable;
-  if (call.durable) store_sent(call, true);
+  if (call.durable) store_sent(call, true, held.actor ? nullptr : &worker);
 }
 
 /// Orphans of actors that this worker has taken over and does not list were never begun.
@@ -221,7 +221,7 @@ void Core::settle_orphans() {
     });
     if (holders.empty() || !all_here) continue;
     settle_orphan(*call);
-    put_back(*call);
+    lease_lost(*call, {});
   }
 }
 
@@ -230,6 +230,7 @@ void Core::settle_held(Worker& worker, const wire::Hello& hello) {
   settle_actors(worker, hello);
   settle_calls(worker, hello);
   settle_orphans();
+  settle_tasks(worker.number, nullptr, {});
   worker.settling = false;
   std::vector<Instance*> held;
   worker.slots.each([&held](std::uint64_t, Instance* instance) { held.push_back(instance); });

@@ -59,17 +59,30 @@ bool read_call_record(std::string_view bytes, CallRecord& record) {
   return good;
 }
 
-std::string sent_record(const Call& call, bool out_now) {
+std::string sent_record(const Call& call, bool out_now, std::uint64_t worker) {
   std::string out;
   Writer w(out);
-  w.array(6);
+  w.array(worker != 0 ? 7 : 6);
   w.uint(kRecordVersion);
   w.boolean(out_now);
   w.uint(call.attempts);
   w.uint(call.extra ? call.extra->crashes : 0u);
   w.uint(call.extra ? call.extra->errors : 0u);
   w.uint(call.extra ? call.extra->redeliveries : 0u);
+  if (worker != 0) w.uint(worker);
   return out;
+}
+
+bool read_sent_record(std::string_view bytes, SentRecord& record) {
+  wire::Reader in(bytes);
+  std::uint32_t n = 0;
+  std::uint64_t version = 0;
+  const bool good = in.array(n) && n >= 6 && in.uint(version) && version == kRecordVersion &&
+                    in.boolean(record.out) && in.uint_max(record.attempts, UINT16_MAX) &&
+                    in.uint_max(record.crashes, UINT16_MAX) &&
+                    in.uint_max(record.errors, UINT16_MAX) &&
+                    in.uint_max(record.redeliveries, UINT16_MAX);
+  return good && (n < 7 || in.uint(record.worker));
 }
 
 std::string delayed_record(const Call& call) {

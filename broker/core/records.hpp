@@ -28,9 +28,19 @@ struct CallRecord {
   std::string_view args;
 };
 bool read_call_record(std::string_view bytes, CallRecord& record);
-/// q:NAME:sent, field number. [1, out, attempts, crashes, errors, redeliveries]
-/// "out" overrides the lane's watermark either way.
-std::string sent_record(const Call& call, bool out);
+/// q:NAME:sent, field number. [1, out, attempts, crashes, errors, redeliveries, worker]
+/// "out" overrides the lane's watermark either way. worker: the number of the process that a task
+/// was sent to. An actor says where its calls are: their records have none, nor those of before.
+std::string sent_record(const Call& call, bool out, std::uint64_t worker);
+struct SentRecord {
+  bool out = false;
+  std::uint16_t attempts = 0;
+  std::uint16_t crashes = 0;
+  std::uint16_t errors = 0;
+  std::uint16_t redeliveries = 0;
+  std::uint64_t worker = 0;  ///< 0: nobody knows
+};
+bool read_sent_record(std::string_view bytes, SentRecord& record);
 /// q:NAME:delayed, field call id. [1, due_wall_ms, call record (bin)]
 std::string delayed_record(const Call& call);
 /// q:NAME:dead, field call id. [1, number, method, options (map or nil), args (bin), code, message,

@@ -1,7 +1,8 @@
 // From the store to memory: what a broker run finds of those before it.
 //
 // A call that the store says was sent is an orphan until its worker says hello (it lists what it
-// has begun) or until the recovery time is over; then nobody can know.
+// has begun) or a supervisor tells how that died, or until the recovery time is over; then nobody
+// can know.
 #include "broker/core/core.hpp"
 #include "broker/core/records.hpp"
 
@@ -330,20 +331,18 @@ std::string Core::restore_result(const Restored::StoredCall& stored) {
 void Core::restore_attempts(Call* call, const SentRecords& sent_records) {
   const auto record = sent_records.find({call->queue->name(), call->number});
   if (record != sent_records.end()) {
-    wire::Reader in(record->second);
-    bool out = false;
-    std::uint16_t crashes = 0, errors = 0, redeliveries = 0;
-    if (begin_record(in, 6) && in.boolean(out) && in.uint_max(call->attempts, UINT16_MAX) &&
-        in.uint_max(crashes, UINT16_MAX) && in.uint_max(errors, UINT16_MAX) &&
-        in.uint_max(redeliveries, UINT16_MAX)) {
-      call->orphan = out;
-      call->sent_record = true;
-      if (crashes + errors + redeliveries > 0) {
-        call->more().crashes = crashes;
-        call->extra->errors = errors;
-        call->extra->redeliveries = redeliveries;
-      }
+    SentRecord sent;
+    if (!read_sent_record(record->second, sent)) return;
+    call->attempts = sent.attempts;
+    call->orphan = sent.out;
+    call->sent_record = true;
+    if (sent.crashes + sent.errors + sent.redeliveries > 0) {
+      call->more().crashes = sent.crashes;
+      call->extra->errors = sent.errors;
+      call->extra->redeliveries = sent.redeliveries;
     }
+    // Where the store went back, a worker may have forgotten what it has done.
+    if (sent.worker != 0 && options_.went_back.empty()) restored_.sent_to[call] = sent.worker;
   } else if (call->orphan) {
     call->attempts = 1;
   }
@@ -367,6 +366,9 @@ void Core::resume_call(Call* call) {
     }
     orphans_.push_back(CallSlab::ref(*call));
     ++call->queue->orphans;
+    if (const auto sent = restored_.sent_to.find(call); sent != restored_.sent_to.end()) {
+      tasks_out_[sent->second].push_back(CallSlab::ref(*call));
+    }
     return;
   }
   if (call->queue->state == QueueState::dead) {
@@ -503,6 +505,7 @@ void Core::end_recovery() {
   recovering_ = false;
   std::vector<CallSlab::Ref> orphans;
   orphans.swap(orphans_);
+  tasks_out_.clear();
   for (const CallSlab::Ref& ref : orphans) {
     Call* call = ref.get();
     if (call == nullptr || !call->orphan || call->state != CallState::leased) continue;

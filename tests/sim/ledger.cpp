@@ -3,8 +3,19 @@
 #include "common/check.hpp"
 
 #include <algorithm>
+#include <string_view>
 
 namespace callboard::sim {
+
+namespace {
+
+/// Workers live on, and whoever serves hears them.
+bool spares_workers(std::string_view fault) {
+  return fault.starts_with("broker ") || fault.starts_with("store ") ||
+         fault.starts_with("client ");
+}
+
+}  // namespace
 
 CallFacts* Ledger::find(CallId id) {
   const CallSpec* spec = specs_.find(id);
@@ -85,7 +96,10 @@ void Ledger::on(const Record& record) {
       break;
     case What::worker_died: worker_died(record); break;
     case What::broker_died: ++broker_deaths_; break;
-    case What::fault: ++faults_; break;
+    case What::fault:
+      ++faults_;
+      if (!spares_workers(record.text)) ++worker_faults_;
+      break;
     case What::healed: healed_ = true; break;
     default: break;
   }

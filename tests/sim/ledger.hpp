@@ -78,6 +78,8 @@ class Ledger {
   const std::vector<Execution>& executions() const { return executions_; }
   const std::map<std::pair<ActorId, std::uint64_t>, Life>& lives() const { return lives_; }
   std::uint64_t faults() const { return faults_; }
+  /// Those of them that may keep a worker from being heard.
+  std::uint64_t worker_faults() const { return worker_faults_; }
   std::uint64_t broker_deaths() const { return broker_deaths_; }
   bool healed() const { return healed_; }
   /// The client died, or left before the end of the run: nobody waits for its answers.
@@ -95,6 +97,7 @@ class Ledger {
   std::vector<Execution> executions_;
   std::map<std::pair<ActorId, std::uint64_t>, Life> lives_;
   std::uint64_t faults_ = 0;
+  std::uint64_t worker_faults_ = 0;
   std::uint64_t broker_deaths_ = 0;
   bool healed_ = false;
   std::set<std::uint32_t> gone_clients_, refused_clients_;

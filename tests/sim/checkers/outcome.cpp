@@ -135,6 +135,7 @@ class OutcomeChecker final : public Checker {
         if (spec.max_retries != 0 && !spent(facts, ledger) && !lost_arguments(spec, ledger)) {
           return "it may be run again";
         }
+        if (never_reached_a_worker(facts, ledger)) return "it never came to a worker";
         return trouble ? std::string() : "nothing was lost";
       case Errc::lost:
         if (spec.durable && facts.accepted_us >= 0) return "it is durable";
@@ -173,6 +174,16 @@ class OutcomeChecker final : public Checker {
     return facts.spec->max_retries > 0 &&
            facts.attempts_sent + ledger.broker_deaths() >
                static_cast<std::uint64_t>(facts.spec->max_retries);
+  }
+
+  /// A task that no worker has begun, though all have lived and were heard all the time: none of
+  /// them can have been in doubt about it, however often the broker died.
+  static bool never_reached_a_worker(const CallFacts& facts, const Ledger& ledger) {
+    const CallSpec& spec = *facts.spec;
+    const TargetSpec& target = ledger.specs().targets[spec.target];
+    return target.kind == TargetSpec::Kind::task && spec.durable && facts.begins.empty() &&
+           ledger.worker_faults() == 0 && !lost_arguments(spec, ledger) &&
+           !ledger.session_refused(spec.client);
   }
 
   /// It cannot be run again without what it takes, which its owner may have released meanwhile.
