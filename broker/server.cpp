@@ -31,7 +31,7 @@ constexpr std::size_t kFramesAtOnce = 16;
 /// Effects may lose peers, which has effects; what remains after this waits for the next turn.
 constexpr int kFlushRounds = 4;
 /// How long the end of a broker may take for what Redis has not answered yet.
-constexpr std::int64_t kFinishMs = 1000;
+constexpr std::int64_t kFinishMs = 2000;
 /// How long one that stands by may take to notice that the shard was left.
 constexpr std::int64_t kHandOverMs = 400;
 /// Fewer frames in such a time are a pause: what a burst took is given back to the system then.
