@@ -58,8 +58,7 @@ void Core::settle_leases(Worker& worker, const wire::ChildDied* report, std::str
 
 /// Tasks that an earlier broker run has sent to a process which has said since what it has begun of
 /// them, with its hello, or of which its supervisor says so: all others never will begin.
-void Core::settle_tasks(std::uint64_t worker, const wire::ChildDied* report,
-                        std::string_view why) {
+void Core::settle_tasks(std::uint64_t worker, const wire::ChildDied* report, std::string_view why) {
   const auto sent = tasks_out_.extract(worker);
   if (sent.empty()) return;
   for (const CallSlab::Ref& ref : sent.mapped()) {
@@ -67,12 +66,11 @@ void Core::settle_tasks(std::uint64_t worker, const wire::ChildDied* report,
     if (call == nullptr || !call->orphan || call->state != CallState::leased) continue;
     settle_orphan(*call);
     // By its attempt: an earlier one may be listed still, ended and not confirmed.
+    const auto is_this = [&](const wire::HeldCall& held) {
+      return held.call == call->id() && held.attempt >= call->attempts;
+    };
     const bool begun = report != nullptr &&
-                       std::any_of(report->begun.begin(), report->begun.end(),
-                                   [&](const wire::HeldCall& held) {
-                                     return held.call == call->id() &&
-                                            held.attempt >= call->attempts;
-                                   });
+                       std::any_of(report->begun.begin(), report->begun.end(), is_this);
     const bool blamed = begun && is_to_blame(*call, *report);
     lease_lost(*call, {begun, report != nullptr, blamed, why, report});
   }
