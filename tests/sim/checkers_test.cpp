@@ -135,6 +135,27 @@ TEST_F(Judged, OutcomeCheckerCatchesMaybeExecutedWhereNothingWasLost) {
   EXPECT_TRUE(caught());
 }
 
+TEST_F(Judged, OutcomeCheckerCatchesDoubtAboutATaskThatNoWorkerHasBegunWhileAllLived) {
+  judge(make_outcome_checker());
+  const TargetSpec& task = target(TargetSpec::Kind::task);
+  note(What::fault, 0, "broker killed broker-1");
+  const CallSpec& begun = submit(task);
+  begin(begun);
+  see(What::resolved, begun, Errc::maybe_executed);
+  see(What::resolved, submit(target()), Errc::maybe_executed);  // an actor's may be killed with it
+  EXPECT_FALSE(caught());
+  see(What::resolved, submit(task), Errc::maybe_executed);
+  EXPECT_TRUE(caught());
+}
+
+TEST_F(Judged, OutcomeCheckerAllowsDoubtAboutATaskWhoseWorkerMayBeGone) {
+  judge(make_outcome_checker());
+  const TargetSpec& task = target(TargetSpec::Kind::task);
+  note(What::fault, 0, "worker killed worker-1, nobody reports it");
+  see(What::resolved, submit(task), Errc::maybe_executed);
+  EXPECT_FALSE(caught());
+}
+
 TEST_F(Judged, OutcomeCheckerCatchesARetryThatWasOwed) {
   judge(make_outcome_checker());
   CallSpec& call = submit(target());
