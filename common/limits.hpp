@@ -54,7 +54,7 @@ inline constexpr std::int64_t kSettleMs = 50;
 inline constexpr std::int64_t kConfirmDelayUs = 2000;
 inline constexpr std::uint64_t kAcksRidingMax = 4096;
 /// The flight recorder keeps an eighth of its slots for results that are not confirmed.
-inline constexpr std::size_t kForgetsRidingMax = 64;
+inline constexpr std::size_t kForgetsRidingMax = 1024;
 
 static_assert(kHeartbeatMs * 3 < kWorkerLeaseMs, "two lost heartbeats must not end a lease");
 static_assert(kWorkerLeaseMs < kLeaseMs,

@@ -39,8 +39,8 @@ struct Options {
   std::string get(const std::string& name, const std::string& otherwise) const;
 };
 
-/// Options as `--name value`; `--cpu role=pid,pid` for the processes; `--leave yes`: clients close at
-/// the end (else they are killed). Throws std::runtime_error.
+/// Options as `--name value`; `--cpu role=pid,pid` for the processes; `--leave yes`: clients close
+/// at the end (else they are killed). Throws std::runtime_error.
 Options parse(int argc, char** argv, int from);
 
 std::int64_t now_ns();
