@@ -17,6 +17,13 @@ constexpr int kFramesPerTurn = 64;
 constexpr std::int64_t kReceiveUs = 20'000;
 /// How often the own thread looks whether the turns that it has lent are left alone.
 constexpr std::int64_t kLookUs = 1'000;
+/// The same while one thread keeps them: it says when it gives them up.
+constexpr std::int64_t kLookAtKeptUs = 50'000;
+
+/// How the own thread sleeps.
+constexpr std::uint32_t kAwake = 0;
+constexpr std::uint32_t kLooksSoon = 1;
+constexpr std::uint32_t kLooksWhenGivenUp = 2;
 
 wire::LinkOptions link_options(const ConnectionOptions& options) {
   wire::LinkOptions link = options.link;
@@ -104,12 +111,7 @@ void Connection::run() {
     turns.unlock();
     // Who was to take them may have found them taken a moment ago.
     if (others_come_ && !others_come_()) wanted_.store(true);
-    std::uint32_t seen = 0;
-    do {
-      seen = borrowed_.load();
-      look_later();
-      // Whoever had the turns meanwhile has them still, most likely: it is not disturbed.
-    } while ((borrowed_.load() != seen && !wanted_.load()) || !turns.try_lock());
+    look_later(turns);
     left_alone_ = !wanted_.exchange(false);
     enter(false);
   }
@@ -118,12 +120,13 @@ void Connection::run() {
 }
 
 bool Connection::try_turn() {
-  const std::unique_lock turns(turns_, std::try_to_lock);
+  std::unique_lock turns(turns_, std::try_to_lock);
   if (!turns.owns_lock() || !lend_ || stopping_.load()) return false;
   enter(true);
   turn();
   leave();
   if (!lend_) take_back();
+  give_up(turns);
   return true;
 }
 
@@ -138,7 +141,7 @@ bool Connection::drive(const std::function<bool()>& done, std::int64_t until_us)
   }
   leave();
   const bool idle = lend_ && idle_ && !stopping_.load();
-  turns.unlock();
+  give_up(turns);
   if (!idle) take_back();
   return true;
 }
@@ -159,17 +162,38 @@ void Connection::leave() {
   if ((again_.load() || stopping_.load()) && rest_.exchange(Rest::none) == Rest::left) take_back();
 }
 
-/// The own thread sleeps while others have the turns.
-void Connection::look_later() {
-  looks_later_.store(1);
-  if (wanted_.load() && turns_.try_lock()) return turns_.unlock();
-  futex_wait(looks_later_, 1, steady_us_after(kLookUs));
+void Connection::give_up(std::unique_lock<std::mutex>& turns) {
+  turns.unlock();
+  // Either the own thread finds them free before it sleeps, or this finds that it does.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (sleeps_.load() != kLooksWhenGivenUp) return;
+  sleeps_.store(kAwake);
+  futex_wake_all(sleeps_);
+}
+
+/// The own thread sleeps while others have the turns; afterwards it has them.
+void Connection::look_later(std::unique_lock<std::mutex>& turns) {
+  for (;;) {
+    const std::uint32_t seen = borrowed_.load();
+    sleep(kLooksSoon, kLookUs);
+    // Whoever had the turns meanwhile has them still, most likely: it is not disturbed.
+    if (borrowed_.load() != seen && !wanted_.load()) continue;
+    if (turns.try_lock()) return;
+    sleep(kLooksWhenGivenUp, kLookAtKeptUs);
+  }
+}
+
+void Connection::sleep(std::uint32_t how, std::int64_t for_us) {
+  sleeps_.store(how);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if ((wanted_.load() || how == kLooksWhenGivenUp) && turns_.try_lock()) return turns_.unlock();
+  futex_wait(sleeps_, how, steady_us_after(for_us));
 }
 
 void Connection::take_back() {
   wanted_.store(true);
-  looks_later_.store(0);
-  futex_wake_all(looks_later_);
+  sleeps_.store(kAwake);
+  futex_wake_all(sleeps_);
 }
 
 void Connection::turn() {

@@ -112,7 +112,9 @@ class Connection {
   void poll(std::int64_t until_us);
   void enter(bool borrows);
   void leave();
-  void look_later();
+  void give_up(std::unique_lock<std::mutex>& turns);
+  void look_later(std::unique_lock<std::mutex>& turns);
+  void sleep(std::uint32_t how, std::int64_t for_us);
   void take_back();
   void run_posted();
   void receive();
@@ -139,7 +141,7 @@ class Connection {
   std::atomic<bool> again_{false};      ///< wake() was called since the turn began
   std::atomic<bool> wanted_{false};     ///< the own thread is to have the turns
   std::atomic<std::uint32_t> borrowed_{0};  ///< how often others had them
-  std::atomic<std::uint32_t> looks_later_{0};  ///< 1: the own thread sleeps on it, the turns lent
+  std::atomic<std::uint32_t> sleeps_{0};    ///< the own thread does, on it, while turns are lent
   std::atomic<std::thread::id> thread_id_{};   ///< of whoever has the turns
   std::thread thread_;
 };

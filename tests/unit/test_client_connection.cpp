@@ -4,9 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <functional>
+#include <string>
 #include <thread>
 
 namespace callboard::client {
@@ -25,6 +29,7 @@ class Lender final : public wire::LinkMember {
     if (std::this_thread::get_id() == driver.load()) {
       ++driven;
     } else {
+      own_thread = ::gettid();
       ++own;
       if (connection_.left_alone()) ++left_alone;
     }
@@ -47,6 +52,7 @@ class Lender final : public wire::LinkMember {
   std::atomic<std::thread::id> driver{};
   std::atomic<int> driven{0};
   std::atomic<int> own{0};
+  std::atomic<pid_t> own_thread{0};
   std::atomic<int> left_alone{0};
   std::atomic<int> in_own_thread{0};
 
@@ -73,6 +79,16 @@ class ConnectionTurns : public ::testing::Test {
       std::this_thread::sleep_for(100us);
     }
     return true;
+  }
+
+  /// How often a thread of this process has gone to sleep; -1 when it is not known.
+  static long sleeps_of(pid_t thread) {
+    std::ifstream status("/proc/self/task/" + std::to_string(thread) + "/status");
+    for (std::string line; std::getline(status, line);) {
+      const std::string name = "voluntary_ctxt_switches:";
+      if (line.starts_with(name)) return std::stol(line.substr(name.size()));
+    }
+    return -1;
   }
 
   Connection connection_;
@@ -104,6 +120,22 @@ TEST_F(ConnectionTurns, WhoeverDrivesIsWokenByAWakeUp) {
     return over.load();
   }));
   other.join();
+}
+
+TEST_F(ConnectionTurns, TheOwnThreadSleepsWhileOneThreadDrivesAndComesBackAfterIt) {
+  member_.driver = std::this_thread::get_id();
+  connection_.start();
+  ASSERT_TRUE(eventually([&] {
+    connection_.drive([&] { return true; }, kNever);
+    return member_.driven > 0;
+  }));
+  const long before = sleeps_of(member_.own_thread);
+  ASSERT_GE(before, 0);
+  const std::int64_t until_us = clock_now().mono_us + 200'000;
+  while (clock_now().mono_us < until_us) connection_.drive([] { return false; }, until_us);
+  EXPECT_LT(sleeps_of(member_.own_thread) - before, 40) << "it looked every millisecond";
+  const int own = member_.own;
+  EXPECT_TRUE(eventually([&] { return member_.own > own; })) << "what gathers now is its business";
 }
 
 TEST_F(ConnectionTurns, TurnsThatNobodyComesForAreTakenBackAtOnce) {
