@@ -56,6 +56,8 @@ void Core::end_with(Call& call, Errc status, std::string message, std::string ca
                      session.peer != nullptr;
   if (early) {
     tell_owner(call, 0);
+    // Most are taken within a moment: what waits here stays short, and in the caches.
+    while (!unsettled_.empty() && unsettled_.front().call.get() == nullptr) unsettled_.pop_front();
     unsettled_.push_back(
         {now_.mono_us + options_.settle_ms * kMicrosPerMilli, CallSlab::ref(call)});
     return;

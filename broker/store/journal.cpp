@@ -249,7 +249,7 @@ void Journal::note_end(std::uint32_t queue, std::uint64_t number) {
 
 void Journal::carry(Instant now, const StoreBatch& changes, std::uint64_t commit_no) {
   CALLBOARD_CHECK(!prepared_);
-  prepare(now);
+  prepare();
   if (through_) return;  // it is copied
   // Calls first: what says that one was sent is settled after it.
   for (const bool calls : {true, false}) {
@@ -296,13 +296,13 @@ void Journal::carry_key(const StoreBatch::Key& key) {
 
 // --- commits -------------------------------------------------------------------------------------
 
-void Journal::prepare(Instant now) {
+void Journal::prepare() {
   prepared_ = true;
   out_.clear();
   spare(std::move(written_through_));
   written_through_ = RecordBytes();
   if (gathered_ == nullptr) keep_from_ = unsettled_from();
-  drop_records(now.mono_us);
+  drop_records();
   through_ = settle_us_ == 0 && records_.size() == (gathered_ == nullptr ? 0 : 1);
 }
 
@@ -427,14 +427,13 @@ void Journal::settle(std::int64_t now_us) {
   }
 }
 
-/// Those of which earlier commits have settled all. What is still to be settled has its bytes in
-/// its record.
-void Journal::drop_records(std::int64_t now_us) {
-  const std::int64_t until_us = now_us - ride_us();
+/// Those of which earlier commits have settled all, or undone it: their bytes are in the caches
+/// still, here and in Redis. What is still to be settled has its bytes in its record.
+void Journal::drop_records() {
   dropped_.clear();
   while (!records_.empty() && &records_.front() != gathered_) {
     Record& first = records_.front();
-    if (first.at_us > until_us || keep_from_ <= first.no) break;
+    if (first.no >= keep_from_) break;
     dropped_.push_back(first.no);
     spare(std::move(first.bytes));
     records_.pop_front();

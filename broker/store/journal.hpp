@@ -135,13 +135,13 @@ class Journal {
   void note_end(std::uint32_t queue, std::uint64_t number);
   ChangeTable::Change change_of(std::uint32_t key, std::uint64_t id) const;
 
-  void prepare(Instant now);
+  void prepare();
   void carry_key(const StoreBatch::Key& key);
   void copy(const StoreBatch::Key& key);
   void settle_change(const Change& change, std::uint32_t to);
   void settle_erased(std::uint32_t key);
   void settle(std::int64_t now_us);
-  void drop_records(std::int64_t now_us);
+  void drop_records();
   void spare(RecordBytes bytes);
   void write_journal_key(const Record* made);
   /// What is older rides with a commit that is made anyway.
