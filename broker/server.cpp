@@ -28,6 +28,9 @@ namespace {
 /// Frames of one turn. More would keep answers waiting that could go out.
 constexpr std::size_t kFramesPerTurn = 1024;
 constexpr std::size_t kFramesAtOnce = 16;
+/// So many bytes of messages are worth a commit, and frames, of their own: Redis and the peers begin
+/// with them while more is taken.
+constexpr std::size_t kBytesAtOnce = 16 * 1024;
 /// Effects may lose peers, which has effects; what remains after this waits for the next turn.
 constexpr int kFlushRounds = 4;
 /// How long the end of a broker may take for what Redis has not answered yet.
@@ -220,13 +223,20 @@ std::size_t BrokerServer::Loop::take_frames() {
     now_ = clock_now();
     step(FrameArrived{peer, frame});
   };
-  if (!wants_frames()) return router_->receive(0, on_frame, on_lost);
+  if (!wants_frames()) return router_->receive(0, 0, on_frame, on_lost).frames;
   // A frame may hold thousands of calls: in small portions the batch stays near its bound.
   std::size_t taken = 0;
+  std::size_t bytes = 0;
   while (taken < kFramesPerTurn && wants_frames()) {
-    const std::size_t now = router_->receive(kFramesAtOnce, on_frame, on_lost);
-    taken += now;
-    if (now < kFramesAtOnce) break;
+    const Router::Portion got =
+        router_->receive(kFramesAtOnce, kBytesAtOnce - bytes, on_frame, on_lost);
+    taken += got.frames;
+    bytes += got.bytes;
+    if (got.all) break;
+    if (bytes < kBytesAtOnce) continue;
+    bytes = 0;
+    write_batch();
+    flush();
   }
   return taken;
 }

@@ -275,17 +275,21 @@ TransportPeer& Router::sender(std::string_view identity, int connection, const O
   return peers_.add(identity, connection);
 }
 
-std::size_t Router::receive(std::size_t frames_max, const OnFrame& on_frame,
-                            const OnLost& on_lost) {
+Router::Portion Router::receive(std::size_t frames_max, std::size_t bytes_max,
+                                const OnFrame& on_frame, const OnLost& on_lost) {
   // What a connection brought is there before its end is told: a goodbye is heard, not lost.
   if (monitor_ready_) drain_monitor();
   sweep_memory();
   // ZeroMQ would ask the kernel, between Redis's answer and what it lets go.
-  if (!frames_ready_ && !peers_.any_ending()) return 0;
+  Portion got;
+  if (!frames_ready_ && !peers_.any_ending()) return got;
   Message identity;
   Message head;
-  std::size_t frames = 0;
-  for (; frames < frames_max && receive_into(sockets_->router, identity); ++frames) {
+  for (;; ++got.frames) {
+    got.all = false;
+    if (got.frames == frames_max || got.bytes >= bytes_max) break;
+    got.all = !receive_into(sockets_->router, identity);
+    if (got.all) break;
     // The parts of one message arrive together, so none of these receives fails.
     if (!identity.more() || !receive_into(sockets_->router, head)) continue;
     parts_.clear();
@@ -296,6 +300,7 @@ std::size_t Router::receive(std::size_t frames_max, const OnFrame& on_frame,
       // A frame of more parts is not ours; the core finds it cut short.
       if (parts_.size() < limits::kFramePartsMax) parts_.push_back(to_blob(std::move(part)));
     }
+    got.bytes += head.view().size();
     TransportPeer& peer =
         sender(identity.view(), zmq_msg_get(&head.raw, ZMQ_SRCFD), on_lost);
     if (peer.shared && wire::SharedPeer::is_ours(head.view())) {
@@ -309,12 +314,12 @@ std::size_t Router::receive(std::size_t frames_max, const OnFrame& on_frame,
     on_frame(peer.id, {head.view(), parts_});
   }
   parts_.clear();
-  if (frames < frames_max) {
+  if (got.all) {
     std::vector<PeerId> lost;
     peers_.remove_ending(lost);
     for (PeerId peer : lost) on_lost(peer);
   }
-  return frames;
+  return got;
 }
 
 void Router::send(PeerId to, wire::Frame& frame, std::vector<PeerId>& lost) {

@@ -57,9 +57,15 @@ class Router {
   /// Waits until a connection ended, a watched fd is ready, or (`for_frames`) a frame may be there;
   /// at most `timeout_ms` milliseconds (-1: no end).
   void wait(std::span<WatchedFd> watched, long timeout_ms, bool for_frames = true);
-  /// Hands over at most `frames_max` frames, and then the peers that are gone and of which no frame
-  /// waits. Returns the number of frames; less than `frames_max` means that no more were there.
-  std::size_t receive(std::size_t frames_max, const OnFrame& on_frame, const OnLost& on_lost);
+  struct Portion {
+    std::size_t frames = 0;
+    std::size_t bytes = 0;  ///< of their heads
+    bool all = true;        ///< no more were there
+  };
+  /// Hands over frames, and then the peers that are gone and of which no frame waits. No more than
+  /// `frames_max`, and none once their heads have `bytes_max`.
+  Portion receive(std::size_t frames_max, std::size_t bytes_max, const OnFrame& on_frame,
+                  const OnLost& on_lost);
   /// Sends a frame. A peer that does not read is given up and appended to `lost`; a frame for one
   /// that is gone is dropped.
   void send(PeerId to, wire::Frame& frame, std::vector<PeerId>& lost);

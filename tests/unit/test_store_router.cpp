@@ -81,9 +81,9 @@ class RouterTest : public ::testing::Test {
   }
   std::string endpoint() const { return router_.endpoints().front(); }
 
-  void receive(std::size_t frames_max = 100) {
-    router_.receive(
-        frames_max,
+  Router::Portion receive(std::size_t frames_max = 100, std::size_t bytes_max = SIZE_MAX) {
+    return router_.receive(
+        frames_max, bytes_max,
         [this](PeerId peer, const wire::FrameView& frame) {
           arrived_.push_back(
               {peer, std::string(frame.head), {frame.parts.begin(), frame.parts.end()}});
@@ -210,6 +210,28 @@ TEST_F(RouterTest, TakesNoMoreFramesAtATimeThanAsked) {
     if (arrived_.size() == before) router_.wait({}, 10);
   }
   EXPECT_EQ(arrived_.size(), 31u);
+}
+
+TEST_F(RouterTest, TakesNoMoreFramesOnceTheirHeadsHaveTheBytes) {
+  open();
+  Dealer dealer(endpoint());
+  dealer.send({"hello"});
+  ASSERT_TRUE(receive_frames(1));
+  for (int i = 0; i < 30; ++i) dealer.send({std::string(100, 'y'), "a part counts for nothing"});
+  arrived_.clear();
+  std::size_t full = 0;
+  for (int turns = 0; turns < 500 && arrived_.size() < 30; ++turns) {
+    const std::size_t before = arrived_.size();
+    const Router::Portion got = receive(100, 250);
+    EXPECT_EQ(got.frames, arrived_.size() - before);
+    EXPECT_EQ(got.bytes, got.frames * 100);
+    EXPECT_LE(got.frames, 3u);
+    EXPECT_EQ(got.all, got.frames < 3);
+    full += got.frames == 3 ? 1 : 0;
+    if (got.frames == 0) router_.wait({}, 10);
+  }
+  EXPECT_EQ(arrived_.size(), 30u);
+  EXPECT_GE(full, 1u);
 }
 
 TEST_F(RouterTest, FrameOfTooManyPartsIsCutShortAndTheNextOneIsWhole) {
