@@ -137,20 +137,10 @@ void Core::store_counters(Queue& queue) {
   journal_.set_counters(keys, queue.next_number, watermark);
 }
 
-std::uint32_t Core::journal_keys(Queue& queue, std::uint64_t commit_no) {
-  journal_.gather(now_, commit_no);
-  if (!journal_.knows(queue.journal_ticket)) queue.journal_ticket = journal_.queue(queue.name());
-  return queue.journal_ticket.queue;
-}
-
 void Core::store_call(const Call& call) {
   const std::uint32_t keys = journal_keys(*call.queue, open_batch());
   char* const at = journal_.begin_call(keys, call.number, call_record_room(call));
   journal_.end_call(write_call_record(call, at));
-}
-
-void Core::erase_call(const Call& call) {
-  journal_.erase_call(journal_keys(*call.queue, open_batch()), call.number);
 }
 
 void Core::store_sent(const Call& call, bool out, const Worker* task_worker) {

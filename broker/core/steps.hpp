@@ -27,6 +27,16 @@ inline void Core::tell(const Peer& peer, std::uint64_t batch, const Message& mes
   gathered->placed(put(gathered->place(), message));
 }
 
+inline std::uint32_t Core::journal_keys(Queue& queue, std::uint64_t commit_no) {
+  journal_.gather(now_, commit_no);
+  if (!journal_.knows(queue.journal_ticket)) queue.journal_ticket = journal_.queue(queue.name());
+  return queue.journal_ticket.queue;
+}
+
+inline void Core::erase_call(const Call& call) {
+  journal_.erase_call(journal_keys(*call.queue, open_batch()), call.number);
+}
+
 // --- ways in -------------------------------------------------------------------------------------
 
 /// Most calls find room, where nobody ever waited for it.

@@ -118,11 +118,7 @@ void ChangeTable::note(const Change& change) {
   bool fresh = change.fresh;
   if (at != kNone) {
     fresh = changes_[at].fresh;
-    if (fresh && !change.sets) {
-      std::uint32_t& outlived = queues_[queue_of(change.key)].tide.outlived;
-      if (outlived > 0) --outlived;
-      return remove_at(at);  // as if it had never been
-    }
+    if (fresh && !change.sets) return remove_fresh(at, link_of(at));
     unlink(at);
   } else {
     at = make(change.key, change.id);
@@ -147,15 +143,6 @@ void ChangeTable::forget_field(std::uint32_t key, std::uint64_t id, std::string_
   if (at != kNone) remove_at(at);
 }
 
-/// Numbers that follow one another stand side by side.
-std::size_t ChangeTable::bucket_of(std::uint32_t key, std::uint64_t id) const {
-  return (id + (key * 0x9E3779B97F4A7C15ull >> 32)) & (buckets_.size() - 1);
-}
-
-std::uint32_t& ChangeTable::bucket(std::uint32_t key, std::uint64_t id) {
-  return buckets_[bucket_of(key, id)];
-}
-
 std::uint32_t ChangeTable::lookup(std::uint32_t key, std::uint64_t id,
                                   std::string_view field) const {
   std::uint32_t at = buckets_[bucket_of(key, id)];
@@ -168,60 +155,14 @@ std::uint32_t ChangeTable::lookup(std::uint32_t key, std::uint64_t id,
   return kNone;
 }
 
-std::uint32_t ChangeTable::make(std::uint32_t key, std::uint64_t id) {
-  if (used_ >= buckets_.size()) grow();
-  std::uint32_t at = free_;
-  if (at == kNone) {
-    at = static_cast<std::uint32_t>(changes_.size());
-    changes_.emplace_back();
-  } else {
-    free_ = changes_[at].chain;
-  }
-  ++used_;
-  Change& change = changes_[at];
-  change.key = key;
-  change.id = id;
-  change.chain = std::exchange(bucket(key, id), at);
-  change.previous_of_key = kNone;
-  change.next_of_key = std::exchange(first_of(key), at);
-  if (change.next_of_key != kNone) changes_[change.next_of_key].previous_of_key = at;
-  return at;
-}
-
-void ChangeTable::link_newest(std::uint32_t at) {
-  changes_[at].older = newest_;
-  changes_[at].newer = kNone;
-  (newest_ == kNone ? oldest_ : changes_[newest_].newer) = at;
-  newest_ = at;
-}
-
-void ChangeTable::unlink(std::uint32_t at) {
-  const Change& change = changes_[at];
-  (change.older == kNone ? oldest_ : changes_[change.older].newer) = change.newer;
-  (change.newer == kNone ? newest_ : changes_[change.newer].older) = change.older;
-}
-
-void ChangeTable::remove_at(std::uint32_t at) {
-  unlink(at);
-  Change& change = changes_[at];
-  std::uint32_t* link = &bucket(change.key, change.id);
+/// To a change of the table, in its bucket.
+std::uint32_t* ChangeTable::link_of(std::uint32_t at) {
+  std::uint32_t* link = &bucket(changes_[at].key, changes_[at].id);
   while (*link != at) link = &changes_[*link].chain;
-  *link = change.chain;
-  const std::uint32_t number = queue_of(change.key);
-  (change.previous_of_key == kNone ? first_of(change.key)
-                                   : changes_[change.previous_of_key].next_of_key) =
-      change.next_of_key;
-  if (change.next_of_key != kNone) {
-    changes_[change.next_of_key].previous_of_key = change.previous_of_key;
-  }
-  Queue& queue = queues_[number];
-  if (!queue.idle && !queue.changes()) {
-    queue.idle = true;
-    idle_queues_.push_back(number);
-  }
-  change.chain = std::exchange(free_, at);
-  --used_;
+  return link;
 }
+
+void ChangeTable::remove_at(std::uint32_t at) { remove_at(at, link_of(at)); }
 
 void ChangeTable::grow() {
   buckets_.assign(buckets_.size() * 2, kNone);

@@ -160,6 +160,11 @@ class ChangeTable {
   /// Takes the place of what was known of the field. Nothing is known any more when the change
   /// erases what never reached the hash.
   void note(const Change& change);
+  /// The same of a number, as every call does it: it is set to a value of the record (and the hash
+  /// has no such field unless the table says so), or erased.
+  void note_set(std::uint32_t key, std::uint64_t number, const JournalRecord& record,
+                std::string_view value);
+  void note_erased(std::uint32_t key, std::uint64_t number, const JournalRecord& record);
   /// `change` is one of the table's own.
   void remove(const Change& change);
   void forget_field(std::uint32_t key, std::uint64_t id, std::string_view field = {});
@@ -188,7 +193,11 @@ class ChangeTable {
   std::size_t bucket_of(std::uint32_t key, std::uint64_t id) const;
   void link_newest(std::uint32_t at);
   void unlink(std::uint32_t at);
+  std::uint32_t* link_to(std::uint32_t key, std::uint64_t number);
+  std::uint32_t* link_of(std::uint32_t at);
   void remove_at(std::uint32_t at);
+  void remove_at(std::uint32_t at, std::uint32_t* link);
+  void remove_fresh(std::uint32_t at, std::uint32_t* link);
   void grow();
 
   std::vector<Change> changes_;
@@ -210,3 +219,5 @@ class ChangeTable {
 };
 
 }  // namespace callboard::broker
+
+#include "broker/store/change_steps.hpp"

@@ -13,23 +13,12 @@ namespace callboard::broker {
 
 namespace {
 
-/// Larger values are written to their hash at once: twice would cost more than it saves, and a
-/// record stays far below what Redis takes as one value.
-constexpr std::size_t kCarriedBytesMax = 16 * 1024;
 /// What is settled with one commit, so that a backlog that built up does not hold it up; twice as
 /// much as the commit itself brings where that is more, so that what waits cannot grow for ever.
 constexpr std::size_t kSettledMax = 4 * 3500;
 constexpr std::size_t kSettledBytesMax = 4 << 20;
 constexpr std::size_t kSpareRecords = 8;
 constexpr std::size_t kSpareBytesMax = 1 << 20;
-
-/// An operation without its values, and what names its queue.
-constexpr std::size_t kOperationBytes = 64;
-constexpr std::size_t kLengthBytes = 5;  ///< of a value, always in its longest form
-
-void put(wire::PackedAt& out, JournalOperation operation) {
-  out.uint(static_cast<std::uint64_t>(operation));
-}
 
 /// What changes with every call. Calls that are delayed or dead stay for longer than any settling.
 bool carries(std::string_view key) {
@@ -68,13 +57,6 @@ void Journal::start_record(Instant now, std::uint64_t commit_no) {
   noted_ = 0;
 }
 
-/// Where an operation of the queue may begin, with `room` for its values.
-char* Journal::operation(std::uint32_t queue, std::size_t room) {
-  ++noted_;
-  if (queue != spoken_of_) name_queue(queue);
-  return gathered_->bytes.room(kOperationBytes + room);
-}
-
 void Journal::name_queue(std::uint32_t queue) {
   spoken_of_ = queue;
   ChangeTable::Mention& mention = changes_.mention(queue);
@@ -93,33 +75,6 @@ void Journal::name_queue(std::uint32_t queue) {
 
 ChangeTable::Change Journal::change_of(std::uint32_t key, std::uint64_t id) const {
   return Change::of(key, id, *gathered_);
-}
-
-char* Journal::begin_call(std::uint32_t queue, std::uint64_t number, std::size_t room) {
-  CALLBOARD_CHECK(number < ChangeTable::kNumbersEnd);
-  char* const at = operation(queue, kLengthBytes + room);
-  call_number_ = number;
-  call_from_ = gathered_->bytes.size();
-  wire::PackedAt out(at);
-  put(out, Operation::call);
-  out.uint(number);
-  call_at_ = call_from_ + static_cast<std::size_t>(out.end() - at) + kLengthBytes;
-  return out.end() + kLengthBytes;
-}
-
-void Journal::end_call(const char* end) {
-  RecordBytes& bytes = gathered_->bytes;
-  bytes.end_at(end);
-  const std::size_t size = bytes.size() - call_at_;
-  const std::uint32_t queue = spoken_of_;
-  if (size > kCarriedBytesMax || outlives(queue, call_number_)) {
-    return write_beside(queue, call_number_, size);
-  }
-  bytes.write_length(call_at_ - kLengthBytes, size);
-  Change change = change_of(ChangeTable::key_of(queue, QueuePart::calls), call_number_);
-  change.set_value(bytes.part(call_at_, size));
-  change.fresh = true;
-  changes_.note(change);
 }
 
 /// The call whose record is at the end goes to its hash with this commit.
@@ -148,23 +103,11 @@ std::uint32_t Journal::beside_key(std::uint32_t queue) {
   return mention.beside;
 }
 
-/// Writes one that has nothing but a number.
-void Journal::add_number(std::uint32_t queue, Operation what, std::uint64_t number) {
-  CALLBOARD_CHECK(number < ChangeTable::kNumbersEnd);
-  wire::PackedAt out(operation(queue, 0));
-  put(out, what);
-  out.uint(number);
-  gathered_->bytes.end_at(out.end());
-}
-
-void Journal::erase_call(std::uint32_t queue, std::uint64_t number) {
-  add_number(queue, Operation::call_ended, number);
-  note_end(queue, number);
-  const Change change = change_of(ChangeTable::key_of(queue, QueuePart::calls), number);
-  if (changes_.mention(queue).beside_no != gathered_->no) return changes_.note(change);
-  // It may be in the hash with this commit: then it leaves it with this commit, too.
-  beside_->erase(beside_key(queue), ChangeTable::FieldText(change).view());
-  changes_.forget_field(change.key, number);
+/// It may be in the hash with this commit: then it leaves it with this commit, too.
+void Journal::erase_beside(std::uint32_t queue, std::uint64_t number) {
+  const std::uint32_t key = ChangeTable::key_of(queue, QueuePart::calls);
+  beside_->erase(beside_key(queue), ChangeTable::FieldText(change_of(key, number)).view());
+  changes_.forget_field(key, number);
 }
 
 void Journal::set_sent(std::uint32_t queue, std::uint64_t number, std::string_view record) {
@@ -186,7 +129,7 @@ void Journal::set_sent(std::uint32_t queue, std::uint64_t number, std::string_vi
 
 void Journal::erase_sent(std::uint32_t queue, std::uint64_t number) {
   add_number(queue, Operation::sent_erased, number);
-  changes_.note(change_of(ChangeTable::key_of(queue, QueuePart::sent), number));
+  changes_.note_erased(ChangeTable::key_of(queue, QueuePart::sent), number, *gathered_);
 }
 
 void Journal::set_counters(std::uint32_t queue, std::uint64_t next,
@@ -227,22 +170,15 @@ void Journal::erase_fact(std::uint32_t queue, std::string_view field) {
   changes_.note(change);
 }
 
-/// Whether a new call of the queue will still be there when the settle time is over: those before
-/// were, and none that was written at once has ended sooner since.
-bool Journal::outlives(std::uint32_t queue, std::uint64_t number) {
-  ChangeTable::Tide& tide = changes_.tide(queue);
-  if (tide.outlived < backlog_) return false;
+/// Since so many did: another sample shows when they do not any more.
+void Journal::sample(ChangeTable::Tide& tide, std::uint64_t number) {
   const std::int64_t now_us = gathered_->at_us;
-  if (tide.sample == ChangeTable::Tide::kNoSample || now_us >= tide.sample_us + settle_us_) {
-    tide.sample = number;
-    tide.sample_us = now_us;
-  }
-  return true;
+  if (tide.sample != ChangeTable::Tide::kNoSample && now_us < tide.sample_us + settle_us_) return;
+  tide.sample = number;
+  tide.sample_us = now_us;
 }
 
-void Journal::note_end(std::uint32_t queue, std::uint64_t number) {
-  ChangeTable::Tide& tide = changes_.tide(queue);
-  if (tide.sample != number) return;
+void Journal::sample_ended(ChangeTable::Tide& tide) {
   if (gathered_->at_us < tide.sample_us + settle_us_) tide.outlived = 0;
   tide.sample = ChangeTable::Tide::kNoSample;
 }

@@ -123,6 +123,16 @@ class Journal {
   static bool read_counters(std::string_view bytes, std::uint64_t& next,
                             std::optional<std::uint64_t>& watermark);
 
+  /// An operation without its values, and what names its queue.
+  static constexpr std::size_t kOperationBytes = 64;
+  static constexpr std::size_t kLengthBytes = 5;  ///< of a value, always in its longest form
+  /// Larger values are written to their hash at once: twice would cost more than it saves, and a
+  /// record stays far below what Redis takes as one value.
+  static constexpr std::size_t kCarriedBytesMax = 16 * 1024;
+
+  static void put(wire::PackedAt& out, Operation operation) {
+    out.uint(static_cast<std::uint64_t>(operation));
+  }
   void start_record(Instant now, std::uint64_t commit_no);
   char* operation(std::uint32_t queue, std::size_t room);
   void name_queue(std::uint32_t queue);
@@ -130,9 +140,11 @@ class Journal {
   void set_fact(std::uint32_t queue, std::string_view field, std::string_view value);
   void erase_fact(std::uint32_t queue, std::string_view field);
   void write_beside(std::uint32_t queue, std::uint64_t number, std::size_t size);
+  void erase_beside(std::uint32_t queue, std::uint64_t number);
   std::uint32_t beside_key(std::uint32_t queue);
   bool outlives(std::uint32_t queue, std::uint64_t number);
-  void note_end(std::uint32_t queue, std::uint64_t number);
+  void sample(ChangeTable::Tide& tide, std::uint64_t number);
+  void sample_ended(ChangeTable::Tide& tide);
   ChangeTable::Change change_of(std::uint32_t key, std::uint64_t id) const;
 
   void prepare();
@@ -176,3 +188,5 @@ class Journal {
 };
 
 }  // namespace callboard::broker
+
+#include "broker/store/journal_steps.hpp"
