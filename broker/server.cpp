@@ -20,6 +20,7 @@
 #include <optional>
 #include <random>
 #include <utility>
+#include <variant>
 
 namespace callboard::broker {
 
@@ -28,8 +29,8 @@ namespace {
 /// Frames of one turn. More would keep answers waiting that could go out.
 constexpr std::size_t kFramesPerTurn = 1024;
 constexpr std::size_t kFramesAtOnce = 16;
-/// So many bytes of messages are worth a commit, and frames, of their own: Redis and the peers begin
-/// with them while more is taken.
+/// So many bytes are worth a commit, and frames, of their own: Redis and the peers begin with them
+/// while more is taken.
 constexpr std::size_t kBytesAtOnce = 16 * 1024;
 /// Effects may lose peers, which has effects; what remains after this waits for the next turn.
 constexpr int kFlushRounds = 4;
@@ -113,6 +114,7 @@ class BrokerServer::Loop : private StoreReader {
   void take_news();
   void begin_serving();
   void write_batch();
+  void follow_commit();
   void give_memory_back();
   void flush();
   void finish();
@@ -142,6 +144,7 @@ class BrokerServer::Loop : private StoreReader {
   bool leaving_ = false;            ///< another broker may take over at any time
   Effects effects_;
   std::vector<PeerId> lost_;
+  bool committed_ = false;         ///< in this turn
   std::size_t frames_ = 0;         ///< since pause_us_ - kPauseUs
   std::int64_t pause_us_ = 0;      ///< when it is next asked whether this is a pause
   bool was_busy_ = false;
@@ -205,6 +208,7 @@ void BrokerServer::Loop::turn(long wait_ms) {
   take_news();
   if (!failure_.empty()) return;
   watch_lease();
+  if (std::exchange(committed_, false)) follow_commit();
   frames_ += take_frames();
   give_memory_back();
   if (!serving_ || suspended_) return flush();
@@ -277,7 +281,10 @@ void BrokerServer::Loop::take_news() {
   news.log.clear();
   if (std::exchange(news.begins_again, false)) loaded_ = serving_ = suspended_ = false;
   if (loaded_ && !serving_) begin_serving();
-  for (const Event& event : news.events) step(event);
+  for (const Event& event : news.events) {
+    committed_ = committed_ || std::holds_alternative<Committed>(event);
+    step(event);
+  }
   news.events.clear();
   if (!news.fatal.empty()) fail(news.fatal);
 }
@@ -318,6 +325,13 @@ void BrokerServer::Loop::write_batch() {
   const StoreBatch& batch = broker_->take_batch(commit_no);
   store_->write(now_, batch, commit_no);
   take_news();
+}
+
+/// What a commit let go leaves, and Redis gets the next one, before more is taken.
+void BrokerServer::Loop::follow_commit() {
+  if (!serving_ || suspended_) return;
+  if (broker_->batch_bytes() >= kBytesAtOnce) write_batch();
+  flush();
 }
 
 void BrokerServer::Loop::give_memory_back() {

@@ -18,6 +18,7 @@ void Broker::step(Instant now, const Event& event, Effects& effects) {
 std::int64_t Broker::next_deadline_us() const { return core_->next_deadline_us(); }
 bool Broker::congested() const { return core_->congested(); }
 bool Broker::has_batch() const { return core_->has_batch(); }
+std::size_t Broker::batch_bytes() const { return core_->open_bytes(); }
 const StoreBatch& Broker::take_batch(std::uint64_t& commit_no) {
   return core_->take_batch(commit_no);
 }

@@ -92,6 +92,8 @@ class Broker {
 
   /// True when a batch waits and none is in flight.
   bool has_batch() const;
+  /// Bytes that wait for the next commit, about.
+  std::size_t batch_bytes() const;
   /// The batch to commit, with its number. It stays valid and unchanged until Committed.
   /// REQUIRES: has_batch()
   const StoreBatch& take_batch(std::uint64_t& commit_no);

@@ -123,6 +123,8 @@ class Core {
   std::int64_t next_deadline_us() const;
   bool congested() const;
   bool has_batch() const;
+  /// Memory that what waits for the next commit takes.
+  std::size_t open_bytes() const { return open_->bytes() + journal_.gathered_bytes(); }
   const StoreBatch& take_batch(std::uint64_t& commit_no);
   void settle_journal() { journal_.put_off_nothing(); }
 
@@ -438,8 +440,6 @@ class Core {
   Effects::Gathered* gather(Effects& effects, PeerId peer) const;
   /// The queue's keys in the journal's record of the commit.
   std::uint32_t journal_keys(Queue& queue, std::uint64_t commit_no);
-  /// Memory that what waits for the next commit takes.
-  std::size_t open_bytes() const { return open_->bytes() + journal_.gathered_bytes(); }
   bool has_changes() const;
   void store_watermarks(Queue& queue);
   void store_counters(Queue& queue);
