@@ -1,8 +1,9 @@
 // One broker as a running thing: the core, its store and its sockets in one loop.
 //
-// Each turn takes all frames that are there, steps them all, makes one write to Redis for all of
-// them and sends one message per peer and frame; it never waits for Redis. Frames are taken only
-// once the store was read, so a client that comes early waits in its socket.
+// Each turn takes the frames that are there, in portions; for each it steps them all, makes one
+// write to Redis, unless a commit is under way, and sends one message per peer and frame. It never
+// waits for Redis. Frames are taken only once the store was read, so a client that comes early
+// waits in its socket.
 #pragma once
 
 #include "broker/core/broker.hpp"

@@ -2,7 +2,8 @@
 // what is still true after the settle time moves on to the hashes themselves.
 //
 //   commit N ──> journal[N] = its changes ──settle time──> q:NAME:calls, ...; journal[N] goes
-//                      └── undone by a later commit meanwhile: never reaches the hashes
+//                      └── undone by a later commit meanwhile: never reaches the hashes, and
+//                          journal[N] goes with the commit after that
 //
 // Invariants: records are deleted oldest first. The hashes hold every change of the records that
 // are gone; of those that are there they may hold some. So the state is: the hashes, and over them
