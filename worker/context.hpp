@@ -15,21 +15,25 @@
 #include <callboard/context.hpp>
 
 #include <cstdint>
+#include <string_view>
 #include <utility>
 
 namespace callboard::worker {
 
-/// What prepare_context() does that calls of one method of one actor have in common.
-void describe_context(ActiveCall& call);
+/// RunningCall::on_block: another thread takes over what else this one would have run.
+void tell_threads(bool begins);
 
 /// Completes ActiveCall::running for a call that begins now.
 inline void prepare_context(ActiveCall& call) {
-  const ActorSpec& spec = call.incarnation->spec;
+  const Incarnation& incarnation = *call.incarnation;
+  const ActorSpec& spec = incarnation.spec;
   callboard::detail::RunningCall& running = call.running;
-  if (call.described != call.method || running.actor != spec.actor ||
-      running.incarnation != spec.incarnation) {
-    describe_context(call);
-  }
+  running.actor = spec.actor;
+  running.incarnation = spec.incarnation;
+  running.client = incarnation.environment.client;
+  running.on_block = &tell_threads;
+  running.method = call.method->name;
+  running.queue = spec.name.empty() ? running.method : std::string_view(spec.name);
   running.id = call.job.call;
   running.attempt = call.job.attempt;
   running.deadline_us = call.job.deadline_us;
@@ -37,9 +41,6 @@ inline void prepare_context(ActiveCall& call) {
   if (call.options) running.headers = call.options->headers;
   else if (!running.headers.empty()) running.headers.clear();
 }
-
-/// RunningCall::on_block: another thread takes over what else this one would have run.
-void tell_threads(bool begins);
 
 class RunningScope {
  public:

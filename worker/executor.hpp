@@ -250,8 +250,8 @@ struct Environment {
   std::string worker;           ///< its name, for people
   std::uint64_t pid = 0;
   std::int64_t loop_warn_ms = limits::kLoopWarnMs;
-  std::shared_ptr<LaneThreads> threads;  ///< of serial actors
   std::shared_ptr<CallPool> calls;       ///< of serial actors; none: each has a pool of its own
+  std::shared_ptr<LaneThreads> threads;  ///< of serial actors; after the calls that they give back
 };
 
 /// Which incarnation of which actor an executor is for.

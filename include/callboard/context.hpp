@@ -35,8 +35,8 @@ struct RunningCall {
   std::uint64_t broker_epoch = 0;
   std::int64_t deadline_us = INT64_MAX;  ///< steady clock, microseconds; INT64_MAX: none
   std::string headers;             ///< encoded map str -> str, or empty
-  std::string queue;               ///< of the actor or task, for people
-  std::string method;
+  std::string_view queue;          ///< of the actor or task, for people
+  std::string_view method;
   std::atomic<bool> cancel_requested{false};
   Client* client = nullptr;        ///< over the worker's own connection
   /// Told when this thread begins and ends a wait for a future; may be null.
@@ -83,8 +83,8 @@ class ThisCall {
   std::optional<std::chrono::milliseconds> deadline_remaining() const;
   /// The caller's headers (traceparent and so on).
   std::map<std::string, std::string> headers() const;
-  std::string_view queue() const { return call_ ? std::string_view(call_->queue) : ""; }
-  std::string_view method() const { return call_ ? std::string_view(call_->method) : ""; }
+  std::string_view queue() const { return call_ ? call_->queue : ""; }
+  std::string_view method() const { return call_ ? call_->method : ""; }
   /// Someone asked that this call stop. A method that honours it throws or returns.
   bool cancel_requested() const {
     return call_ && call_->cancel_requested.load(std::memory_order_relaxed);

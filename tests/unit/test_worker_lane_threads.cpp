@@ -125,6 +125,67 @@ TEST(LaneThreadsTest, WhatAThreadHasTakenGoesToOthersWhenItBlocks) {
   }
 }
 
+TEST(LaneThreadsTest, WhatIsPutOffIsDoneWhenTheThreadHasRunWhatItTook) {
+  static std::atomic<int> ran;
+  static std::atomic<int> ran_before;
+  class PutsOff final : public LaneThreads::Work {
+   public:
+    void run(LaneThreads::Turn& turn) override {
+      ++ran;
+      turn.afterwards = [] {
+        ran_before = ran.load();
+        ran_before.notify_all();
+      };
+    }
+  };
+  constexpr int kWorks = 40;
+  ran = ran_before = 0;
+  std::array<PutsOff, kWorks> works;
+  LaneThreads threads([] {});
+  {
+    const LaneThreads::Gather gather(threads);
+    for (PutsOff& work : works) threads.ready(work);
+  }
+  for (int seen = 0; seen < kWorks; seen = ran_before) ran_before.wait(seen);
+  EXPECT_EQ(ran, kWorks);
+}
+
+/// A thread that blocks, and work behind it for which nobody was called.
+class LaneThreadsLookedAfter : public ::testing::Test {
+ protected:
+  LaneThreadsLookedAfter() {
+    threads_.set_looked_after(true);
+    threads_.ready(blocks_);
+    began_.wait();
+    threads_.ready(waits_);
+  }
+  ~LaneThreadsLookedAfter() override { free_.count_down(); }
+
+  std::latch began_{1};
+  std::latch free_{1};
+  std::atomic<bool> ran_{false};
+  Act blocks_{[this] {
+    began_.count_down();
+    free_.wait();
+  }};
+  Act waits_{[this] {
+    ran_ = true;
+    ran_.notify_all();
+  }};
+  LaneThreads threads_{[] {}};
+};
+
+TEST_F(LaneThreadsLookedAfter, WhoLooksCallsAnotherThreadForWhatWaitsBehindOneThatBlocks) {
+  threads_.look();  // one look may still have seen it move
+  threads_.look();
+  ran_.wait(false);
+}
+
+TEST_F(LaneThreadsLookedAfter, WhoStopsLookingLeavesThatToTheirWatcher) {
+  threads_.set_looked_after(false);
+  ran_.wait(false);
+}
+
 class Clerk {
  public:
   Clerk() : thread_(std::this_thread::get_id()) {}

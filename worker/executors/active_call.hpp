@@ -49,7 +49,6 @@ struct ActiveCall {
   const Method* method = nullptr;
   const Incarnation* incarnation = nullptr;
   Lane* lane = nullptr;
-  const Method* described = nullptr;            ///< whose name `running` has, of an earlier call
   std::uint64_t number = 0;                     ///< counts submits of one executor
   const void* arguments = nullptr;              ///< only to be asked for: they may be gone
   std::unique_ptr<wire::CallOptions> options;   ///< when job.options has been read
@@ -62,6 +61,8 @@ struct ActiveCall {
 
   // Of whoever holds the call: the pool, the queue, then the thread that runs it.
   ActiveCall* next = nullptr;
+  ActiveCall* batch_last = nullptr;    ///< of what was pushed with it, when it is the first
+  ActiveCall* batch_before = nullptr;  ///< the first call of what was pushed before
   std::int64_t queued_us = 0;
   std::int64_t began_us = 0;
   std::unique_ptr<CallExtension> extension;
@@ -118,6 +119,8 @@ class CallQueue {
  public:
   bool empty() const { return head_ == nullptr; }
   ActiveCall* front() const { return head_; }
+  /// REQUIRES: not empty.
+  ActiveCall* back() const { return tail_; }
 
   void push_back(ActiveCall& call) {
     call.next = nullptr;
@@ -139,6 +142,12 @@ class CallQueue {
     if (head_ == nullptr) return;
     prefetch_to_read(head_->arguments, 2 * kCacheLine);
     if (head_->next != nullptr) prefetch_to_write(head_->next, sizeof(ActiveCall));
+  }
+  /// Puts calls that are linked, from `first` to `last`, in front of what is here.
+  void prepend(ActiveCall& first, ActiveCall& last) {
+    last.next = head_;
+    if (head_ == nullptr) tail_ = &last;
+    head_ = &first;
   }
   /// Moves all of `other` behind what is here.
   void append(CallQueue& other) {

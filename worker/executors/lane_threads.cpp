@@ -20,8 +20,11 @@ using std::chrono::microseconds;
 constexpr microseconds kLookEvery{500};
 /// Shorter work is not asked whether it has slept: that costs a system call.
 constexpr std::int64_t kShortUs = 200;
-/// Waking another thread costs about as much as it could do in this time.
-constexpr std::int64_t kWorthwhileNs = 100'000;
+/// What waits for a thread is done by it in this time, or another one is worth waking: they get in
+/// each other's way, and what they share goes from one processor's cache to the other's.
+constexpr std::int64_t kWorthwhileNs = 500'000;
+/// A thread takes as much as it does in this time.
+constexpr std::int64_t kHandNs = 100'000;
 /// What took longer says no more of what comes next.
 constexpr std::int64_t kWorkMaxNs = 10'000'000;
 /// Weight of the newest work in the average: 1/4.
@@ -29,7 +32,6 @@ constexpr std::int64_t kNewestWeight = 4;
 constexpr std::chrono::seconds kIdleMax{2};
 
 thread_local LaneThreads* threads_here = nullptr;
-thread_local LaneThreads::Gather* gathers_here = nullptr;
 thread_local bool spends_here = false;  ///< it has the pastime of threads_here
 thread_local long waits_for_work = 0;
 thread_local long sleeps_seen = 0;
@@ -77,10 +79,15 @@ LaneThreads::~LaneThreads() {
   for (std::thread& thread : all) thread.join();
 }
 
-LaneThreads::Gather::Gather(LaneThreads& threads) : threads_(threads) { gathers_here = this; }
+void LaneThreads::Wakeup::wake() {
+  if (idle_ != nullptr) idle_->called.notify_one();
+  if (pastime_ != nullptr) pastime_->look();
+}
+
+LaneThreads::Gather::Gather(LaneThreads& threads) : threads_(threads) { gathers_here_ = this; }
 
 LaneThreads::Gather::~Gather() {
-  gathers_here = nullptr;
+  gathers_here_ = nullptr;
   if (works_.empty()) return;
   Wakeup wakeup;  // once the lock is free that the thread takes first
   const std::lock_guard lock(threads_.mutex_);
@@ -100,11 +107,7 @@ bool LaneThreads::crowded() const {
   return threads_here == this && hand_here_->left() > 0;
 }
 
-LaneThreads::Wakeup LaneThreads::ready(Work& work) {
-  if (gathers_here != nullptr && &gathers_here->threads_ == this) {
-    gathers_here->works_.push_back(work);
-    return {};
-  }
+LaneThreads::Wakeup LaneThreads::ready_now(Work& work) {
   WorkList one;
   one.push_back(work);
   const std::lock_guard lock(mutex_);
@@ -146,7 +149,8 @@ LaneThreads::Wakeup LaneThreads::call_help() {
   const bool at_work = alive_ > idle_.size() + blocked_ + stuck_;
   const auto worth_ns = static_cast<std::int64_t>(waits) * work_ns_;
   if (at_work && worth_ns < kWorthwhileNs) {
-    if (!comes_by_itself()) wake_watcher();  // it sees whether they do come
+    // It sees whether they do come.
+    if (!comes_by_itself() && !looked_after_.load()) wake_watcher();
     return {};
   }
   return call_thread();
@@ -284,7 +288,7 @@ void LaneThreads::empty_hands() {
 
 /// Takes what is done in a short time, and leaves half to others.
 void LaneThreads::fill(Hand& hand) {
-  const auto bound = static_cast<std::size_t>(kWorthwhileNs / std::max<std::int64_t>(work_ns_, 1));
+  const auto bound = static_cast<std::size_t>(kHandNs / std::max<std::int64_t>(work_ns_, 1));
   const std::size_t most = std::clamp<std::size_t>(bound, 1, Hand::kMax);
   const std::size_t count = std::min(most, (queue_.size() + 1) / 2);
   for (std::size_t i = 0; i < count; ++i) hand.works[i] = &queue_.pop_front();
@@ -320,6 +324,7 @@ void LaneThreads::run_hand(std::unique_lock<std::mutex>& lock, Hand& hand) {
     const Wakeup wakeup = call_help();
     lock.unlock();
   }
+  if (turn.afterwards != nullptr) turn.afterwards();
   lock.lock();
   hand.busy = false;
   --busy_;
@@ -385,6 +390,18 @@ void LaneThreads::watch() {
     more = std::max<std::size_t>(1, 2 * more);
     help(more);
   }
+}
+
+void LaneThreads::look() {
+  const std::lock_guard lock(mutex_);
+  const bool goes_on = has_moved() && std::exchange(slept_seen_, slept_) == slept_;
+  if (stands_still() && !goes_on) help(1);
+}
+
+void LaneThreads::set_looked_after(bool looked_after) {
+  if (looked_after_.exchange(looked_after) == looked_after || looked_after) return;
+  const std::lock_guard lock(mutex_);
+  if (stands_still()) wake_watcher();
 }
 
 /// Up to `more` threads come, or are made.

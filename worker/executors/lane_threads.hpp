@@ -9,7 +9,8 @@
 // long work has taken lately, and as many as there are processors work at once. Where that is not
 // enough because work blocks, more are made: one for each thread that says that it is about to
 // block, and where none says so and nothing moves, one, then two, then four with each look of a
-// watcher. Threads that nobody has needed for a while end.
+// watcher, or one with each look of somebody who looks anyway. Threads that nobody has needed for a
+// while end.
 //
 // Thread safety: all of it. Destroy it after everything that may call ready().
 #pragma once
@@ -54,6 +55,9 @@ class LaneThreads {
   /// What a thread knows while it works.
   struct Turn {
     std::int64_t now_us = 0;  ///< the time: who reads the clock writes it here for who comes next
+    /// What the thread is to do once it has run all that it has taken: set by work that puts
+    /// something off until then. It must not rely on that work, which may be gone.
+    void (*afterwards)() = nullptr;
   };
 
   /// Something to do. Whoever makes it ready sees to it that it is in the queue once at most.
@@ -119,14 +123,14 @@ class LaneThreads {
       return *this;
     }
     ~Wakeup() {
-      if (idle_ != nullptr) idle_->called.notify_one();
-      if (pastime_ != nullptr) pastime_->look();
+      if (idle_ != nullptr || pastime_ != nullptr) wake();
     }
 
    private:
     friend class LaneThreads;
     explicit Wakeup(Idle& idle) : idle_(&idle) {}
     explicit Wakeup(Pastime& pastime) : pastime_(&pastime) {}
+    void wake();
 
     Idle* idle_ = nullptr;
     Pastime* pastime_ = nullptr;
@@ -144,6 +148,12 @@ class LaneThreads {
   /// Something is ready or runs: a thread that is done with it will look for a pastime.
   bool occupied() const { return waiting_.load() > 0 || busy_.load() > 0; }
 
+  /// Somebody calls look() about once in a millisecond from now on, or does so no more: meanwhile
+  /// the watcher need not be woken.
+  void set_looked_after(bool looked_after);
+  /// Calls another thread where work waits and nothing has moved since the last look.
+  void look();
+
   /// What the calling thread makes ready while it has one of these is made ready together at the
   /// end, with one lock. One at a time for each thread. Nobody may rely on what is ready meanwhile.
   class Gather {
@@ -160,7 +170,11 @@ class LaneThreads {
   };
 
   /// Throws std::system_error when there is no thread yet and none can be had.
-  Wakeup ready(Work& work);
+  Wakeup ready(Work& work) {
+    if (gathers_here_ == nullptr || &gathers_here_->threads_ != this) return ready_now(work);
+    gathers_here_->works_.push_back(work);
+    return {};
+  }
   /// Others wait: work that has run for a while should give way.
   bool crowded() const;
   /// The calling thread, which is one of these, begins or ends a wait inside its work.
@@ -174,7 +188,7 @@ class LaneThreads {
   /// Work that one thread has taken and will begin soon.
   struct alignas(64) Hand {
     static constexpr std::size_t kMax = 32;
-    static constexpr std::size_t kWorkBytes = 320;  ///< what a serial lane takes, about
+    static constexpr std::size_t kWorkBytes = 192;  ///< what a serial lane uses, about
     std::array<Work*, kMax> works;
     std::atomic<std::uint32_t> next{0};   ///< by its thread, or with the lock by others
     std::uint32_t count = 0;              ///< written by its thread, with the lock
@@ -201,6 +215,7 @@ class LaneThreads {
     }
   };
 
+  Wakeup ready_now(Work& work);
   void run();
   bool next(std::unique_lock<std::mutex>& lock, bool called);
   void spend(std::unique_lock<std::mutex>& lock);
@@ -225,6 +240,7 @@ class LaneThreads {
   std::size_t waiting() const;
   bool stands_still() const;
 
+  static constinit inline thread_local Gather* gathers_here_ = nullptr;
   static thread_local Hand* hand_here_;  ///< of the calling thread, where it is one of these
 
   const std::function<void()> prepare_;
@@ -248,9 +264,11 @@ class LaneThreads {
   bool coming_ = false;          ///< an idle thread was woken and has not looked yet
   std::int64_t work_ns_ = 0;     ///< how long work has taken lately, each
   std::uint64_t slept_ = 0;      ///< counts work that took long and gave up its processor
+  std::uint64_t slept_seen_ = 0; ///< by look()
   Pastime* pastime_ = nullptr;
   bool spends_ = false;          ///< a thread has the pastime
   std::atomic<bool> stopping_{false};  ///< written with the lock
+  std::atomic<bool> looked_after_{false};
   bool watcher_sleeps_ = false;
   std::thread watcher_;          ///< made when it is first needed
 };

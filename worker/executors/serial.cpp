@@ -1,14 +1,16 @@
 // The serial lane: a thread comes when there is something to do, takes everything that is queued
-// with one lock, and then runs it call by call without any.
+// with one instruction, and then runs it call by call without any lock.
 //
 // A lane that is held, or told to wait, keeps what it has taken: whatever I/O wants back it takes
 // from the calls themselves (active_call.hpp), not from a queue.
 
+#include "worker/executors/call_inbox.hpp"
 #include "worker/executors/invoke.hpp"
 #include "worker/executors/lane.hpp"
 #include "worker/executors/lane_thread.hpp"
 #include "worker/executors/lane_threads.hpp"
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -18,6 +20,18 @@
 namespace callboard::worker {
 
 namespace {
+
+/// What a thread uses again from call to call, whatever actor it is of.
+struct Scratch {
+  Outcome outcome;        ///< what it is swapped for has a buffer for the next value
+  Invocation invocation;  ///< as new, but for buffers, before and after each call
+  CallQueue finished;     ///< of one pool: to be given back once the thread has run what it took
+
+  void give_back() {
+    if (!finished.empty()) finished.front()->pool->release(finished);
+  }
+};
+thread_local Scratch scratch_here;
 
 /// Work comes first: that is where its threads ask for its memory.
 class SerialLane final : private LaneThreads::Work, public Lane {
@@ -30,45 +44,40 @@ class SerialLane final : private LaneThreads::Work, public Lane {
       const auto prepare = [this] { prepare_lane_thread(incarnation().entry.name); };
       own_ = std::make_unique<LaneThreads>(prepare, 1);
     }
-    const std::lock_guard lock(mutex_);
     first_ = std::move(first);
-    has_first_ = first_ != nullptr;
-    starting_ = true;
-    try {
-      call_thread();
-    } catch (...) {
-      starting_ = false;
-      throw;
-    }
+    has_first_ = begins_ = first_ != nullptr;
+    if (has_first_) threads().ready(*this);
+    else inbox_.nobody_comes();  // until somebody knocks
+    started_ = true;
   }
   void try_again() override {
-    const std::lock_guard lock(mutex_);
     ++tries_;
-    call_thread();
+    knock();
   }
-  void retire() override { set(retired_); }
+  void retire() override { set(kRetired); }
   void join() override {
+    if (!started_) return;
     std::unique_lock lock(mutex_);
-    over_.wait(lock, [this] { return done_ || !starting_; });
+    over_.wait(lock, [this] { return done_; });
   }
 
  protected:
   void push(CallQueue& calls) override {
-    LaneThreads::Wakeup wakeup;  // once the lock is free that the thread takes first
-    const std::lock_guard lock(mutex_);
-    inbox_.append(calls);
-    wakeup = call_thread();
+    if (inbox_.push(calls)) call_thread();
   }
-  void opened() override { set(open_); }
-  void resume() override {
-    const std::lock_guard lock(mutex_);
-    call_thread();
-  }
+  void opened() override { set(kOpen); }
+  void resume() override { knock(); }
   void cancel(std::span<ActiveCall*>) override {}
-  void finish_when_empty() override { set(finishing_); }
+  void finish_when_empty() override { set(kFinishing); }
   bool can_run(MethodKind kind) const override { return kind != MethodKind::coroutine; }
 
  private:
+  /// What the lane was told.
+  enum Flag : std::uint8_t {
+    kOpen = 1,
+    kFinishing = 2,
+    kRetired = 4,
+  };
   static constexpr std::uint64_t kNotWaiting = UINT64_MAX;
   /// Outcomes of short calls are told together, but not later than this after the first.
   static constexpr std::int64_t kGatherUs = 200;
@@ -77,73 +86,80 @@ class SerialLane final : private LaneThreads::Work, public Lane {
 
   LaneThreads& threads() const { return own_ ? *own_ : *incarnation().environment.threads; }
 
-  void set(bool& flag) {
-    const std::lock_guard lock(mutex_);
-    flag = true;
-    call_thread();
+  void set(Flag flag) {
+    flags_.fetch_or(flag, std::memory_order_relaxed);
+    knock();
+  }
+  bool is(Flag flag) const { return (flags_.load(std::memory_order_relaxed) & flag) != 0; }
+  /// Sees to it that a thread looks at what was written before.
+  void knock() {
+    if (inbox_.knock()) call_thread();
+  }
+  /// REQUIRES: the inbox said so.
+  void call_thread() {
+    try {
+      threads().ready(*this);
+    } catch (...) {
+      inbox_.nobody_comes();
+      throw;
+    }
   }
 
-  /// REQUIRES: the lock. Sees to it that a thread comes if there is something to do.
-  LaneThreads::Wakeup call_thread() {
-    if (active_ || !starting_ || !has_work()) return {};
-    LaneThreads::Wakeup wakeup = threads().ready(*this);
-    active_ = true;
-    return wakeup;
-  }
+  // --- the lane's thread --------------------------------------------------------------------
   bool has_work() const {
-    if (first_) return true;
-    if (drained_) return has_first_ && retired_ && !done_;
-    if (!open_) return false;
-    const bool empty = taken_.empty() && inbox_.empty();
-    return empty ? finishing_ : halted() || (!held() && waits_since_ != tries_);
+    if (drained_) return has_first_ && is(kRetired);
+    if (!is(kOpen)) return false;
+    if (taken_.empty()) return is(kFinishing);
+    return halted() || (!held() && waits_since_ != tries_.load(std::memory_order_relaxed));
   }
 
   /// One turn on a thread: until there is nothing to do, or others want the thread.
   void run(LaneThreads::Turn& turn) override {
     const std::int64_t began_us = turn.now_us;
-    if (first_) {
+    Scratch& scratch = scratch_here;
+    turn.afterwards = [] { scratch_here.give_back(); };
+    if (!shares_calls()) scratch.give_back();
+    if (std::exchange(begins_, false)) {
       std::exchange(first_, nullptr)();
       turn.now_us = steady_now_us();
     }
-    while (take(turn)) {
-      if (run_taken(turn, began_us)) continue;
-      pool().release(finished_);
+    while (take(turn, scratch)) {
+      if (run_taken(turn, began_us, scratch)) continue;
+      if (!shares_calls()) scratch.give_back();
       tell_announced();
       threads().ready(*this);
       return;
     }
   }
+  /// Otherwise the calls go with the actor.
+  bool shares_calls() const { return &pool() == incarnation().environment.calls.get(); }
 
   /// What the lane's thread does beside calls is done; takes the calls that wait. False when the
   /// thread is to leave: nothing of the lane may be touched any more.
-  bool take(LaneThreads::Turn& turn) {
-    if (!finished_.empty()) pool().release(finished_);
+  bool take(LaneThreads::Turn& turn, Scratch& scratch) {
+    if (!shares_calls()) scratch.give_back();
     tell_announced();
-    std::unique_lock lock(mutex_);
-    if (has_work()) waits_since_ = kNotWaiting;
     for (;;) {
+      inbox_.take(taken_);
       if (!has_work()) {
-        active_ = false;
-        return false;
+        if (inbox_.leave()) return false;
+        continue;
       }
-      if (drained_) return end(lock, turn);
-      taken_.append(inbox_);
-      if (!taken_.empty() || !finishing_) return true;
+      waits_since_ = kNotWaiting;
+      if (!taken_.empty()) return true;
+      scratch.give_back();
+      if (drained_) {
+        settings().owner->last_rites();
+        turn.now_us = steady_now_us();
+        return leave();
+      }
       drained_ = true;
-      lock.unlock();
       settings().owner->drained();
-      lock.lock();
       if (!has_first_) return leave();
     }
   }
-  bool end(std::unique_lock<std::mutex>& lock, LaneThreads::Turn& turn) {
-    lock.unlock();
-    settings().owner->last_rites();
-    turn.now_us = steady_now_us();
-    lock.lock();
-    return leave();
-  }
   bool leave() {
+    const std::lock_guard lock(mutex_);
     done_ = true;
     over_.notify_all();
     return false;
@@ -156,11 +172,10 @@ class SerialLane final : private LaneThreads::Work, public Lane {
   }
 
   /// False when the lane should give way.
-  bool run_taken(LaneThreads::Turn& turn, std::int64_t began_us) {
+  bool run_taken(LaneThreads::Turn& turn, std::int64_t began_us, Scratch& scratch) {
     std::int64_t& now = turn.now_us;
     std::int64_t told_us = now;
-    Outcome outcome;  // what it is swapped for has a buffer for the next value
-    Invocation invocation;
+    Outcome& outcome = scratch.outcome;
     while (ActiveCall* call = taken_.pop_front()) {
       taken_.prefetch();
       const std::uint64_t tries = tries_.load(std::memory_order_acquire);
@@ -171,9 +186,9 @@ class SerialLane final : private LaneThreads::Work, public Lane {
         return true;
       }
       if (admission == Admission::taken) continue;
-      finished_.push_back(*call);
+      scratch.finished.push_back(*call);
       if (admission == Admission::gone) continue;
-      if (admission == Admission::run) now = run_call(*call, invocation, outcome);
+      if (admission == Admission::run) now = run_call(*call, scratch.invocation, outcome);
       const bool more_soon = !taken_.empty() || threads().crowded();
       announced_ = !outcome.held && more_soon && now - told_us < kGatherUs;
       if (!announced_) told_us = now;
@@ -185,7 +200,7 @@ class SerialLane final : private LaneThreads::Work, public Lane {
     return true;
   }
 
-  /// Returns the time afterwards. The invocation is as new before and after it.
+  /// Returns the time afterwards.
   std::int64_t run_call(ActiveCall& call, Invocation& invocation, Outcome& outcome) {
     outcome.begin(call.job, Outcome::Fate::ended);
     invoke(call, invocation);
@@ -195,27 +210,25 @@ class SerialLane final : private LaneThreads::Work, public Lane {
     return now;
   }
 
+  // What each turn needs is first, and prefetched (kLaneBytes, Hand::kWorkBytes).
   std::unique_ptr<LaneThreads> own_;  ///< where the class asks for a thread of its own
+  CallInbox inbox_;
+  std::atomic<std::uint64_t> tries_{0};
+  std::atomic<std::uint8_t> flags_{0};
 
-  // The thread's own.
-  CallQueue taken_;
-  CallQueue finished_;
+  // The thread's own, but for the first two, which I/O writes before there is one.
+  bool has_first_ = false;
+  bool begins_ = false;                     ///< first_ has not run
   bool announced_ = false;                  ///< the host was told that more comes soon
+  bool drained_ = false;                    ///< and the owner knows
+  CallQueue taken_;
   std::uint64_t waits_since_ = kNotWaiting; ///< what tries_ was when the host said wait
 
+  std::function<void()> first_;
+  bool started_ = false;   ///< I/O: start() was called, and there is a thread for it
   std::mutex mutex_;
   std::condition_variable over_;
-  std::function<void()> first_;
-  CallQueue inbox_;
-  std::atomic<std::uint64_t> tries_{0};
-  bool has_first_ = false;
-  bool starting_ = false;  ///< start() was called
-  bool active_ = false;    ///< a thread runs the lane, or will
-  bool open_ = false;
-  bool finishing_ = false;
-  bool drained_ = false;   ///< and the owner knows
-  bool retired_ = false;
-  bool done_ = false;      ///< no thread will come any more
+  bool done_ = false;      ///< guarded by mutex_: no thread will come any more
 };
 
 }  // namespace
