@@ -72,11 +72,27 @@ void WorkerSession::end_here(Held& held, std::uint64_t lease, Errc code, std::st
   ended_leases_.push_back(lease);
 }
 
-bool WorkerSession::on_run(Instant now, std::uint32_t fields, wire::FrameReader& in) {
-  if (!wire::read_run(in, fields, run_)) return false;
-  take_run(now, run_);
-  if (run_.args.part) run_.args = {};
+/// One RUN, and those right behind it.
+bool WorkerSession::on_runs(Instant now, std::uint32_t fields, wire::FrameReader& in) {
+  do {
+    if (!wire::read_run(in, fields, run_)) return false;
+    expect_run(in);
+    take_run(now, run_);
+    if (run_.args.part) run_.args = {};
+  } while (in.message_of(static_cast<std::uint8_t>(wire::Type::run), fields));
   return true;
+}
+
+/// Asks for the memory of the actor that the next RUN names: of many, few are in the caches.
+inline void WorkerSession::expect_run(wire::FrameReader in) {
+  std::uint64_t lease = 0;
+  std::uint64_t slot = 0;
+  std::uint32_t fields = 0;
+  if (!in.message_of(static_cast<std::uint8_t>(wire::Type::run), fields)) return;
+  if (!in.uint(lease) || !in.uint(slot) || slot == run_.slot) return;
+  if (const std::unique_ptr<Slot>* const found = slots_.find(slot)) {
+    prefetch_to_write(found->get(), Slot::kHotBytes);
+  }
 }
 
 /// Takes its arguments, where they are a part.
@@ -110,7 +126,8 @@ void WorkerSession::keep_revoked(const wire::Run& run) {
   const auto revoked = revoked_ahead_.find(run.lease);
   if (revoked == revoked_ahead_.end()) return;
   const Slot* slot = find_slot(run.slot);
-  Held& held = add_call(run, slot != nullptr ? *slot : Slot());
+  const Slot nowhere;
+  Held& held = add_call(run, slot != nullptr ? *slot : nowhere);
   held.taken_back = held.ended = true;
   held.status = revoked->second;
   revoked_ahead_.erase(revoked);

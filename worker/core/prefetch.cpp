@@ -1,7 +1,5 @@
 #include "worker/core/prefetch.hpp"
 
-#include "common/time.hpp"
-
 #include <algorithm>
 
 namespace callboard::worker {
@@ -14,20 +12,20 @@ constexpr std::int64_t kWorthwhile = 8;
 
 }  // namespace
 
-void Prefetch::received(std::int64_t now_us, std::uint32_t calls) {
-  if (out() == 0) {
-    const std::int64_t idle_us = now_us - told_us_;
-    if (idle_us >= kStallUs) {  // idle time is no part of a rate
-      measured_us_ = now_us;
-      measured_ended_ = ended_;
-      starved_ = false;
-    } else if (calls >= window() && idle_us * kWorthwhile > told_us_ - began_us_) {
-      starved_ = true;
-    }
-    began_us_ = told_us_ = now_us;
+/// Calls come and nobody is at work.
+void Prefetch::begin(std::int64_t now_us, std::uint32_t calls) {
+  const std::int64_t idle_us = now_us - told_us_;
+  if (idle_us >= kStallUs) {  // idle time is no part of a rate
+    measured_us_ = now_us;
+    measured_ended_ = ended_;
+    starved_ = false;
+  } else if (calls >= window() && idle_us * kWorthwhile > told_us_ - began_us_) {
+    starved_ = true;
   }
-  received_ += calls;
-  if (!probing_ || received_ < probe_credit_) return;
+  began_us_ = told_us_ = now_us;
+}
+
+void Prefetch::end_probe(std::int64_t now_us) {
   probing_ = false;
   // Follow the fastest way at once and slower ones slowly: most of what makes a sample long is
   // that the broker had nothing to send, or has sent more than anyone can run.
@@ -36,25 +34,14 @@ void Prefetch::received(std::int64_t now_us, std::uint32_t calls) {
                                             : (sample - round_trip_us_) / 16;
 }
 
-void Prefetch::told(std::int64_t now_us) {
-  if (told_ == ended_) return;
-  told_ = ended_;
-  told_us_ = now_us;
-  if (probing_) return;
-  probing_ = true;
-  probe_credit_ = told_ + window();
-  probe_us_ = now_us;
-}
-
 /// What is done in kAheadUs at this rate (calls in a microsecond).
 std::uint32_t Prefetch::most(double rate) const {
   const double calls = rate * static_cast<double>(kAheadUs) + 0.5;
   return static_cast<std::uint32_t>(std::min<double>(calls, limits::kPrefetchMax));
 }
 
-bool Prefetch::adapt(std::int64_t now_us) {
+bool Prefetch::measure(std::int64_t now_us) {
   const std::int64_t elapsed_us = now_us - measured_us_;
-  if (elapsed_us < kAdaptUs || (ended_ == measured_ended_ && elapsed_us < kStallUs)) return false;
   const auto ended = static_cast<double>(ended_ - measured_ended_);
   const double rate = ended / static_cast<double>(elapsed_us);
   const double under_way = 2 * rate * static_cast<double>(round_trip_us_);
@@ -81,21 +68,12 @@ bool Prefetch::adapt(std::int64_t now_us) {
   return true;
 }
 
-bool Prefetch::stalled(std::int64_t now_us) const {
-  return out() > limit_ && now_us - told_us_ >= kStallUs;
-}
-
 bool Prefetch::recall() {
   const bool changed = ahead_ != 0;
   ahead_ = 0;
   probing_ = false;
   lower_ = 0;
   return changed;
-}
-
-std::int64_t Prefetch::next_deadline_us() const {
-  if (out() == 0 || (ahead_ == 0 && out() <= limit_)) return kNever;
-  return std::max(told_us_, measured_us_) + kStallUs;
 }
 
 }  // namespace callboard::worker

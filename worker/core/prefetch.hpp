@@ -12,7 +12,9 @@
 #pragma once
 
 #include "common/limits.hpp"
+#include "common/time.hpp"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace callboard::worker {
@@ -26,30 +28,54 @@ class Prefetch {
   std::uint32_t out() const { return static_cast<std::uint32_t>(received_ - ended_); }
 
   /// A turn brought calls.
-  void received(std::int64_t now_us, std::uint32_t calls);
+  void received(std::int64_t now_us, std::uint32_t calls) {
+    if (out() == 0) begin(now_us, calls);
+    received_ += calls;
+    if (probing_ && received_ >= probe_credit_) end_probe(now_us);
+  }
   /// Calls ended or were handed back, and are about to be told.
   void ended(std::uint32_t calls) { ended_ += calls; }
   /// What ended since the last time has been written.
-  void told(std::int64_t now_us);
+  void told(std::int64_t now_us) {
+    if (told_ == ended_) return;
+    told_ = ended_;
+    told_us_ = now_us;
+    if (probing_) return;
+    probing_ = true;
+    probe_credit_ = told_ + window();
+    probe_us_ = now_us;
+  }
   /// A new connection: the way of a credit that is under way says nothing.
   void reconnected() { probing_ = false; }
 
   /// Measures again when it is time. True when window() changed and the broker must be told.
-  bool adapt(std::int64_t now_us);
+  bool adapt(std::int64_t now_us) {
+    const std::int64_t elapsed_us = now_us - measured_us_;
+    if (elapsed_us < kAdaptUs || (ended_ == measured_ended_ && elapsed_us < kStallUs)) return false;
+    return measure(now_us);
+  }
   /// Nothing ended for a while although calls were sent ahead: they should go to somebody else.
-  bool stalled(std::int64_t now_us) const;
+  bool stalled(std::int64_t now_us) const {
+    return out() > limit_ && now_us - told_us_ >= kStallUs;
+  }
   /// No call is sent ahead until something is measured again. True when window() changed.
   bool recall();
   void set_limit(std::uint32_t limit) { limit_ = limit; }
 
   /// When adapt() or stalled() should be asked next; kNever while nothing is out ahead.
-  std::int64_t next_deadline_us() const;
+  std::int64_t next_deadline_us() const {
+    if (out() == 0 || (ahead_ == 0 && out() <= limit_)) return kNever;
+    return std::max(told_us_, measured_us_) + kStallUs;
+  }
 
   static constexpr std::int64_t kAdaptUs = 2'000;    ///< shortest measurement
   static constexpr std::int64_t kStallUs = 20'000;   ///< longer than this is idle, or a long call
   static constexpr std::int64_t kAheadUs = 8'000;
 
  private:
+  void begin(std::int64_t now_us, std::uint32_t calls);
+  void end_probe(std::int64_t now_us);
+  bool measure(std::int64_t now_us);
   std::uint32_t most(double rate) const;
 
   std::uint32_t limit_;

@@ -77,7 +77,7 @@ bool WorkerSession::on_message(Instant now, std::uint64_t type, std::uint32_t fi
                                wire::FrameReader& in, wire::LinkOut& out) {
   if (!ready_) return in.skip_fields(fields);  // meant for what our hello has given up
   switch (static_cast<wire::Type>(type)) {
-    case wire::Type::run: return on_run(now, fields, in);
+    case wire::Type::run: return on_runs(now, fields, in);
     case wire::Type::forget: return on_forget(fields, in);
     case wire::Type::start: return on_start(fields, in);
     case wire::Type::stop: return on_stop(fields, in);
@@ -139,9 +139,12 @@ WorkerSession::Slot& WorkerSession::add_slot(std::uint32_t number) {
 
 void WorkerSession::erase_slot(std::uint32_t number) {
   cached_slot_ = nullptr;
-  const Slot& slot = **slots_.find(number);
+  std::unique_ptr<Slot>& found = *slots_.find(number);
+  Slot& slot = *found;
   if (slot.dedicated && --dedicated_ == 0) windows_changed_.push_back(0);
   drop_limits(slot);
+  slot.gone = true;
+  if (slot.active) gone_.push_back(std::move(found));
   slots_.erase(number);
   limits_changed_ = true;
 }

@@ -15,6 +15,7 @@
 // - a lease number is accepted once for each run of the broker.
 #pragma once
 
+#include "common/few.hpp"
 #include "common/link.hpp"
 #include "common/seq_table.hpp"
 #include "worker/core/executors.hpp"
@@ -103,9 +104,9 @@ class WorkerSession final : public wire::LinkMember {
     std::uint32_t told = 0;     ///< the window that the broker knows
   };
   struct Slot {
+    // What each call reads is first.
     ActorId actor;
     std::uint64_t incarnation = 0;
-    std::string name;
     bool shared = false;        ///< others may run its calls: a task slot or a replica
     bool dedicated = false;     ///< it wants the process for itself
     bool starting = true;
@@ -113,13 +114,16 @@ class WorkerSession final : public wire::LinkMember {
     bool failed = false;        ///< its constructor
     bool active = false;        ///< in active_
     bool watched = false;       ///< in watched_
+    bool gone = false;          ///< kept only because it is in active_
     std::uint32_t held = 0;     ///< outcomes that await go_on
-    std::vector<Group> groups;
+    struct Method { std::uint32_t index = 0; std::uint8_t group = 0; };
+    Few<Method> methods;                                           ///< the broker's index
+    Few<Group> groups;
+    std::string name;
     std::vector<std::string> group_names;                          ///< [0] is the default group
     std::vector<std::pair<std::string, std::string>> method_groups;  ///< method, group
     std::vector<std::string> known_methods;                          ///< by executor's index
-    struct Method { std::uint32_t index = 0; std::uint8_t group = 0; };
-    std::vector<Method> methods;                                   ///< the broker's index
+    static constexpr std::size_t kHotBytes = 256;                  ///< up to the name, about
   };
   struct alignas(64) Held {
     CallId call;
@@ -154,16 +158,18 @@ class WorkerSession final : public wire::LinkMember {
   Slot& add_slot(std::uint32_t number);
   void erase_slot(std::uint32_t number);
   void activate(std::uint32_t number, Slot& slot) {
-    if (!slot.active) make_active(number, slot);
+    if (slot.active) return;
+    slot.active = true;
+    active_.push_back({number, &slot});
   }
-  void make_active(std::uint32_t number, Slot& slot);
   void release_lanes();
   bool takes_tasks() const { return !draining_ && dedicated_ == 0; }
   void renew_lease();
   std::string encoded_error(Errc code, std::string message) const;
 
   // calls.cpp
-  bool on_run(Instant now, std::uint32_t fields, wire::FrameReader& in);
+  bool on_runs(Instant now, std::uint32_t fields, wire::FrameReader& in);
+  void expect_run(wire::FrameReader in);
   bool on_forget(std::uint32_t fields, wire::FrameReader& in);
   bool on_revoke(std::uint32_t fields, wire::FrameReader& in, wire::LinkOut& out);
   Held& add_call(const wire::Run& run, const Slot& slot);
@@ -190,6 +196,7 @@ class WorkerSession final : public wire::LinkMember {
   void adapt_windows(Instant now);
   void watch(Instant now);
   void adapt(Instant now, std::uint32_t number, Slot& slot);
+  void recall(std::uint32_t number, std::size_t group);
 
   // tell.cpp
   void tell(wire::LinkOut& out);
@@ -226,7 +233,9 @@ class WorkerSession final : public wire::LinkMember {
   std::vector<std::uint32_t> stopped_slots_;
   std::string status_;
 
-  std::vector<std::uint32_t> active_;              ///< slots where calls came or ended this turn
+  struct Active { std::uint32_t number = 0; Slot* slot = nullptr; };
+  std::vector<Active> active_;                     ///< slots where calls came or ended this turn
+  std::vector<std::unique_ptr<Slot>> gone_;        ///< of those, what is in slots_ no more
   std::vector<std::uint32_t> watched_;             ///< slots with calls sent ahead
   std::int64_t watch_due_us_ = kNever;
   std::vector<std::uint32_t> windows_changed_;     ///< slots

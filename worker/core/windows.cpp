@@ -6,11 +6,6 @@
 
 namespace callboard::worker {
 
-void WorkerSession::make_active(std::uint32_t number, Slot& slot) {
-  slot.active = true;
-  active_.push_back(number);
-}
-
 void WorkerSession::set_limits(std::uint32_t number, Slot& slot,
                                std::span<const std::uint32_t> limits) {
   drop_limits(slot);
@@ -76,27 +71,23 @@ std::uint32_t WorkerSession::recorder_level() const {
 }
 
 void WorkerSession::count_arrivals(Instant now) {
-  for (const std::uint32_t number : active_) {
-    Slot* slot = find_slot(number);
-    if (slot == nullptr) continue;
+  for (const auto& [number, slot] : active_) {
     for (Group& group : slot->groups) {
-      if (group.arrived > 0) group.prefetch.received(now.mono_us, group.arrived);
+      if (group.arrived == 0) continue;
+      group.prefetch.received(now.mono_us, group.arrived);
       group.arrived = 0;
     }
   }
 }
 
-void WorkerSession::adapt(Instant now, std::uint32_t number, Slot& slot) {
+inline void WorkerSession::adapt(Instant now, std::uint32_t number, Slot& slot) {
   bool changed = false;
   std::int64_t due_us = kNever;
   for (std::size_t i = 0; i < slot.groups.size(); ++i) {
     Group& group = slot.groups[i];
     if (slot.shared && group.prefetch.stalled(now.mono_us)) {
       changed |= group.prefetch.recall();
-      const std::uint64_t before = counters_.returned;
-      const Where here{.slot = number, .group = static_cast<int>(i)};
-      take_back(true, &here);
-      counters_.recalled += counters_.returned - before;
+      recall(number, i);
     } else {
       changed |= group.prefetch.adapt(now.mono_us);
     }
@@ -108,6 +99,14 @@ void WorkerSession::adapt(Instant now, std::uint32_t number, Slot& slot) {
   watch_due_us_ = std::min(watch_due_us_, due_us);
   if (!slot.watched) watched_.push_back(number);
   slot.watched = true;
+}
+
+/// Calls of that group which were sent ahead go to somebody else.
+void WorkerSession::recall(std::uint32_t number, std::size_t group) {
+  const std::uint64_t before = counters_.returned;
+  const Where here{.slot = number, .group = static_cast<int>(group)};
+  take_back(true, &here);
+  counters_.recalled += counters_.returned - before;
 }
 
 /// Looks at the slots that have calls sent ahead and saw nothing happen.
@@ -127,13 +126,12 @@ void WorkerSession::watch(Instant now) {
 void WorkerSession::adapt_windows(Instant now) {
   if (limits_changed_) share_recorder();
   limits_changed_ = false;
-  for (const std::uint32_t number : active_) {
-    Slot* slot = find_slot(number);
-    if (slot == nullptr) continue;
+  for (const auto& [number, slot] : active_) {
     slot->active = false;
-    adapt(now, number, *slot);
+    if (!slot->gone) adapt(now, number, *slot);
   }
   active_.clear();
+  gone_.clear();
   watch(now);
 }
 
