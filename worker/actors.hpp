@@ -78,8 +78,13 @@ class Actors final : public Executors {
   bool construct(Slot& slot);
   void construct_waiting();
   void try_again(std::size_t most);
-  void submit_to(std::uint32_t number, std::span<Job> jobs);
-  void expect(std::span<const Job> jobs, std::size_t at);
+  /// Consecutive jobs of one slot.
+  struct Run {
+    Slot* slot = nullptr;
+    std::span<Job> jobs;
+  };
+  void find_runs(std::span<Job> jobs);
+  void turn_away(std::span<Job> jobs);
 
   const Environment& environment_;
   Host& host_;
@@ -87,6 +92,7 @@ class Actors final : public Executors {
   const std::uint32_t task_slots_;
   std::vector<std::string> task_names_;
   SeqTable<Slot> slots_;
+  std::vector<Run> runs_;              ///< of submit()
   SharedValues<wire::ActorOptions> options_;
   std::deque<std::uint32_t> constructors_waiting_;
   std::uint32_t overstaying_ = 0;      ///< the slot that overstay_us_ is about

@@ -12,7 +12,7 @@ namespace {
 
 /// With fewer spare calls than this, those that were freed since are asked for.
 constexpr std::size_t kSpareMin = 4;
-constexpr std::size_t kLaneBytes = 320;  ///< about
+constexpr std::size_t kLaneBytes = 192;  ///< what a serial lane uses, about
 
 std::unique_ptr<Lane> make_lane(wire::Mode mode, const LaneSettings& settings) {
   switch (mode) {
@@ -64,11 +64,11 @@ ActorExecutor::ActorExecutor(const Environment& environment, const ClassEntry& e
                              ActorSpec spec, const Plan& plan)
     : incarnation_(environment, entry, std::move(spec)),
       coroutines_apart_(plan.coroutines_apart),
-      own_pool_(environment.calls && may_share_calls(plan) ? nullptr : CallPool::create()),
-      pool_(own_pool_ ? *own_pool_ : *environment.calls) {
+      own_pool_(environment.calls && may_share_calls(plan) ? nullptr : CallPool::create()) {
+  pool_ = own_pool_ ? own_pool_.get() : environment.calls.get();
   LaneSettings settings;
   settings.owner = this;
-  settings.pool = &pool_;
+  settings.pool = pool_;
   settings.incarnation = &incarnation_;
   const wire::ActorOptions& options = *incarnation_.spec.options;
   for (const Plan::Group& group : plan.groups) {
@@ -88,6 +88,7 @@ ActorExecutor::ActorExecutor(const Environment& environment, const ClassEntry& e
     lanes_.push_back(make_async_lane(settings));
   }
   lanes_left_ = lanes_.size();
+  first_lane_ = lanes_.front().get();
 }
 
 ActorExecutor::~ActorExecutor() {
@@ -124,6 +125,7 @@ void ActorExecutor::start_lanes(std::function<void()> first) {
       broken_ = true;
       lanes_.erase(lanes_.begin(), lanes_.begin() + static_cast<std::ptrdiff_t>(i));
       lanes_left_ = lanes_.size();
+      first_lane_ = nullptr;
       for (const auto& lane : lanes_) lane->open(false);
       return;
     }
@@ -198,14 +200,15 @@ std::size_t ActorExecutor::lane_of(ActiveCall& call, std::size_t method_lane) co
 
 void ActorExecutor::submit(std::span<Job> jobs) {
   if (broken_ || stopping_) return turn_away(jobs);
-  if (jobs.size() > 1 || pool_.spare() < kSpareMin) pool_.refresh();
+  if (jobs.size() > 1 || pool_->spare() < kSpareMin) pool_->refresh();
   std::size_t lane = 0;
+  Lane* run_lane = first_lane_;
   CallQueue run;  // consecutive calls of one lane
   std::uint32_t count = 0;
   for (Job& job : jobs) {
-    ActiveCall& call = pool_.acquire();
+    ActiveCall& call = pool_->acquire();
     call.job.take_over(job);
-    pool_.note(call);
+    pool_->note(call);
     call.arguments = call.job.args.view().data();
     const Target target = call.job.method < table_.size() ? table_[call.job.method] : nameless();
     call.method = target.method;
@@ -213,20 +216,23 @@ void ActorExecutor::submit(std::span<Job> jobs) {
     call.number = ++submitted_;
     const std::size_t its_lane =
         call.job.options.empty() ? target.lane : lane_of(call, target.lane);
-    if (its_lane != lane && count > 0) lanes_[lane]->submit(run, std::exchange(count, 0));
-    lane = its_lane;
-    call.lane = lanes_[lane].get();
+    if (its_lane != lane) {
+      if (count > 0) run_lane->submit(run, std::exchange(count, 0));
+      lane = its_lane;
+      run_lane = lanes_[lane].get();
+    }
+    call.lane = run_lane;
     call.state.store(ActiveCall::State::queued, std::memory_order_release);
     run.push_back(call);
     ++count;
   }
-  if (count > 0) lanes_[lane]->submit(run, count);
+  if (count > 0) run_lane->submit(run, count);
 }
 
 void ActorExecutor::expect() {
-  if (lanes_.empty()) return;  // there were no threads to be had
   prefetch_to_read(table_.data(), 1);
-  prefetch_to_write(lanes_.front().get(), kLaneBytes);
+  prefetch_to_read(&incarnation_.host, 1);
+  prefetch_to_write(first_lane_, kLaneBytes);
 }
 
 void ActorExecutor::turn_away(std::span<Job> jobs) {
@@ -236,7 +242,7 @@ void ActorExecutor::turn_away(std::span<Job> jobs) {
 }
 
 Revoked ActorExecutor::revoke(std::uint64_t lease, bool running_too) {
-  ActiveCall* const found = pool_.find(lease);
+  ActiveCall* const found = pool_->find(lease);
   if (found == nullptr || found->incarnation != &incarnation_) return Revoked::unknown;
   return found->lane->revoke(*found, running_too);
 }

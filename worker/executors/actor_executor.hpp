@@ -74,23 +74,25 @@ class ActorExecutor final : public Executor, private LaneOwner {
   std::size_t lane_of(ActiveCall& call, std::size_t method_lane) const;
   void turn_away(std::span<Job> jobs);
 
+  // What each call needs is first, and prefetched.
   Incarnation incarnation_;
-  const bool coroutines_apart_;
-  std::list<Method> unknown_;   ///< names in the table that the class does not have
   std::vector<Target> table_;
-  const Method* nameless_ = nullptr;  ///< once a number came that the table does not have
+  CallPool* pool_ = nullptr;
+  Lane* first_lane_ = nullptr;  ///< none: there were no threads to be had
   std::uint64_t submitted_ = 0;
   bool started_ = false;
   bool broken_ = false;   ///< there were no threads to be had
   bool stopping_ = false;
+  const bool coroutines_apart_;
 
+  std::list<Method> unknown_;   ///< names in the table that the class does not have
+  const Method* nameless_ = nullptr;  ///< once a number came that the table does not have
   std::atomic<std::size_t> lanes_left_{0};
   std::binary_semaphore gone_{0};  ///< last_rites() is over
   std::mutex held_mutex_;
   std::list<Lane*> held_;   ///< oldest first
 
   CallPool::Owner own_pool_;   ///< where there is none to share
-  CallPool& pool_;
   std::vector<std::unique_ptr<Lane>> lanes_;
 };
 
