@@ -176,10 +176,11 @@ void Connection::look_later(std::unique_lock<std::mutex>& turns) {
   for (;;) {
     const std::uint32_t seen = borrowed_.load();
     sleep(kLooksSoon, kLookUs);
+    if (while_left_) while_left_();
     // Whoever had the turns meanwhile has them still, most likely: it is not disturbed.
     if (borrowed_.load() != seen && !wanted_.load()) continue;
     if (turns.try_lock()) return;
-    sleep(kLooksWhenGivenUp, kLookAtKeptUs);
+    if (!while_left_) sleep(kLooksWhenGivenUp, kLookAtKeptUs);
   }
 }
 

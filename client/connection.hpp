@@ -86,6 +86,9 @@ class Connection {
   /// Says whether somebody is about to take turns that were left, by drive(): where nobody is, the
   /// own thread takes them back at once. Any thread. REQUIRES: set before start().
   void expect_others(std::function<bool()> come) { others_come_ = std::move(come); }
+  /// Gets called by the own thread, about once in a millisecond while it has left the turns to
+  /// others. REQUIRES: set before start().
+  void while_left(std::function<void()> look) { while_left_ = std::move(look); }
   /// Gets called, by whoever has the turns, when they are about to be nobody's. REQUIRES: set
   /// before start().
   void before_leaving(std::function<void()> tell) { before_leaving_ = std::move(tell); }
@@ -123,6 +126,7 @@ class Connection {
 
   ConnectionOptions options_;
   std::function<bool()> others_come_;
+  std::function<void()> while_left_;
   std::function<void()> before_leaving_;
   std::mutex turns_;  ///< whoever has the turns holds it; all up to mutex_ is theirs
   bool lend_ = false;

@@ -92,6 +92,7 @@ class Child::Impl final : public wire::LinkMember, private LaneThreads::Pastime 
     refusal_.code = Errc::ok;
     environment_.threads->set_pastime(*this);
     connection_.expect_others([this] { return environment_.threads->occupied(); });
+    connection_.while_left([this] { environment_.threads->look(); });
     connection_.add(*this, wire::Side::worker);
   }
   ~Impl() override { close(0); }
@@ -211,7 +212,9 @@ class Child::Impl final : public wire::LinkMember, private LaneThreads::Pastime 
     // A call takes its time: whoever runs it will not be back soon.
     if (connection_.left_alone()) short_calls_.forget();
     const bool lend = ready && short_calls_.in_a_row() && client_.core()->unanswered() == 0;
-    connection_.lend(lend, lend && environment_.threads->occupied());
+    const bool left = lend && environment_.threads->occupied();
+    environment_.threads->set_looked_after(left);
+    connection_.lend(lend, left);
   }
 
   bool actors_stopped() {

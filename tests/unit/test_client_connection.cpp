@@ -138,6 +138,17 @@ TEST_F(ConnectionTurns, TheOwnThreadSleepsWhileOneThreadDrivesAndComesBackAfterI
   EXPECT_TRUE(eventually([&] { return member_.own > own; })) << "what gathers now is its business";
 }
 
+TEST_F(ConnectionTurns, TheOwnThreadLooksNowAndThenWhileOthersHaveTheTurns) {
+  std::atomic<int> looks{0};
+  connection_.while_left([&] { ++looks; });
+  connection_.start();
+  member_.driver = std::this_thread::get_id();
+  EXPECT_TRUE(eventually([&] {
+    connection_.drive([&] { return looks >= 3; }, clock_now().mono_us + 1'000);
+    return looks >= 3;
+  }));
+}
+
 TEST_F(ConnectionTurns, TurnsThatNobodyComesForAreTakenBackAtOnce) {
   connection_.expect_others([] { return false; });
   connection_.start();

@@ -18,15 +18,13 @@ constexpr std::int64_t kShortTogetherUs = 500;
 
 void ShortCalls::ended(std::span<const Outcome> outcomes) {
   const bool many = outcomes.size() > kFew;
-  bool several = false;
   std::int64_t together_us = 0;
   for (const Outcome& outcome : outcomes) {
     const std::int64_t took_us = outcome.ended_us - outcome.began_us;
     together_us += took_us;
-    several = several || outcome.slot != outcomes.front().slot;
     row_ = took_us < kShortUs ? std::min(row_ + 1, kRow) : 0;
   }
-  if (many && (several || together_us >= kShortTogetherUs)) forget();
+  if (many && together_us >= kShortTogetherUs) forget();
 }
 
 bool ShortCalls::in_a_row() const { return row_ >= kRow; }

@@ -1,8 +1,8 @@
 // Whether calls have been short enough lately for the thread of serial actors that runs them to
 // take the connection's turns in between. decisions/0024 and 0027 have the reasons.
 //
-// Few that end at once are looked at one by one. Many that do are worth it where they are of one
-// actor and short together: of several actors, some could run while others are told.
+// Few that end at once are looked at one by one. Many that do are worth it where they are short
+// together: otherwise some could run while others are told.
 //
 // Thread safety: none; the connection's thread, or who stands in for it.
 #pragma once
