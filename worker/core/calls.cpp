@@ -76,8 +76,9 @@ void WorkerSession::end_here(Held& held, std::uint64_t lease, Errc code, std::st
 bool WorkerSession::on_runs(Instant now, std::uint32_t fields, wire::FrameReader& in) {
   do {
     if (!wire::read_run(in, fields, run_)) return false;
+    Slot* const slot = find_slot(run_.slot);  // found already for all but the first
     expect_run(in);
-    take_run(now, run_);
+    take_run(now, run_, slot);
     if (run_.args.part) run_.args = {};
   } while (in.message_of(static_cast<std::uint8_t>(wire::Type::run), fields));
   return true;
@@ -90,19 +91,16 @@ inline void WorkerSession::expect_run(wire::FrameReader in) {
   std::uint32_t fields = 0;
   if (!in.message_of(static_cast<std::uint8_t>(wire::Type::run), fields)) return;
   if (!in.uint(lease) || !in.uint(slot) || slot == run_.slot) return;
-  if (const std::unique_ptr<Slot>* const found = slots_.find(slot)) {
-    prefetch_to_write(found->get(), Slot::kHotBytes);
-  }
+  prefetch_to_write(find_slot(static_cast<std::uint32_t>(slot)), Slot::kHotBytes);
 }
 
 /// Takes its arguments, where they are a part.
-inline void WorkerSession::take_run(Instant now, wire::Run& run) {
+inline void WorkerSession::take_run(Instant now, wire::Run& run, Slot* slot) {
   if (!leases_seen_.insert(run.lease)) {
     ++counters_.repeated;
     return keep_revoked(run);
   }
   ++counters_.runs;
-  Slot* slot = find_slot(run.slot);
   if (slot == nullptr || slot->failed || slot->stopping || draining_) {
     ++counters_.returned;
     returned_leases_.push_back(run.lease);
@@ -183,6 +181,7 @@ void WorkerSession::outcomes(std::span<Outcome> outcomes) {
     Held& held = *found;
     if (Slot* slot = find_slot(held.slot)) {
       slot->groups[held.group].prefetch.ended(1);
+      slot->ended = true;
       activate(held.slot, *slot);
       if (outcome.held) ++slot->held;
     }
@@ -294,6 +293,7 @@ void WorkerSession::take_back(bool tell, const Where* where) {
     if (!call.ended && slot != nullptr) {
       Group& group = slot->groups[call.group];
       group.arrived > 0 ? void(--group.arrived) : group.prefetch.ended(1);
+      slot->ended = true;
     }
     forget(lease, call);
     if (tell) returned_leases_.push_back(lease);

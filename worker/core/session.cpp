@@ -123,14 +123,6 @@ void WorkerSession::renew_lease() {
 
 // --- slots -------------------------------------------------------------------------------------
 
-WorkerSession::Slot* WorkerSession::look_up(std::uint32_t number) {
-  const std::unique_ptr<Slot>* const found = slots_.find(number);
-  if (found == nullptr) return nullptr;
-  cached_number_ = number;
-  cached_slot_ = found->get();
-  return cached_slot_;
-}
-
 WorkerSession::Slot& WorkerSession::add_slot(std::uint32_t number) {
   std::unique_ptr<Slot>& slot = slots_.add(number);
   slot = std::make_unique<Slot>();

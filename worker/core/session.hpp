@@ -114,6 +114,7 @@ class WorkerSession final : public wire::LinkMember {
     bool failed = false;        ///< its constructor
     bool active = false;        ///< in active_
     bool watched = false;       ///< in watched_
+    bool ended = false;         ///< calls of it have, and adapt() has not seen it
     bool gone = false;          ///< kept only because it is in active_
     std::uint32_t held = 0;     ///< outcomes that await go_on
     struct Method { std::uint32_t index = 0; std::uint8_t group = 0; };
@@ -152,9 +153,13 @@ class WorkerSession final : public wire::LinkMember {
   bool on_go_on(std::uint32_t fields, wire::FrameReader& in);
 
   [[gnu::always_inline]] Slot* find_slot(std::uint32_t number) {
-    return cached_slot_ != nullptr && cached_number_ == number ? cached_slot_ : look_up(number);
+    if (cached_slot_ != nullptr && cached_number_ == number) return cached_slot_;
+    const std::unique_ptr<Slot>* const found = slots_.find(number);
+    if (found == nullptr) return nullptr;
+    cached_number_ = number;
+    cached_slot_ = found->get();
+    return cached_slot_;
   }
-  Slot* look_up(std::uint32_t number);
   Slot& add_slot(std::uint32_t number);
   void erase_slot(std::uint32_t number);
   void activate(std::uint32_t number, Slot& slot) {
@@ -175,7 +180,7 @@ class WorkerSession final : public wire::LinkMember {
   Held& add_call(const wire::Run& run, const Slot& slot);
   static std::uint8_t group_named_by(std::string_view options, const Slot& slot,
                                      std::uint8_t otherwise);
-  void take_run(Instant now, wire::Run& run);
+  void take_run(Instant now, wire::Run& run, Slot* slot);
   void queue_job(Instant now, wire::Run& run, std::uint32_t method);
   void submit_jobs();
   void forget(std::uint64_t lease, Held& held);

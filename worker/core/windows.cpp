@@ -128,7 +128,10 @@ void WorkerSession::adapt_windows(Instant now) {
   limits_changed_ = false;
   for (const auto& [number, slot] : active_) {
     slot->active = false;
-    if (!slot->gone) adapt(now, number, *slot);
+    // One where calls came and none ended has nothing to tell, and is looked at in time.
+    if (slot->gone || (slot->watched && !slot->ended)) continue;
+    slot->ended = false;
+    adapt(now, number, *slot);
   }
   active_.clear();
   gone_.clear();
