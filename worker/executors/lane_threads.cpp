@@ -107,21 +107,25 @@ bool LaneThreads::crowded() const {
   return threads_here == this && hand_here_->left() > 0;
 }
 
-LaneThreads::Wakeup LaneThreads::ready_now(Work& work) {
-  WorkList one;
-  one.push_back(work);
+LaneThreads::Wakeup LaneThreads::ready_now(const Ready& ready) {
   const std::lock_guard lock(mutex_);
-  return make_ready(one);
+  queue_.push_back(ready);
+  return call_for(1);
 }
 
-/// Takes it over, also where it throws because there is no thread; but a single one is given back.
-LaneThreads::Wakeup LaneThreads::make_ready(WorkList& works) {
-  const bool single = works.size() == 1;
+LaneThreads::Wakeup LaneThreads::make_ready(ReadyList& works) {
+  const std::size_t count = works.size();
   queue_.append(works);
+  return call_for(count);
+}
+
+/// So many have come into the queue. They stay there, also where this throws because there is no
+/// thread; but a single one is given back.
+LaneThreads::Wakeup LaneThreads::call_for(std::size_t count) {
   try {
     if (alive_ == 0) make_thread();
   } catch (const std::system_error&) {
-    if (single && queue_.size() == 1) queue_ = {};
+    if (count == 1 && queue_.size() == 1) queue_.clear();
     throw;
   }
   waiting_.store(queue_.size());
@@ -281,7 +285,9 @@ void LaneThreads::spend(std::unique_lock<std::mutex>& lock) {
 /// What threads have taken and not begun goes back into the queue.
 void LaneThreads::empty_hands() {
   for (Hand& hand : hands_) {
-    while (Work* work = hand.take()) queue_.push_back(*work);
+    for (Ready left = hand.take(); left.work != nullptr; left = hand.take()) {
+      queue_.push_back(left);
+    }
   }
   waiting_.store(queue_.size(), std::memory_order_relaxed);
 }
@@ -291,7 +297,7 @@ void LaneThreads::fill(Hand& hand) {
   const auto bound = static_cast<std::size_t>(kHandNs / std::max<std::int64_t>(work_ns_, 1));
   const std::size_t most = std::clamp<std::size_t>(bound, 1, Hand::kMax);
   const std::size_t count = std::min(most, (queue_.size() + 1) / 2);
-  for (std::size_t i = 0; i < count; ++i) hand.works[i] = &queue_.pop_front();
+  for (std::size_t i = 0; i < count; ++i) hand.works[i] = queue_.pop_front();
   hand.count = static_cast<std::uint32_t>(count);
   hand.next.store(0, std::memory_order_relaxed);
   waiting_.store(queue_.size(), std::memory_order_relaxed);
@@ -301,7 +307,7 @@ void LaneThreads::run_hand(std::unique_lock<std::mutex>& lock, Hand& hand) {
   hand.busy = true;
   ++busy_;  // before the queue seems to be empty
   fill(hand);
-  Work* work = hand.take();  // what it begins now does not wait for anybody
+  Work* work = hand.take().work;  // what it begins now does not wait for anybody
   {
     const Wakeup wakeup = call_help();
     lock.unlock();
@@ -309,7 +315,7 @@ void LaneThreads::run_hand(std::unique_lock<std::mutex>& lock, Hand& hand) {
   Turn turn{steady_now_us()};
   std::int64_t began_us = turn.now_us;
   std::int64_t works = 0;
-  for (; work != nullptr; work = hand.take()) {
+  for (; work != nullptr; work = hand.take().work) {
     hand.begun.store(hand.begun.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     ++works;
     hand.prefetch();

@@ -68,45 +68,52 @@ class LaneThreads {
 
    protected:
     ~Work() = default;
-
-   private:
-    friend class LaneThreads;
-    Work* next_ = nullptr;
   };
 
-  /// First in, first out.
-  class WorkList {
+  /// Work that is ready, and where it will find what it needs: only to be asked for.
+  struct Ready {
+    Work* work = nullptr;
+    const void* needs = nullptr;
+  };
+
+  /// First in, first out. An array, so that what waits is not touched before it is its turn.
+  class ReadyList {
    public:
-    bool empty() const { return head_ == nullptr; }
-    std::size_t size() const { return size_; }
-    Work* front() const { return head_; }
-    void push_back(Work& work) {
-      work.next_ = nullptr;
-      (head_ == nullptr ? head_ : tail_->next_) = &work;
-      tail_ = &work;
-      ++size_;
+    bool empty() const { return gone_ == all_.size(); }
+    std::size_t size() const { return all_.size() - gone_; }
+    void push_back(const Ready& ready) {
+      if (all_.empty()) all_.reserve(kRoom);
+      if (gone_ > size()) drop_gone();
+      all_.push_back(ready);
     }
     /// REQUIRES: there is some.
-    Work& pop_front() {
-      Work& work = *head_;
-      head_ = work.next_;
-      --size_;
-      return work;
+    Ready pop_front() {
+      const Ready ready = all_[gone_++];
+      if (gone_ == all_.size()) clear();
+      return ready;
     }
     /// Moves all of `other` behind what is here.
-    void append(WorkList& other) {
-      if (other.empty()) return;
-      (head_ == nullptr ? head_ : tail_->next_) = other.head_;
-      tail_ = other.tail_;
-      size_ += other.size_;
-      other.head_ = nullptr;
-      other.size_ = 0;
+    void append(ReadyList& other) {
+      if (gone_ > size()) drop_gone();
+      all_.insert(all_.end(), other.all_.begin() + static_cast<std::ptrdiff_t>(other.gone_),
+                  other.all_.end());
+      other.clear();
+    }
+    void clear() {
+      all_.clear();
+      gone_ = 0;
     }
 
    private:
-    Work* head_ = nullptr;
-    Work* tail_ = nullptr;
-    std::size_t size_ = 0;
+    static constexpr std::size_t kRoom = 64;
+
+    void drop_gone() {
+      all_.erase(all_.begin(), all_.begin() + static_cast<std::ptrdiff_t>(gone_));
+      gone_ = 0;
+    }
+
+    std::vector<Ready> all_;
+    std::size_t gone_ = 0;  ///< of them, from the front
   };
 
   /// When it is destroyed it wakes the thread that was called for some work: best once no lock is
@@ -166,13 +173,16 @@ class LaneThreads {
    private:
     friend class LaneThreads;
     LaneThreads& threads_;
-    WorkList works_;
+    ReadyList works_;
   };
 
-  /// Throws std::system_error when there is no thread yet and none can be had.
-  Wakeup ready(Work& work) {
-    if (gathers_here_ == nullptr || &gathers_here_->threads_ != this) return ready_now(work);
-    gathers_here_->works_.push_back(work);
+  /// `needs`: as Ready says. Throws std::system_error when there is no thread yet and none can be
+  /// had.
+  Wakeup ready(Work& work, const void* needs = nullptr) {
+    if (gathers_here_ == nullptr || &gathers_here_->threads_ != this) {
+      return ready_now({&work, needs});
+    }
+    gathers_here_->works_.push_back({&work, needs});
     return {};
   }
   /// Others wait: work that has run for a while should give way.
@@ -188,8 +198,9 @@ class LaneThreads {
   /// Work that one thread has taken and will begin soon.
   struct alignas(64) Hand {
     static constexpr std::size_t kMax = 32;
-    static constexpr std::size_t kWorkBytes = 192;  ///< what a serial lane uses, about
-    std::array<Work*, kMax> works;
+    static constexpr std::size_t kWorkBytes = 192;   ///< what a serial lane uses, about
+    static constexpr std::size_t kNeedsBytes = 448;  ///< what a call takes, about
+    std::array<Ready, kMax> works;
     std::atomic<std::uint32_t> next{0};   ///< by its thread, or with the lock by others
     std::uint32_t count = 0;              ///< written by its thread, with the lock
     std::atomic<std::uint64_t> begun{0};  ///< counts what its thread began
@@ -203,19 +214,22 @@ class LaneThreads {
       const std::uint32_t taken = next.load(std::memory_order_relaxed);
       return taken < count ? count - taken : 0;
     }
-    /// Another thread wrote what comes next but one, and it may be in no cache.
+    /// It was written by another thread, or a while ago: what comes next but one, and what comes
+    /// next needs.
     void prefetch() const {
-      const std::size_t at = next.load(std::memory_order_relaxed) + 1;
-      if (at < count) prefetch_to_write(works[at], kWorkBytes);
+      const std::size_t at = next.load(std::memory_order_relaxed);
+      if (at < count && works[at].needs != nullptr) prefetch_to_write(works[at].needs, kNeedsBytes);
+      if (at + 1 < count) prefetch_to_write(works[at + 1].work, kWorkBytes);
     }
-    Work* take() {
-      if (left() == 0) return nullptr;
+    /// Without work: there is none left.
+    Ready take() {
+      if (left() == 0) return {};
       const std::uint32_t mine = next.fetch_add(1, std::memory_order_relaxed);
-      return mine < count ? works[mine] : nullptr;
+      return mine < count ? works[mine] : Ready();
     }
   };
 
-  Wakeup ready_now(Work& work);
+  Wakeup ready_now(const Ready& ready);
   void run();
   bool next(std::unique_lock<std::mutex>& lock, bool called);
   void spend(std::unique_lock<std::mutex>& lock);
@@ -225,7 +239,8 @@ class LaneThreads {
   void empty_hands();
   void account(Hand& hand, std::int64_t took_us, std::int64_t works);
   Hand& begin_hand();
-  Wakeup make_ready(WorkList& works);
+  Wakeup make_ready(ReadyList& works);
+  Wakeup call_for(std::size_t count);
   Wakeup call_help();
   Wakeup call_thread();
   Idle& begin_waiting();
@@ -249,7 +264,7 @@ class LaneThreads {
 
   mutable std::mutex mutex_;
   std::condition_variable stood_;  ///< work that nobody takes, for the watcher
-  WorkList queue_;
+  ReadyList queue_;
   std::atomic<std::size_t> waiting_{0};  ///< how many queue_ holds
   std::atomic<std::size_t> busy_{0};     ///< threads that run something
   std::map<std::thread::id, std::thread> threads_;

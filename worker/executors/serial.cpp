@@ -63,7 +63,8 @@ class SerialLane final : private LaneThreads::Work, public Lane {
 
  protected:
   void push(CallQueue& calls) override {
-    if (inbox_.push(calls)) call_thread();
+    const ActiveCall* const first = calls.front();
+    if (inbox_.push(calls)) call_thread(first);
   }
   void opened() override { set(kOpen); }
   void resume() override { knock(); }
@@ -96,9 +97,9 @@ class SerialLane final : private LaneThreads::Work, public Lane {
     if (inbox_.knock()) call_thread();
   }
   /// REQUIRES: the inbox said so.
-  void call_thread() {
+  void call_thread(const ActiveCall* call = nullptr) {
     try {
-      threads().ready(*this);
+      threads().ready(*this, call);
     } catch (...) {
       inbox_.nobody_comes();
       throw;
