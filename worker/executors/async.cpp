@@ -1,8 +1,10 @@
 // The async lane: an event loop on one thread, on which coroutines and plain methods take turns.
 //
 // Everything that changes the lane goes through one posted handler, pump(): it takes what came in,
-// lets go of what has ended, and begins what fits, in order. A coroutine that ends only posts it,
-// so a burst of ends costs one handler and the host one wake-up.
+// begins what fits, in order, and tells the host what has ended, so a burst of ends costs it one
+// wake-up. Where a piece of a coroutine ends its call, the next call takes its place right after
+// that piece: it finds the memory that Asio's operations have just left, of which Asio keeps two
+// blocks of a kind for the thread.
 //
 // What a method left behind (co_spawn with detached) keeps running until the actor stops, and is
 // then destroyed, not finished.
@@ -61,9 +63,10 @@ struct Loop {
     void end() { shutdown(); }
   };
 
-  explicit Loop(const Incarnation& incarnation)
+  Loop(const Incarnation& incarnation, PieceWatcher& watcher)
       : state{.meter{incarnation.host, incarnation.spec.slot,
-                     incarnation.environment.loop_warn_ms}} {}
+                     incarnation.environment.loop_warn_ms},
+              .watcher = watcher} {}
 
   LoopState state;
   Context context{1};
@@ -81,11 +84,11 @@ struct Coroutine final : CallExtension {
   bool past_deadline = false;
 };
 
-class AsyncLane final : public Lane {
+class AsyncLane final : public Lane, private PieceWatcher {
  public:
   explicit AsyncLane(const LaneSettings& settings)
       : Lane(settings),
-        loop_(std::make_shared<Loop>(incarnation())),
+        loop_(std::make_shared<Loop>(incarnation(), static_cast<PieceWatcher&>(*this))),
         watch_(LoopWatch::shared()) {
     watch_->add(loop_->state.meter);
   }
@@ -145,21 +148,26 @@ class AsyncLane final : public Lane {
   }
   /// Lane, or under the lock.
   void schedule_pump() {
-    if (!pump_posted_.exchange(true)) asio::post(loop_->context, [this] { pump(); });
+    if (pump_posted_.load(std::memory_order_relaxed) || pump_posted_.exchange(true)) return;
+    asio::post(loop_->context, [this] { pump(); });
   }
 
   void run(const std::function<void()>& first);
   void pump();
   void take_changes();
   void begin_calls();
+  bool may_begin() const {
+    return halted() || (!waits_ && !held() && running_.size() < settings().limit);
+  }
   bool begin_next(std::int64_t now);
   void spawn(ActiveCall& call);
   using Whole = Async<asio::detail::awaitable_thread_entry_point>;
   static Whole whole(AsyncLane& lane, ActiveCall& call);
   void stop(ActiveCall& call);
   void ended(ActiveCall& call, std::exception_ptr thrown);
-  void finish(ActiveCall& call, Invocation& invocation);
-  void let_go();
+  void finish(ActiveCall& call, Invocation& invocation, std::int64_t now);
+  void piece_over(bool outermost) override;
+  std::int64_t settle();
   void tell_announced();
   void arm_deadline();
   void deadline_passed();
@@ -172,7 +180,7 @@ class AsyncLane final : public Lane {
   struct Running { ActiveCall* call = nullptr; };
   SeqTable<Running> running_;             ///< coroutines, by lease
   std::set<std::pair<std::int64_t, ActiveCall*>> deadlines_;     ///< of those that have one
-  std::vector<ActiveCall*> ended_;        ///< their coroutines are gone when pump() runs
+  std::vector<ActiveCall*> ended_;        ///< their coroutines are gone when settle() runs
   CallQueue finished_;                    ///< nothing is left of them but their memory
   std::int64_t armed_us_ = kNever;
   Outcome outcome_;                       ///< the one that is made now; its buffers go round
@@ -214,7 +222,7 @@ void AsyncLane::run(const std::function<void()>& first) {
 void AsyncLane::pump() {
   pump_posted_.store(false);
   take_changes();
-  let_go();
+  if (!ended_.empty()) settle();
   if (may_begin_) begin_calls();
   tell_announced();
   pool().release(finished_);
@@ -243,8 +251,7 @@ void AsyncLane::take_changes() {
 
 void AsyncLane::begin_calls() {
   const std::int64_t turn_ends_us = steady_now_us() + kTurnUs;
-  for (int begun = 0; !ready_.empty(); ++begun) {
-    if (!halted() && (waits_ || held() || running_.size() >= settings().limit)) return;
+  for (int begun = 0; !ready_.empty() && may_begin(); ++begun) {
     const std::int64_t now = steady_now_us();
     if (begun == kTurnCalls || now > turn_ends_us) return schedule_pump();
     if (!begin_next(now)) return;
@@ -282,8 +289,7 @@ bool AsyncLane::begin_next(std::int64_t now) {
       const LoopMeter::Scope busy(loop_->state.meter, call.method);
       invoke(call, invocation);
     }
-    finish(call, invocation);
-    finished_.push_back(call);
+    finish(call, invocation, steady_now_us());
   }
   return true;
 }
@@ -346,29 +352,48 @@ void AsyncLane::ended(ActiveCall& call, std::exception_ptr thrown) {
   }
   running_.erase(call.job.lease);
   if (call.job.deadline_us != kNever) deadlines_.erase({call.job.deadline_us, &call});
-  finish(call, coroutine.invocation);
-  // Calls that wait for their turn keep no long buffer.
-  if (coroutine.invocation.result.capacity() > kSpareBytesMax) coroutine.invocation = Invocation();
   ended_.push_back(&call);
   schedule_pump();
 }
 
-void AsyncLane::finish(ActiveCall& call, Invocation& invocation) {
+/// After a piece of a coroutine, or of whatever a call has left behind. It may lie within a piece of
+/// another call, which is not over then.
+void AsyncLane::piece_over(bool outermost) {
+  if (ended_.empty()) return;
+  std::size_t places = ended_.size();
+  const std::int64_t now = settle();
+  if (!outermost || !may_begin_) return;
+  for (; places > 0 && !ready_.empty() && may_begin(); --places) {
+    if (!begin_next(now)) return;
+  }
+}
+
+/// Calls whose coroutines are gone have their outcomes. Returns the time.
+std::int64_t AsyncLane::settle() {
+  const std::int64_t now = steady_now_us();
+  for (std::size_t i = 0; i < ended_.size(); ++i) {
+    ActiveCall& call = *ended_[i];
+    Coroutine& coroutine = coroutine_of(call);
+    // Of a coroutine that is gone it still refers to the executor, and so to the call.
+    coroutine.stop.slot().clear();
+    finish(call, coroutine.invocation, now);
+    // Calls that wait for their turn keep no long buffer.
+    if (coroutine.invocation.result.capacity() > kSpareBytesMax) {
+      coroutine.invocation = Invocation();
+    }
+  }
+  ended_.clear();
+  return now;
+}
+
+void AsyncLane::finish(ActiveCall& call, Invocation& invocation, std::int64_t now) {
   outcome_.begin(call.job, Outcome::Fate::ended);
-  conclude(call, invocation.error.get(), settings().limit == 1, steady_now_us(), outcome_);
+  conclude(call, invocation.error.get(), settings().limit == 1, now, outcome_);
   complete(call, invocation, outcome_);
   announced_ = true;
   report(outcome_, true);
+  finished_.push_back(call);
   schedule_pump();
-}
-
-/// The signal of a coroutine that is gone still refers to its executor, and so to the call.
-void AsyncLane::let_go() {
-  for (ActiveCall* call : ended_) {
-    coroutine_of(*call).stop.slot().clear();
-    finished_.push_back(*call);
-  }
-  ended_.clear();
 }
 
 /// Many coroutines that run will end soon, and each wake-up of the host is a frame of its own. It

@@ -23,9 +23,20 @@
 
 namespace callboard::worker {
 
+/// Told on the loop's thread of each piece of a coroutine that has run.
+class PieceWatcher {
+ public:
+  /// `outermost`: no other piece is interrupted by it.
+  virtual void piece_over(bool outermost) = 0;
+
+ protected:
+  ~PieceWatcher() = default;
+};
+
 /// What an executor needs of its loop.
 struct LoopState {
   LoopMeter meter;
+  PieceWatcher& watcher;  ///< there until `closed`
   std::atomic<bool> closed{false};
 };
 
@@ -53,9 +64,14 @@ class CallExecutor {
   void execute(Function&& function) const {
     if (loop_->closed.load(std::memory_order_acquire)) return;
     inner_.execute([call = call_, loop = loop_, run = std::forward<Function>(function)]() mutable {
-      const LoopMeter::Scope busy(loop->meter, call->method);
-      const RunningScope scope(*call.get());
-      std::move(run)();
+      bool outermost = false;
+      {
+        const LoopMeter::Scope busy(loop->meter, call->method);
+        const RunningScope scope(*call.get());
+        std::move(run)();
+        outermost = busy.outermost();
+      }
+      loop->watcher.piece_over(outermost);
     });
   }
 

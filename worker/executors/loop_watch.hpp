@@ -37,6 +37,7 @@ class LoopMeter {
     ~Scope();
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
+    bool outermost() const { return meter_ != nullptr; }
 
    private:
     LoopMeter* meter_;  ///< null: inside another
