@@ -283,6 +283,7 @@ bool AsyncLane::begin_next(std::int64_t now) {
   call.running.blocking_allowed = false;
   if (call.method->kind == MethodKind::coroutine) {
     spawn(call);
+    if (!ended_.empty()) settle();
   } else {
     Invocation invocation;
     {
@@ -304,7 +305,8 @@ void AsyncLane::spawn(ActiveCall& call) {
     deadlines_.emplace(call.job.deadline_us, &call);
     arm_deadline();
   }
-  const CallExecutor executor(loop_->context.get_executor(), CallReference(call), loop_->state);
+  const asio::any_io_executor executor(
+      CallExecutor(loop_->context.get_executor(), CallReference(call), loop_->state));
   const auto slot = coroutine.stop.slot();
   const LoopMeter::Scope busy(loop_->state.meter, call.method);
   const RunningScope scope(call);
@@ -328,6 +330,7 @@ void AsyncLane::stop(ActiveCall& call) {
   const LoopMeter::Scope busy(loop_->state.meter, call.method);
   const RunningScope scope(call);
   coroutine_of(call).stop.emit(asio::cancellation_type::all);
+  if (!ended_.empty()) settle();
 }
 
 /// The coroutine's last act: its frame and its executors still exist.
@@ -371,18 +374,20 @@ void AsyncLane::piece_over(bool outermost) {
 /// Calls whose coroutines are gone have their outcomes. Returns the time.
 std::int64_t AsyncLane::settle() {
   const std::int64_t now = steady_now_us();
-  for (std::size_t i = 0; i < ended_.size(); ++i) {
-    ActiveCall& call = *ended_[i];
-    Coroutine& coroutine = coroutine_of(call);
+  std::vector<ActiveCall*> ended;  // what is let go of here may end others
+  ended.swap(ended_);
+  for (ActiveCall* call : ended) {
+    Coroutine& coroutine = coroutine_of(*call);
     // Of a coroutine that is gone it still refers to the executor, and so to the call.
     coroutine.stop.slot().clear();
-    finish(call, coroutine.invocation, now);
+    finish(*call, coroutine.invocation, now);
     // Calls that wait for their turn keep no long buffer.
     if (coroutine.invocation.result.capacity() > kSpareBytesMax) {
       coroutine.invocation = Invocation();
     }
   }
-  ended_.clear();
+  ended.clear();
+  if (ended_.empty()) ended.swap(ended_);
   return now;
 }
 

@@ -15,10 +15,14 @@
 #include "worker/executors/active_call.hpp"
 #include "worker/executors/loop_watch.hpp"
 
+#include <boost/asio/execution/blocking.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/require.hpp>
 
 #include <atomic>
+#include <exception>
 #include <utility>
 
 namespace callboard::worker {
@@ -59,19 +63,17 @@ class CallExecutor {
     auto inner = boost::asio::require(inner_, property);
     return CallExecutor<decltype(inner)>(std::move(inner), call_, *loop_);
   }
+  /// The loop does not end for want of work, so nothing need be counted.
+  CallExecutor require(boost::asio::execution::outstanding_work_t::tracked_t) const {
+    return *this;
+  }
 
   template <class Function>
   void execute(Function&& function) const {
     if (loop_->closed.load(std::memory_order_acquire)) return;
+    if (runs_at_once()) return run_at_once(std::forward<Function>(function));
     inner_.execute([call = call_, loop = loop_, run = std::forward<Function>(function)]() mutable {
-      bool outermost = false;
-      {
-        const LoopMeter::Scope busy(loop->meter, call->method);
-        const RunningScope scope(*call.get());
-        std::move(run)();
-        outermost = busy.outermost();
-      }
-      loop->watcher.piece_over(outermost);
+      run_piece(*call.get(), *loop, std::move(run));
     });
   }
 
@@ -83,6 +85,39 @@ class CallExecutor {
   }
 
  private:
+  template <class Function>
+  static void run_piece(ActiveCall& call, LoopState& loop, Function&& run) {
+    bool outermost = false;
+    {
+      const LoopMeter::Scope busy(loop.meter, call.method);
+      const RunningScope scope(call);
+      std::forward<Function>(run)();
+      outermost = busy.outermost();
+    }
+    loop.watcher.piece_over(outermost);
+  }
+
+  /// As the executor inside would.
+  bool runs_at_once() const {
+    return boost::asio::query(inner_, boost::asio::execution::blocking) !=
+               boost::asio::execution::blocking.never &&
+           inner_.running_in_this_thread();
+  }
+  template <class Function>
+  void run_at_once(Function&& function) const {
+    const Inner inner = inner_;
+    CallReference kept;  // of a call that runs the lane has one
+    if (call_->state.load(std::memory_order_relaxed) != ActiveCall::State::running) kept = call_;
+    try {
+      auto run = std::forward<Function>(function);
+      run_piece(*call_.get(), *loop_, std::move(run));
+    } catch (...) {  // is thrown where the loop is run, as if it had been posted
+      boost::asio::post(inner, [thrown = std::current_exception()] {
+        std::rethrow_exception(thrown);
+      });
+    }
+  }
+
   Inner inner_;
   CallReference call_;
   LoopState* loop_;
