@@ -137,6 +137,15 @@ class [[nodiscard]] Async : public boost::asio::awaitable<T> {
       : boost::asio::awaitable<T>(std::move(coroutine)) {}
 };
 
+/// The outermost coroutine of a call, which is what Asio calls a thread.
+template <>
+class [[nodiscard]] Async<detail::WholeCall>
+    : public boost::asio::awaitable<boost::asio::detail::awaitable_thread_entry_point> {
+ public:
+  using Base = boost::asio::awaitable<boost::asio::detail::awaitable_thread_entry_point>;
+  explicit Async(Base&& coroutine) : Base(std::move(coroutine)) {}
+};
+
 namespace detail {
 
 /// Another coroutine, waited for from one whose promise Asio does not know by name.
@@ -155,10 +164,11 @@ struct AwaitCoroutine {
 };
 
 /// Asio's promise, with one more thing that can be awaited.
-template <class T>
-class AsyncPromise : public boost::asio::detail::awaitable_frame<T, boost::asio::any_io_executor> {
+template <class T, class Frame = T>
+class AsyncPromise
+    : public boost::asio::detail::awaitable_frame<Frame, boost::asio::any_io_executor> {
  public:
-  using Base = boost::asio::detail::awaitable_frame<T, boost::asio::any_io_executor>;
+  using Base = boost::asio::detail::awaitable_frame<Frame, boost::asio::any_io_executor>;
   using Base::await_transform;
 
   static void* operator new(std::size_t bytes) { return take_frame(bytes); }
@@ -191,9 +201,36 @@ class AsyncPromise : public boost::asio::detail::awaitable_frame<T, boost::asio:
   }
 };
 
+/// Of a whole call: what is thrown, and the end, is told to the call.
+class CallPromise
+    : public AsyncPromise<WholeCall, boost::asio::detail::awaitable_thread_entry_point> {
+ public:
+  template <class Invocation>
+  CallPromise(void* /*self*/, Invocation& call) : end_(call.coroutine_end) {}
+
+  Async<WholeCall> get_return_object() noexcept {
+    Async<WholeCall> made = AsyncPromise::get_return_object();
+    this->coro_ = std::coroutine_handle<CallPromise>::from_promise(*this);
+    return made;
+  }
+  void unhandled_exception() noexcept { end_->failed(); }
+  auto final_suspend() noexcept {
+    end_->ended();
+    return AsyncPromise::final_suspend();
+  }
+
+ private:
+  CoroutineEnd* const end_;
+};
+
 }  // namespace detail
 
 }  // namespace callboard
+
+template <class... Args>
+struct std::coroutine_traits<callboard::Async<callboard::detail::WholeCall>, Args...> {
+  using promise_type = callboard::detail::CallPromise;
+};
 
 template <class T, class... Args>
 struct std::coroutine_traits<callboard::Async<T>, Args...> {

@@ -57,6 +57,21 @@ namespace detail {
 void* take_frame(std::size_t bytes);
 void give_frame(void* frame, std::size_t bytes) noexcept;
 
+/// Async<WholeCall> is what a worker runs: a method with its arguments and its result.
+struct WholeCall;
+
+/// How such a coroutine goes is told to whoever began it. Both within the coroutine, on its loop.
+class CoroutineEnd {
+ public:
+  /// It threw; called where that is being handled. ended() follows.
+  virtual void failed() noexcept = 0;
+  /// All that is left is its frame.
+  virtual void ended() noexcept = 0;
+
+ protected:
+  ~CoroutineEnd() = default;
+};
+
 template <class R>
 struct Awaited {
   using Type = R;

@@ -45,16 +45,18 @@ struct Invocation {
   std::shared_ptr<const void> placed_owner;  ///< set when the encoded result is not there ...
   std::string_view placed;                   ///< ... but here
   std::unique_ptr<ErrorInfo> error;   ///< set when there is no result
+  callboard::detail::CoroutineEnd* coroutine_end = nullptr;  ///< of a coroutine
 };
 
 /// unknown: a name that was asked for and is not there.
 enum class MethodKind : std::uint8_t { plain, coroutine, batched, unknown };
 
-/// One method, or one task function. User exceptions come out of all three functions; arguments
-/// that do not fit become Invocation::error.
+/// One method, or one task function. User exceptions come out of all three functions, those of
+/// coroutines by way of Invocation::coroutine_end; arguments that do not fit become
+/// Invocation::error.
 struct Method {
   using Plain = void (*)(void* self, Invocation& call);
-  using Coroutine = Async<void> (*)(void* self, Invocation& call);
+  using Coroutine = Async<callboard::detail::WholeCall> (*)(void* self, Invocation& call);
   using Batched = void (*)(void* self, std::span<Invocation> calls);
 
   std::string name;
@@ -180,16 +182,20 @@ struct MethodCode {
   }
 
   /// A template only because awaitable is incomplete where there are no coroutines.
-  template <class Void>
-  static Async<Void> coroutine(void* self, Invocation& call) {
+  template <class Whole>
+  static Async<Whole> coroutine(void* self, Invocation& call) {
     Params params{};  // lives as long as the method, which may take it by reference
+    if constexpr (std::tuple_size_v<Params> > 0) lend_buffer(call, std::get<0>(params));
     if (!decode(call, params)) co_return;
     if constexpr (std::is_void_v<Result>) {
       co_await run_list(self, params);
       wire::Writer(call.result).nil();
     } else {
-      encode_result<std::remove_cvref_t<Result>>(call, co_await run_list(self, params));
+      auto result = co_await run_list(self, params);
+      encode_result<std::remove_cvref_t<Result>>(call, result);
+      keep_buffer(call, result);
     }
+    if constexpr (std::tuple_size_v<Params> > 0) keep_buffer(call, std::get<0>(params));
   }
 
   static void batched(void* self, std::span<Invocation> calls) {
@@ -250,7 +256,7 @@ void fill_code(Method& method) {
     static_assert(requires { sizeof(Async<typename Code::Result>); },
                   "callboard: include <callboard/asio.hpp> where coroutines are registered");
     method.kind = MethodKind::coroutine;
-    method.coroutine = &Code::template coroutine<void>;
+    method.coroutine = &Code::template coroutine<callboard::detail::WholeCall>;
   } else {
     method.plain = &Code::plain;
   }

@@ -21,9 +21,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -74,11 +72,18 @@ struct Loop {
   asio::steady_timer deadline{context};
 };
 
-/// What a coroutine needs beside its call.
-struct Coroutine final : CallExtension {
-  explicit Coroutine(std::shared_ptr<Loop> its_loop) : loop(std::move(its_loop)) {}
+class AsyncLane;
 
-  const std::shared_ptr<Loop> loop;
+/// What a coroutine needs beside its call.
+struct Coroutine final : CallExtension, callboard::detail::CoroutineEnd {
+  explicit Coroutine(ActiveCall& its_call) : call(its_call) {}
+
+  void failed() noexcept override;
+  void ended() noexcept override;
+
+  ActiveCall& call;
+  AsyncLane* lane = nullptr;
+  std::shared_ptr<Loop> loop;  ///< of the lane
   asio::cancellation_signal stop;
   Invocation invocation;
   bool past_deadline = false;
@@ -139,6 +144,8 @@ class AsyncLane final : public Lane, private PieceWatcher {
   bool can_run(MethodKind) const override { return true; }
 
  private:
+  friend struct Coroutine;
+
   /// Any thread: changes what pump() looks at, and sees to it that it looks.
   template <class Change>
   void change(Change make) {
@@ -161,10 +168,8 @@ class AsyncLane final : public Lane, private PieceWatcher {
   }
   bool begin_next(std::int64_t now);
   void spawn(ActiveCall& call);
-  using Whole = Async<asio::detail::awaitable_thread_entry_point>;
-  static Whole whole(AsyncLane& lane, ActiveCall& call);
   void stop(ActiveCall& call);
-  void ended(ActiveCall& call, std::exception_ptr thrown);
+  void ended(ActiveCall& call);
   void finish(ActiveCall& call, Invocation& invocation, std::int64_t now);
   void piece_over(bool outermost) override;
   std::int64_t settle();
@@ -296,9 +301,14 @@ bool AsyncLane::begin_next(std::int64_t now) {
 }
 
 void AsyncLane::spawn(ActiveCall& call) {
-  if (!call.extension) call.extension = std::make_unique<Coroutine>(loop_);
+  if (!call.extension) call.extension = std::make_unique<Coroutine>(call);
   Coroutine& coroutine = coroutine_of(call);
+  if (coroutine.lane != this) {  // the executor's lanes share its calls
+    coroutine.lane = this;
+    coroutine.loop = loop_;
+  }
   prepare(call, coroutine.invocation);
+  coroutine.invocation.coroutine_end = &coroutine;
   coroutine.past_deadline = false;
   running_.add(call.job.lease).call = &call;
   if (call.job.deadline_us != kNever) {
@@ -310,20 +320,12 @@ void AsyncLane::spawn(ActiveCall& call) {
   const auto slot = coroutine.stop.slot();
   const LoopMeter::Scope busy(loop_->state.meter, call.method);
   const RunningScope scope(call);
+  // co_spawn() has one more coroutine, and goes through the executor and back before and after it,
+  // which is a third of what a call costs here.
   asio::detail::awaitable_thread<asio::any_io_executor>(
-      whole(*this, call), executor, slot, asio::cancellation_state(slot)).launch();
-}
-
-/// The outermost coroutine of a call. co_spawn() has one too, and goes through the executor and
-/// back before and after it, which is a third of what a call costs here.
-AsyncLane::Whole AsyncLane::whole(AsyncLane& lane, ActiveCall& call) {
-  std::exception_ptr thrown;
-  try {
-    co_await call.method->coroutine(lane.incarnation().object, coroutine_of(call).invocation);
-  } catch (...) {
-    thrown = std::current_exception();
-  }
-  lane.ended(call, thrown);
+      call.method->coroutine(incarnation().object, coroutine.invocation), executor, slot,
+      asio::cancellation_state(slot))
+      .launch();
 }
 
 void AsyncLane::stop(ActiveCall& call) {
@@ -333,22 +335,25 @@ void AsyncLane::stop(ActiveCall& call) {
   if (!ended_.empty()) settle();
 }
 
-/// The coroutine's last act: its frame and its executors still exist.
-void AsyncLane::ended(ActiveCall& call, std::exception_ptr thrown) {
-  Coroutine& coroutine = coroutine_of(call);
-  if (thrown) {
-    try {
-      std::rethrow_exception(thrown);
-    } catch (const boost::system::system_error& e) {
-      fail(call, coroutine.invocation);
-      const bool asked = call.running.cancel_requested.load(std::memory_order_relaxed);
-      if (asked && e.code() == asio::error::operation_aborted) {
-        coroutine.invocation.error->code = Errc::cancelled;
-      }
-    } catch (...) {
-      fail(call, coroutine.invocation);
+void Coroutine::failed() noexcept {
+  try {
+    throw;
+  } catch (const boost::system::system_error& e) {
+    fail(call, invocation);
+    const bool asked = call.running.cancel_requested.load(std::memory_order_relaxed);
+    if (asked && e.code() == asio::error::operation_aborted) {
+      invocation.error->code = Errc::cancelled;
     }
+  } catch (...) {
+    fail(call, invocation);
   }
+}
+
+void Coroutine::ended() noexcept { lane->ended(call); }
+
+/// The coroutine's last act: its frame and its executors still exist.
+void AsyncLane::ended(ActiveCall& call) {
+  Coroutine& coroutine = coroutine_of(call);
   if (coroutine.past_deadline && coroutine.invocation.error &&
       coroutine.invocation.error->code == Errc::cancelled) {
     coroutine.invocation.error->code = Errc::deadline_exceeded;
