@@ -119,7 +119,7 @@ class Child::Impl final : public wire::LinkMember, private LaneThreads::Pastime 
     client_.close();
     connection_.stop();
     connection_.join();
-    collect(clock_now().mono_us);  // what ended after the connection's last turn
+    collect(clock_now().mono_us, true);  // what ended after the connection's last turn
     clean_ = actors_.size() == 0;
     if (!clean_) actors_.abandon();
     return clean_;
@@ -129,7 +129,7 @@ class Child::Impl final : public wire::LinkMember, private LaneThreads::Pastime 
 
   // --- wire::LinkMember --------------------------------------------------------------------------
   void fill_hello(wire::Hello& hello) override {
-    collect(clock_now().mono_us);
+    collect(clock_now().mono_us, true);
     session_.fill_hello(hello);
   }
   void on_welcome(Instant now, const wire::Welcome& welcome, bool new_epoch,
@@ -143,7 +143,7 @@ class Child::Impl final : public wire::LinkMember, private LaneThreads::Pastime 
     return session_.on_message(now, type, fields, in, out);
   }
   void on_tick(Instant now, bool ready, wire::LinkOut& out) override {
-    bool more_soon = collect(now.mono_us);
+    std::int64_t more_by_us = collect(now.mono_us, false);
     if (ready && now.mono_us >= status_due_us_) {
       status_due_us_ = now.mono_us + options_.status_ms * kMicrosPerMilli;
       report_status(now);
@@ -151,11 +151,11 @@ class Child::Impl final : public wire::LinkMember, private LaneThreads::Pastime 
     // Told before the jobs are: their outcomes need not wake this thread one by one.
     if (std::exchange(runs_seen_, session_.counters().runs) != session_.counters().runs) {
       host_.expect(now.mono_us);
-      more_soon = true;
+      more_by_us = std::min(more_by_us, now.mono_us + kOutcomeDelayUs);
     }
     session_.on_tick(now, ready, out);
     due_us_ = std::min(session_.next_deadline_us(), ready ? status_due_us_ : kNever);
-    if (more_soon) due_us_ = std::min(due_us_, now.mono_us + kOutcomeDelayUs);
+    due_us_ = std::min(due_us_, more_by_us);
     if (events_.on_overstay) {
       if (now.mono_us >= actors_.overstay_us()) events_.on_overstay();
       due_us_ = std::min(due_us_, actors_.overstay_us());
@@ -222,16 +222,17 @@ class Child::Impl final : public wire::LinkMember, private LaneThreads::Pastime 
     return stopped_;
   }
   void look_whether_stopped() {
-    collect(clock_now().mono_us);
+    collect(clock_now().mono_us, true);
     if (actors_.size() > 0) return;
     const std::lock_guard lock(mutex_);
     stopped_ = true;
     changed_.notify_all();
   }
 
-  /// Hands what the executors reported to the session. True when more may come without a wake-up.
-  bool collect(std::int64_t now_us) {
-    const bool more_soon = host_.take(arrivals_, now_us);
+  /// Hands what the executors reported to the session, also what they gather if `all`. Returns by
+  /// when to look again.
+  std::int64_t collect(std::int64_t now_us, bool all) {
+    const std::int64_t more_by_us = host_.take(arrivals_, now_us, all);
     for (const auto& [slot, error] : arrivals_.started) {
       session_.started(slot, error, actors_.constructed(slot));
     }
@@ -243,7 +244,7 @@ class Child::Impl final : public wire::LinkMember, private LaneThreads::Pastime 
       actors_.destroy(slot);
     }
     for (const Stall& stall : arrivals_.stalls) note(stall);
-    return more_soon;
+    return more_by_us;
   }
 
   void note(const Stall& stall) {

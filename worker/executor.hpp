@@ -167,6 +167,10 @@ class ExecutorHost {
   /// that job may block for ever, no longer than kOutcomeDelayUs.
   virtual void ended(std::span<Outcome> outcomes, bool more_soon) = 0;
 
+  /// Outcomes with `more_soon` may be left lying until then, at most kOutcomeDelayUs from now: so
+  /// many calls run that more of them end by then, and one that is announced otherwise comes.
+  virtual void gather(std::int64_t /*until_us*/) {}
+
   /// The constructor has ended; `error.code` is ok, constructor_failed, bad_arguments or
   /// invalid_option. After an error the executor returns every job that it gets, until stop().
   virtual void started(std::uint32_t slot, ErrorInfo error) = 0;

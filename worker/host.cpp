@@ -2,6 +2,7 @@
 
 #include "common/prefetch.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace callboard::worker {
@@ -23,15 +24,24 @@ void Host::expect(std::int64_t now_us) {
   looked_after_ = true;
 }
 
-bool Host::take(Arrivals& arrivals, std::int64_t now_us) {
+std::int64_t Host::take(Arrivals& arrivals, std::int64_t now_us, bool all) {
+  arrivals.outcome_count = 0;
+  arrivals.started.clear();
+  arrivals.stopped.clear();
+  arrivals.stalls.clear();
   const std::lock_guard lock(mutex_);
+  if (waiting_.outcome_count > 0 && !told_ && !all) {
+    const std::int64_t due_us = std::min(gather_until_us_, taken_us_ + kOutcomeDelayUs);
+    if (now_us < due_us) {
+      looked_after_ = true;
+      return due_us;
+    }
+  }
   std::swap(arrivals, waiting_);
-  waiting_.outcome_count = 0;
-  waiting_.started.clear();
-  waiting_.stopped.clear();
-  waiting_.stalls.clear();
+  taken_us_ = now_us;
+  told_ = false;
   looked_after_ = arrivals.outcome_count > 0 || now_us < expected_until_us_;
-  return looked_after_;
+  return looked_after_ ? now_us + kOutcomeDelayUs : kNever;
 }
 
 void Host::release(std::span<const std::uint32_t> tickets) {
@@ -72,6 +82,7 @@ void Host::ended(std::span<Outcome> outcomes, bool more_soon) {
       queue[waiting_.outcome_count++].take_over(outcome);
     }
     wake |= !looked_after_;
+    told_ |= wake;
     // The I/O thread had the next ones before, and the buffer that the next result comes into.
     if (waiting_.outcome_count + 1 < queue.size()) {
       prefetch_to_write(&queue[waiting_.outcome_count + 1], sizeof(Outcome));
@@ -81,9 +92,15 @@ void Host::ended(std::span<Outcome> outcomes, bool more_soon) {
   if (wake) wake_();
 }
 
+void Host::gather(std::int64_t until_us) {
+  const std::lock_guard lock(mutex_);
+  gather_until_us_ = until_us;
+}
+
 void Host::started(std::uint32_t slot, ErrorInfo error) {
   {
     const std::lock_guard lock(mutex_);
+    told_ = true;
     waiting_.started.push_back({slot, std::move(error)});
   }
   wake_();
@@ -92,6 +109,7 @@ void Host::started(std::uint32_t slot, ErrorInfo error) {
 void Host::stopped(std::uint32_t slot) {
   {
     const std::lock_guard lock(mutex_);
+    told_ = true;
     waiting_.stopped.push_back(slot);
   }
   wake_();
@@ -100,6 +118,7 @@ void Host::stopped(std::uint32_t slot) {
 void Host::stalled(std::uint32_t slot, std::string_view method, std::int64_t ms, bool over) {
   {
     const std::lock_guard lock(mutex_);
+    told_ = true;
     if (waiting_.stalls.size() < kStallsMax) {
       waiting_.stalls.push_back({slot, std::string(method), ms, over});
     }

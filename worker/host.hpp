@@ -2,7 +2,8 @@
 //
 // Executor threads ask begin() and hand over outcomes; the I/O thread takes them in its next turn.
 // It is woken when an executor has nothing more to do, and looks by itself once in kOutcomeDelayUs
-// while outcomes keep coming, so that a thousand short calls do not cost a thousand wake-ups.
+// while outcomes keep coming, so that a thousand short calls do not cost a thousand wake-ups. While
+// an executor gathers, turns that the thread takes for other reasons leave the outcomes lying.
 //
 // Thread safety: Host and SlotHost may be used by any thread; take(), set_lease() and release() are
 // the I/O thread's.
@@ -55,9 +56,10 @@ class Host {
   Host(Recorder& recorder, std::function<void()> wake);
 
   // --- the I/O thread's --------------------------------------------------------------------------
-  /// Swaps what was reported for what `arrivals` held. True when there may be more within
-  /// kOutcomeDelayUs without a wake-up: then it must be called again by then.
-  bool take(Arrivals& arrivals, std::int64_t now_us);
+  /// Swaps what was reported for what `arrivals` held; outcomes that are being gathered stay,
+  /// unless `all` are asked for. Returns by when it must be called again, because there is or may be
+  /// more without a wake-up; kNever when that is not so.
+  std::int64_t take(Arrivals& arrivals, std::int64_t now_us, bool all = false);
   /// Jobs are about to be handed to an executor: take() will be called within kOutcomeDelayUs.
   void expect(std::int64_t now_us);
   /// Calls may begin until then.
@@ -77,6 +79,7 @@ class Host {
     return wait(job, actor, incarnation, now_us);
   }
   void ended(std::span<Outcome> outcomes, bool more_soon);
+  void gather(std::int64_t until_us);
   void started(std::uint32_t slot, ErrorInfo error);
   void stopped(std::uint32_t slot);
   void stalled(std::uint32_t slot, std::string_view method, std::int64_t ms, bool over);
@@ -102,6 +105,9 @@ class Host {
   std::deque<std::uint32_t> waiting_slots_;  ///< guarded by wait_mutex_
   ShortLock mutex_;
   Arrivals waiting_;             ///< guarded by mutex_
+  bool told_ = false;            ///< guarded by mutex_: the thread was woken for what waits
+  std::int64_t taken_us_ = 0;         ///< guarded by mutex_
+  std::int64_t gather_until_us_ = 0;  ///< guarded by mutex_
   bool looked_after_ = false;    ///< guarded by mutex_: the I/O thread comes soon by itself
   std::int64_t expected_until_us_ = 0;  ///< the I/O thread's: it looks until then at least
 };
@@ -118,6 +124,7 @@ class SlotHost final : public ExecutorHost {
   void ended(std::span<Outcome> outcomes, bool more_soon) override {
     host_.ended(outcomes, more_soon);
   }
+  void gather(std::int64_t until_us) override { host_.gather(until_us); }
   void started(std::uint32_t slot, ErrorInfo error) override {
     host_.started(slot, std::move(error));
   }

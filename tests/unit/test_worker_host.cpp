@@ -84,10 +84,57 @@ TEST_F(WorkerHost, OutcomesThatAreExpectedDoNotWakeUntilTheLastOne) {
 
 TEST_F(WorkerHost, ThreadThatLooksInVainAfterTheTimeIsWokenAgain) {
   host.expect(1000);
-  EXPECT_TRUE(host.take(arrivals, 1000 + kOutcomeDelayUs - 1));
-  EXPECT_FALSE(host.take(arrivals, 1000 + kOutcomeDelayUs));
+  EXPECT_NE(host.take(arrivals, 1000 + kOutcomeDelayUs - 1), kNever);
+  EXPECT_EQ(host.take(arrivals, 1000 + kOutcomeDelayUs), kNever);
   end(true);
   EXPECT_EQ(wakes, 1);
+}
+
+struct WorkerHostGathers : HostTest {
+  WorkerHostGathers() {
+    host.take(arrivals, kBefore);
+    host.expect(kBefore);
+    host.gather(kBefore + 500);
+    end(true);
+  }
+  static constexpr std::int64_t kBefore = 10'000;
+};
+
+TEST_F(WorkerHostGathers, TurnsInBetweenLeaveOutcomesLying) {
+  EXPECT_EQ(host.take(arrivals, kBefore + 499), kBefore + 500) << "it must look then";
+  EXPECT_EQ(arrivals.outcome_count, 0u);
+  host.take(arrivals, kBefore + 500);
+  EXPECT_EQ(arrivals.outcome_count, 1u);
+}
+
+TEST_F(WorkerHostGathers, OutcomeThatIsLastTakesTheOthersAlong) {
+  end(false);
+  EXPECT_EQ(wakes, 1);
+  host.take(arrivals, kBefore + 1);
+  EXPECT_EQ(arrivals.outcome_count, 2u);
+  end(true);
+  host.take(arrivals, kBefore + 2);
+  EXPECT_EQ(arrivals.outcome_count, 0u) << "those after it are gathered again";
+}
+
+TEST_F(WorkerHostGathers, NoneWaitsLongerThanTheDelay) {
+  host.gather(kBefore + 10 * kOutcomeDelayUs);
+  host.take(arrivals, kBefore + kOutcomeDelayUs - 1);
+  EXPECT_EQ(arrivals.outcome_count, 0u);
+  host.take(arrivals, kBefore + kOutcomeDelayUs);
+  EXPECT_EQ(arrivals.outcome_count, 1u);
+}
+
+TEST_F(WorkerHostGathers, ExecutorThatHasStoppedHasNoOutcomesLeft) {
+  host.stopped(7);
+  host.take(arrivals, kBefore + 1);
+  EXPECT_EQ(arrivals.outcome_count, 1u);
+  EXPECT_EQ(arrivals.stopped.size(), 1u);
+}
+
+TEST_F(WorkerHostGathers, WhoAsksForAllGetsThem) {
+  host.take(arrivals, kBefore + 1, true);
+  EXPECT_EQ(arrivals.outcome_count, 1u);
 }
 
 }  // namespace

@@ -410,9 +410,11 @@ void AsyncLane::finish(ActiveCall& call, Invocation& invocation, std::int64_t no
 /// looks by itself once in kOutcomeDelayUs, should none end.
 void AsyncLane::tell_announced() {
   if (!announced_) return;
-  if (!pace_.tells(steady_now_us(), running_.size(), service_us())) return;
+  const std::int64_t now = steady_now_us();
+  if (!pace_.tells(now, running_.size(), service_us())) return;
   announced_ = false;
   host().ended({}, false);
+  if (pace_.next_us() > now) host().gather(pace_.next_us());
 }
 
 void AsyncLane::arm_deadline() {
