@@ -83,6 +83,28 @@ TEST(WorkerPrefetch, ShortMethodsDoNotWaitForTheBroker) {
   }
 }
 
+/// The window of a group in which 1,000 run at once, 400 end every 800 us and wait `untold_us` until
+/// the broker is told, and their places are taken 200 us after that.
+std::uint32_t window_of_many(std::int64_t untold_us) {
+  Prefetch prefetch(1'000, 1);
+  std::int64_t now = 1'000'000;
+  prefetch.received(now, 1'001);
+  for (int i = 0; i < 100; ++i) {
+    now += 600;
+    prefetch.ended(400, now - untold_us);
+    prefetch.adapt(now);
+    prefetch.told(now);
+    now += 200;
+    prefetch.received(now, prefetch.window() - prefetch.out());
+  }
+  return prefetch.window();
+}
+
+TEST(WorkerPrefetch, WhereEndsWaitToBeToldTogetherMoreIsSentAhead) {
+  EXPECT_GE(window_of_many(800), window_of_many(0) + 300);
+  EXPECT_EQ(window_of_many(50'000), window_of_many(1'000)) << "no executor gathers longer";
+}
+
 TEST(WorkerPrefetch, OfLongMethodsNoneIsSentAhead) {
   Loop loop;
   loop.service_us = 50'000;

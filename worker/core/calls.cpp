@@ -180,7 +180,7 @@ void WorkerSession::outcomes(std::span<Outcome> outcomes) {
     }
     Held& held = *found;
     if (Slot* slot = find_slot(held.slot)) {
-      slot->groups[held.group].prefetch.ended(1);
+      slot->groups[held.group].prefetch.ended(1, outcome.ended_us);
       slot->ended = true;
       activate(held.slot, *slot);
       if (outcome.held) ++slot->held;

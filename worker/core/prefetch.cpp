@@ -34,6 +34,12 @@ void Prefetch::end_probe(std::int64_t now_us) {
                                             : (sample - round_trip_us_) / 16;
 }
 
+/// Follows long waits soon and short ones slowly: turns that come in between tell of few.
+void Prefetch::waited(std::int64_t us) {
+  us = std::clamp<std::int64_t>(us, 0, kGatherUs);
+  gather_us_ += (us - gather_us_) / (us > gather_us_ ? 2 : 16);
+}
+
 /// What is done in kAheadUs at this rate (calls in a microsecond).
 std::uint32_t Prefetch::most(double rate) const {
   const double calls = rate * static_cast<double>(kAheadUs) + 0.5;
@@ -44,7 +50,7 @@ bool Prefetch::measure(std::int64_t now_us) {
   const std::int64_t elapsed_us = now_us - measured_us_;
   const auto ended = static_cast<double>(ended_ - measured_ended_);
   const double rate = ended / static_cast<double>(elapsed_us);
-  const double under_way = 2 * rate * static_cast<double>(round_trip_us_);
+  const double under_way = rate * static_cast<double>(2 * round_trip_us_ + gather_us_);
   auto wanted = static_cast<std::uint32_t>(under_way * kWorthwhile >= 1 ? under_way + 1 : 0);
   if (starved_) wanted = std::max(wanted, std::max(1u, 2 * ahead_));
   const std::uint32_t bound = most(rate);

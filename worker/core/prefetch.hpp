@@ -3,7 +3,8 @@
 //
 // Two observations make the number grow, and one bounds it:
 // - the rate at which calls end here, times the way of a credit (from telling the broker that a
-//   call ended to the arrival of the call that uses its place), says how many are under way;
+//   call ended to the arrival of the call that uses its place), says how many are under way; where
+//   ends are told together, the way begins with the first of them;
 // - a frame that fills the whole window and finds nobody at work came too late;
 // - never more is sent ahead than is done in kAheadUs, so what lies here while another worker is
 //   idle is little, and none of it is a long call.
@@ -16,6 +17,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 namespace callboard::worker {
 
@@ -33,13 +35,18 @@ class Prefetch {
     received_ += calls;
     if (probing_ && received_ >= probe_credit_) end_probe(now_us);
   }
-  /// Calls ended or were handed back, and are about to be told.
-  void ended(std::uint32_t calls) { ended_ += calls; }
+  /// Calls ended or were handed back, and are about to be told. `when_us`: the first of them ended
+  /// then; 0 where that says nothing.
+  void ended(std::uint32_t calls, std::int64_t when_us = 0) {
+    ended_ += calls;
+    if (untold_since_us_ == 0) untold_since_us_ = when_us;
+  }
   /// What ended since the last time has been written.
   void told(std::int64_t now_us) {
     if (told_ == ended_) return;
     told_ = ended_;
     told_us_ = now_us;
+    if (untold_since_us_ != 0) waited(now_us - std::exchange(untold_since_us_, 0));
     if (probing_) return;
     probing_ = true;
     probe_credit_ = told_ + window();
@@ -71,11 +78,13 @@ class Prefetch {
   static constexpr std::int64_t kAdaptUs = 2'000;    ///< shortest measurement
   static constexpr std::int64_t kStallUs = 20'000;   ///< longer than this is idle, or a long call
   static constexpr std::int64_t kAheadUs = 8'000;
+  static constexpr std::int64_t kGatherUs = 1'000;  ///< no executor gathers longer
 
  private:
   void begin(std::int64_t now_us, std::uint32_t calls);
   void end_probe(std::int64_t now_us);
   bool measure(std::int64_t now_us);
+  void waited(std::int64_t us);
   std::uint32_t most(double rate) const;
 
   std::uint32_t limit_;
@@ -90,6 +99,8 @@ class Prefetch {
   std::uint64_t probe_credit_ = 0;     ///< the call that uses the credit whose way is timed
   std::int64_t probe_us_ = 0;
   std::int64_t round_trip_us_ = 300;
+  std::int64_t untold_since_us_ = 0;   ///< when the first call ended that is not told; 0: none is
+  std::int64_t gather_us_ = 0;         ///< how long such a call waits
   std::int64_t measured_us_ = 0;       ///< when the running measurement began
   std::uint64_t measured_ended_ = 0;
   int lower_ = 0;                      ///< measurements in a row that wanted much less
