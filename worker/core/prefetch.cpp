@@ -15,7 +15,8 @@ constexpr std::int64_t kWorthwhile = 8;
 /// Calls come and nobody is at work.
 void Prefetch::begin(std::int64_t now_us, std::uint32_t calls) {
   const std::int64_t idle_us = now_us - told_us_;
-  if (idle_us >= kStallUs) {  // idle time is no part of a rate
+  rarely_called_ = idle_us >= kStallUs;
+  if (rarely_called_) {  // idle time is no part of a rate
     measured_us_ = now_us;
     measured_ended_ = ended_;
     starved_ = false;

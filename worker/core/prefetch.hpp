@@ -69,6 +69,8 @@ class Prefetch {
   bool recall();
   void set_limit(std::uint32_t limit) { limit_ = limit; }
 
+  /// Nothing had ended for kStallUs when the calls came that are out, or were last.
+  bool is_rarely_called() const { return rarely_called_; }
   /// When adapt() or stalled() should be asked next; kNever while nothing is out ahead.
   std::int64_t next_deadline_us() const {
     if (out() == 0 || (ahead_ == 0 && out() <= limit_)) return kNever;
@@ -96,6 +98,7 @@ class Prefetch {
   std::int64_t told_us_ = 0;           ///< when something was last told, or began_us_
   bool starved_ = false;               ///< in the running measurement
   bool probing_ = false;
+  bool rarely_called_ = false;
   std::uint64_t probe_credit_ = 0;     ///< the call that uses the credit whose way is timed
   std::int64_t probe_us_ = 0;
   std::int64_t round_trip_us_ = 300;

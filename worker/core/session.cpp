@@ -136,6 +136,7 @@ void WorkerSession::erase_slot(std::uint32_t number) {
   if (slot.dedicated && --dedicated_ == 0) windows_changed_.push_back(0);
   drop_limits(slot);
   slot.gone = true;
+  if (slot.watched) watched_.remove(number);
   if (slot.active) gone_.push_back(std::move(found));
   slots_.erase(number);
   limits_changed_ = true;

@@ -21,6 +21,7 @@
 #include "worker/core/executors.hpp"
 #include "worker/core/lease_set.hpp"
 #include "worker/core/prefetch.hpp"
+#include "worker/core/watch_list.hpp"
 
 #include <callboard/error.hpp>
 #include <callboard/ids.hpp>
@@ -117,6 +118,7 @@ class WorkerSession final : public wire::LinkMember {
     bool ended = false;         ///< calls of it have, and adapt() has not seen it
     bool gone = false;          ///< kept only because it is in active_
     std::uint32_t held = 0;     ///< outcomes that await go_on
+    std::uint32_t look = 0;     ///< of watch(): the last one that met it
     struct Method { std::uint32_t index = 0; std::uint8_t group = 0; };
     Few<Method> methods;                                           ///< the broker's index
     Few<Group> groups;
@@ -241,7 +243,8 @@ class WorkerSession final : public wire::LinkMember {
   struct Active { std::uint32_t number = 0; Slot* slot = nullptr; };
   std::vector<Active> active_;                     ///< slots where calls came or ended this turn
   std::vector<std::unique_ptr<Slot>> gone_;        ///< of those, what is in slots_ no more
-  std::vector<std::uint32_t> watched_;             ///< slots with calls sent ahead
+  WatchList watched_;                              ///< slots with calls sent ahead
+  std::uint32_t looks_ = 0;                        ///< counts those of watch()
   std::int64_t watch_due_us_ = kNever;
   std::vector<std::uint32_t> windows_changed_;     ///< slots
   std::map<std::uint32_t, std::uint64_t> limits_;  ///< of groups, and how many have each

@@ -82,6 +82,7 @@ void WorkerSession::count_arrivals(Instant now) {
 
 inline void WorkerSession::adapt(Instant now, std::uint32_t number, Slot& slot) {
   bool changed = false;
+  bool rarely = true;
   std::int64_t due_us = kNever;
   for (std::size_t i = 0; i < slot.groups.size(); ++i) {
     Group& group = slot.groups[i];
@@ -93,12 +94,16 @@ inline void WorkerSession::adapt(Instant now, std::uint32_t number, Slot& slot) 
     }
     group.prefetch.told(now.mono_us);  // this turn's frames carry what ended
     due_us = std::min(due_us, group.prefetch.next_deadline_us());
+    rarely = rarely && group.prefetch.is_rarely_called();
   }
   if (changed) windows_changed_.push_back(number);
-  if (due_us == kNever) return;
+  if (due_us == kNever) {
+    // Others are called again before the look that is due, and watched already then.
+    if (rarely && std::exchange(slot.watched, false)) watched_.remove(number);
+    return;
+  }
   watch_due_us_ = std::min(watch_due_us_, due_us);
-  if (!slot.watched) watched_.push_back(number);
-  slot.watched = true;
+  if (!std::exchange(slot.watched, true)) watched_.add(number);
 }
 
 /// Calls of that group which were sent ahead go to somebody else.
@@ -113,14 +118,14 @@ void WorkerSession::recall(std::uint32_t number, std::size_t group) {
 void WorkerSession::watch(Instant now) {
   if (now.mono_us < watch_due_us_) return;
   watch_due_us_ = kNever;
-  std::vector<std::uint32_t> watched;
-  watched.swap(watched_);
-  for (const std::uint32_t number : watched) {
+  ++looks_;
+  watched_.visit_all([&](std::uint32_t number) {
     Slot* slot = find_slot(number);
-    if (slot == nullptr) continue;
-    slot->watched = false;
+    if (slot == nullptr || std::exchange(slot->look, looks_) == looks_) return;
+    if (!std::exchange(slot->watched, false)) return;
+    watched_.remove(number);
     adapt(now, number, *slot);
-  }
+  });
 }
 
 void WorkerSession::adapt_windows(Instant now) {
