@@ -119,6 +119,7 @@ class Child::Impl final : public wire::LinkMember, private LaneThreads::Pastime 
     client_.close();
     connection_.stop();
     connection_.join();
+    environment_.threads->set_looked_after(false);
     collect(clock_now().mono_us, true);  // what ended after the connection's last turn
     clean_ = actors_.size() == 0;
     if (!clean_) actors_.abandon();

@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <utility>
 
 namespace callboard::worker {
@@ -66,7 +67,12 @@ class SerialLane final : private LaneThreads::Work, public Lane {
     const ActiveCall* const first = calls.front();
     if (inbox_.push(calls)) call_thread(first);
   }
-  void opened() override { set(kOpen); }
+  void opened() override {
+    try {
+      set(kOpen);
+    } catch (const std::system_error&) {  // the first call tries again to get a thread
+    }
+  }
   void resume() override { knock(); }
   void cancel(std::span<ActiveCall*>) override {}
   void finish_when_empty() override { set(kFinishing); }
@@ -124,7 +130,8 @@ class SerialLane final : private LaneThreads::Work, public Lane {
       std::exchange(first_, nullptr)();
       turn.now_us = steady_now_us();
     }
-    while (take(turn, scratch)) {
+    for (bool again = false; take(turn, scratch); again = true) {
+      if (again) scratch.give_back();  // it may go on like this for long
       if (run_taken(turn, began_us, scratch)) continue;
       if (!shares_calls()) scratch.give_back();
       tell_announced();
