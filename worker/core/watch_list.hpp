@@ -1,8 +1,8 @@
 // Slots that are to be looked at later, unless nothing is left to see there by then.
 //
 // Of a hundred thousand actors that are called now and then nearly all are idle again long before
-// the look, and in no cache any more: whether one may still be watched is known without touching it.
-// Thread safety: none.
+// the look, and in no cache any more: whether one may still be watched is known without touching
+// it. Thread safety: none.
 #pragma once
 
 #include <array>
