@@ -199,6 +199,38 @@ TEST_F(EventLoopTest, StrayExceptionOfAHandlerIsReportedAndTheLoopGoesOn) {
   EXPECT_EQ(result<int>(call(lounge, "quick", 1)), 2);
 }
 
+TEST_F(EventLoopTest, HandlerThatRunsAtOnceThrowsWhereTheLoopIsRun) {
+  Executor& lounge = actor<Lounge>({});
+  EXPECT_TRUE(result<bool>(call(lounge, "dispatch_thrower")));
+  ASSERT_TRUE(host_.wait([&] { return !host_.strays.empty(); }));
+  EXPECT_EQ(host_.strays[0].message, "dispatched");
+  EXPECT_EQ(result<int>(call(lounge, "quick", 1)), 2);
+}
+
+TEST_F(EventLoopTest, OutcomesDoNotWaitForAMethodThatBlocksTheLoopBehindThem) {
+  Executor& lounge = actor<Lounge>({});
+  std::vector<Job> jobs;
+  jobs.push_back(job("quick", 1));
+  jobs.push_back(job("block_plain"));
+  lounge.submit(jobs);
+  ASSERT_TRUE(scene_.gate.wait_inside(1));
+  EXPECT_TRUE(host_.wait([&] { return host_.outcomes.count(1) == 1; })) << "it ended at once";
+  scene_.gate.open();
+  ASSERT_TRUE(host_.wait_for_outcomes(2));
+}
+
+TEST_F(EventLoopTest, OutcomeDoesNotWaitForTheNextCallInItsPlace) {
+  Executor& lounge = actor<Lounge>(limit(1));
+  std::vector<Job> jobs;
+  jobs.push_back(job("greet", "you"));
+  jobs.push_back(job("block_plain"));
+  lounge.submit(jobs);
+  ASSERT_TRUE(scene_.gate.wait_inside(1));
+  EXPECT_TRUE(host_.wait([&] { return host_.outcomes.count(1) == 1; }));
+  scene_.gate.open();
+  ASSERT_TRUE(host_.wait_for_outcomes(2));
+}
+
 TEST_F(EventLoopTest, TasksThatAreCoroutinesHaveALoopBesideTheThreads) {
   registry_.add<later_task>().add<hold_task>();
   Executor& pool = tasks(1);

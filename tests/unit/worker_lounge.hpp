@@ -11,6 +11,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -109,6 +110,17 @@ class Lounge {
   Async<void> leave_thrower() {
     asio::post(co_await asio::this_coro::executor, [] { throw std::runtime_error("stray"); });
   }
+  /// A handler that runs within the coroutine: what it throws is not the coroutine's, and
+  /// this_call() in it is the call.
+  Async<bool> dispatch_thrower() {
+    const std::uint64_t mine = this_call().id().seq;
+    bool same = false;
+    asio::dispatch(co_await asio::this_coro::executor, [&] {
+      same = this_call().id().seq == mine;
+      throw std::runtime_error("dispatched");
+    });
+    co_return same && this_call().id().seq == mine;
+  }
 
  private:
   friend consteval auto describe(Class<Lounge> c) {
@@ -119,7 +131,8 @@ class Lounge {
         .method<&Lounge::block>("block", {.group = "blocking"})
         .method<&Lounge::block_plain>("block_plain").method<&Lounge::plain>("plain")
         .method<&Lounge::leave_behind>("leave_behind")
-        .method<&Lounge::leave_thrower>("leave_thrower");
+        .method<&Lounge::leave_thrower>("leave_thrower")
+        .method<&Lounge::dispatch_thrower>("dispatch_thrower");
   }
 
   void note_thread() { threads_.insert(std::this_thread::get_id()); }

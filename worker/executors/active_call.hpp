@@ -65,6 +65,7 @@ struct ActiveCall {
   ActiveCall* batch_before = nullptr;  ///< the first call of what was pushed before
   std::int64_t queued_us = 0;
   std::int64_t began_us = 0;
+  std::atomic<std::uint64_t> coroutine_lease{0};  ///< while a coroutine runs for it: its lease
   std::unique_ptr<CallExtension> extension;
 
   // The pool's own.

@@ -9,7 +9,6 @@
 // What a method left behind (co_spawn with detached) keeps running until the actor stops, and is
 // then destroyed, not finished.
 
-#include "common/seq_table.hpp"
 #include "worker/executors/call_executor.hpp"
 #include "worker/executors/invoke.hpp"
 #include "worker/executors/lane.hpp"
@@ -135,7 +134,7 @@ class AsyncLane final : public Lane, private PieceWatcher {
   }
   void cancel(std::span<ActiveCall*> running) override {
     change([&] {
-      for (const ActiveCall* call : running) cancels_.push_back(call->job.lease);
+      for (ActiveCall* call : running) cancels_.emplace_back(call, call->job.lease);
     });
   }
   void finish_when_empty() override {
@@ -164,10 +163,10 @@ class AsyncLane final : public Lane, private PieceWatcher {
   void take_changes();
   void begin_calls();
   bool may_begin() const {
-    return halted() || (!waits_ && !held() && running_.size() < settings().limit);
+    return halted() || (!waits_ && !held() && running_ < settings().limit);
   }
   bool begin_next(std::int64_t now);
-  void spawn(ActiveCall& call);
+  void spawn(ActiveCall& call, std::int64_t now);
   void stop(ActiveCall& call);
   void ended(ActiveCall& call);
   void finish(ActiveCall& call, Invocation& invocation, std::int64_t now);
@@ -182,8 +181,7 @@ class AsyncLane final : public Lane, private PieceWatcher {
 
   // The loop's thread.
   CallQueue ready_;
-  struct Running { ActiveCall* call = nullptr; };
-  SeqTable<Running> running_;             ///< coroutines, by lease
+  std::size_t running_ = 0;               ///< coroutines
   std::set<std::pair<std::int64_t, ActiveCall*>> deadlines_;     ///< of those that have one
   std::vector<ActiveCall*> ended_;        ///< their coroutines are gone when settle() runs
   CallQueue finished_;                    ///< nothing is left of them but their memory
@@ -199,7 +197,9 @@ class AsyncLane final : public Lane, private PieceWatcher {
 
   std::mutex mutex_;
   CallQueue inbox_;
-  std::vector<std::uint64_t> cancels_;
+  /// With its lease: the call may have ended when pump() runs, and be another one.
+  using Cancel = std::pair<ActiveCall*, std::uint64_t>;
+  std::vector<Cancel> cancels_;
   std::uint64_t tries_ = 0;
   bool open_ = false;
   bool finishing_ = false;
@@ -231,7 +231,7 @@ void AsyncLane::pump() {
   if (may_begin_) begin_calls();
   tell_announced();
   pool().release(finished_);
-  const bool empty = ready_.empty() && running_.empty();
+  const bool empty = ready_.empty() && running_ == 0;
   if (last_calls_ && empty && !drained_) {
     drained_ = true;
     settings().owner->drained();
@@ -239,7 +239,7 @@ void AsyncLane::pump() {
 }
 
 void AsyncLane::take_changes() {
-  std::vector<std::uint64_t> cancels;
+  std::vector<Cancel> cancels;
   {
     const std::lock_guard lock(mutex_);
     ready_.append(inbox_);
@@ -249,8 +249,8 @@ void AsyncLane::take_changes() {
     last_calls_ = finishing_ && open_;
     if (retired_) loop_->context.stop();
   }
-  for (const std::uint64_t lease : cancels) {
-    if (const Running* found = running_.find(lease)) stop(*found->call);
+  for (const auto& [call, lease] : cancels) {
+    if (call->coroutine_lease.load(std::memory_order_relaxed) == lease) stop(*call);
   }
 }
 
@@ -287,7 +287,7 @@ bool AsyncLane::begin_next(std::int64_t now) {
   }
   call.running.blocking_allowed = false;
   if (call.method->kind == MethodKind::coroutine) {
-    spawn(call);
+    spawn(call, now);
     if (!ended_.empty()) settle();
   } else {
     Invocation invocation;
@@ -300,7 +300,7 @@ bool AsyncLane::begin_next(std::int64_t now) {
   return true;
 }
 
-void AsyncLane::spawn(ActiveCall& call) {
+void AsyncLane::spawn(ActiveCall& call, std::int64_t now) {
   if (!call.extension) call.extension = std::make_unique<Coroutine>(call);
   Coroutine& coroutine = coroutine_of(call);
   if (coroutine.lane != this) {  // the executor's lanes share its calls
@@ -310,7 +310,8 @@ void AsyncLane::spawn(ActiveCall& call) {
   prepare(call, coroutine.invocation);
   coroutine.invocation.coroutine_end = &coroutine;
   coroutine.past_deadline = false;
-  running_.add(call.job.lease).call = &call;
+  call.coroutine_lease.store(call.job.lease, std::memory_order_relaxed);
+  ++running_;
   if (call.job.deadline_us != kNever) {
     deadlines_.emplace(call.job.deadline_us, &call);
     arm_deadline();
@@ -318,7 +319,7 @@ void AsyncLane::spawn(ActiveCall& call) {
   const asio::any_io_executor executor(
       CallExecutor(loop_->context.get_executor(), CallReference(call), loop_->state));
   const auto slot = coroutine.stop.slot();
-  const LoopMeter::Scope busy(loop_->state.meter, call.method);
+  const LoopMeter::Scope busy(loop_->state.meter, call.method, now);
   const RunningScope scope(call);
   // co_spawn() has one more coroutine, and goes through the executor and back before and after it,
   // which is a third of what a call costs here.
@@ -358,7 +359,8 @@ void AsyncLane::ended(ActiveCall& call) {
       coroutine.invocation.error->code == Errc::cancelled) {
     coroutine.invocation.error->code = Errc::deadline_exceeded;
   }
-  running_.erase(call.job.lease);
+  call.coroutine_lease.store(0, std::memory_order_relaxed);
+  --running_;
   if (call.job.deadline_us != kNever) deadlines_.erase({call.job.deadline_us, &call});
   ended_.push_back(&call);
   schedule_pump();
@@ -369,10 +371,11 @@ void AsyncLane::ended(ActiveCall& call) {
 void AsyncLane::piece_over(bool outermost) {
   if (ended_.empty()) return;
   std::size_t places = ended_.size();
-  const std::int64_t now = settle();
+  std::int64_t now = settle();
   if (!outermost || !may_begin_) return;
-  for (; places > 0 && !ready_.empty() && may_begin(); --places) {
-    if (!begin_next(now)) return;
+  while (!ready_.empty() && may_begin()) {
+    if (!begin_next(now) || --places == 0) return;
+    now = steady_now_us();
   }
 }
 
@@ -411,7 +414,7 @@ void AsyncLane::finish(ActiveCall& call, Invocation& invocation, std::int64_t no
 void AsyncLane::tell_announced() {
   if (!announced_) return;
   const std::int64_t now = steady_now_us();
-  if (!pace_.tells(now, running_.size(), service_us())) return;
+  if (!pace_.tells(now, running_, service_us())) return;
   announced_ = false;
   host().ended({}, false);
   if (pace_.next_us() > now) host().gather(pace_.next_us());

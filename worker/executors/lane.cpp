@@ -89,7 +89,10 @@ Lane::Admission Lane::admit(ActiveCall& call, std::int64_t now_us, Outcome& outc
 
 /// Of such a call nothing else need be asked: it may begin.
 inline bool Lane::is_ordinary(const ActiveCall& call, std::int64_t now_us) const {
-  return call.method->kind == MethodKind::plain && call.job.options.empty() &&
+  const MethodKind kind = call.method->kind;
+  const bool runs = kind == MethodKind::plain ||
+                    (kind == MethodKind::coroutine && can_run(MethodKind::coroutine));
+  return runs && call.job.options.empty() &&
          call.job.deadline_us > now_us && usable_.load(std::memory_order_acquire) && !halted() &&
          !call.running.cancel_requested.load(std::memory_order_relaxed);
 }

@@ -23,10 +23,8 @@ std::int64_t LoopMeter::now_us() const {
 }
 
 LoopMeter::Scope::Scope(LoopMeter& meter, const Method* method)
-    : meter_(meter.since_us_.load(std::memory_order_relaxed) == kIdle ? &meter : nullptr) {
-  if (meter_ == nullptr) return;
-  meter.method_.store(method, std::memory_order_relaxed);
-  meter.since_us_.store(meter.now_us(), std::memory_order_release);
+    : meter_(meter.idle() ? &meter : nullptr) {
+  if (meter_ != nullptr) meter.enter(method, meter.now_us());
 }
 
 LoopMeter::Scope::~Scope() {

@@ -34,6 +34,11 @@ class LoopMeter {
   class Scope {
    public:
     Scope(LoopMeter& meter, const Method* method);
+    /// Where the time is known anyway.
+    Scope(LoopMeter& meter, const Method* method, std::int64_t now_us)
+        : meter_(meter.idle() ? &meter : nullptr) {
+      if (meter_ != nullptr) meter.enter(method, now_us);
+    }
     ~Scope();
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
@@ -47,6 +52,11 @@ class LoopMeter {
   friend class LoopWatch;
   static constexpr std::int64_t kIdle = 0;
 
+  bool idle() const { return since_us_.load(std::memory_order_relaxed) == kIdle; }
+  void enter(const Method* method, std::int64_t now_us) {
+    method_.store(method, std::memory_order_relaxed);
+    since_us_.store(now_us, std::memory_order_release);
+  }
   void look(std::int64_t now_us);
   void leave();
   std::int64_t now_us() const;
