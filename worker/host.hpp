@@ -57,8 +57,8 @@ class Host {
 
   // --- the I/O thread's --------------------------------------------------------------------------
   /// Swaps what was reported for what `arrivals` held; outcomes that are being gathered stay,
-  /// unless `all` are asked for. Returns by when it must be called again, because there is or may be
-  /// more without a wake-up; kNever when that is not so.
+  /// unless `all` are asked for. Returns by when it must be called again, because there is or may
+  /// be more without a wake-up; kNever when that is not so.
   std::int64_t take(Arrivals& arrivals, std::int64_t now_us, bool all = false);
   /// Jobs are about to be handed to an executor: take() will be called within kOutcomeDelayUs.
   void expect(std::int64_t now_us);

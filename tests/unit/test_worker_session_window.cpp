@@ -83,8 +83,8 @@ TEST(WorkerPrefetch, ShortMethodsDoNotWaitForTheBroker) {
   }
 }
 
-/// The window of a group in which 1,000 run at once, 400 end every 800 us and wait `untold_us` until
-/// the broker is told, and their places are taken 200 us after that.
+/// The window of a group in which 1,000 run at once, 400 end every 800 us and wait `untold_us`
+/// until the broker is told, and their places are taken 200 us after that.
 std::uint32_t window_of_many(std::int64_t untold_us) {
   Prefetch prefetch(1'000, 1);
   std::int64_t now = 1'000'000;

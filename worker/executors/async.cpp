@@ -366,8 +366,8 @@ void AsyncLane::ended(ActiveCall& call) {
   schedule_pump();
 }
 
-/// After a piece of a coroutine, or of whatever a call has left behind. It may lie within a piece of
-/// another call, which is not over then.
+/// After a piece of a coroutine, or of whatever a call has left behind. It may lie within a piece
+/// of another call, which is not over then.
 void AsyncLane::piece_over(bool outermost) {
   if (ended_.empty()) return;
   std::size_t places = ended_.size();
