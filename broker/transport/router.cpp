@@ -19,8 +19,8 @@ namespace callboard::broker {
 
 namespace {
 
-/// What is sent right before the end has so long to leave. On a busy machine it is not a moment, and
-/// only a peer that does not read makes use of all of it.
+/// What is sent right before the end has so long to leave. On a busy machine it is not a moment,
+/// and only a peer that does not read makes use of all of it.
 constexpr int kLingerMs = 1000;
 
 /// A peer whose host vanished without a word is noticed after about this long.
