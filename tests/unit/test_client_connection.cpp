@@ -144,9 +144,11 @@ TEST_F(ConnectionTurns, TheOwnThreadLooksNowAndThenWhileOthersHaveTheTurns) {
   connection_.start();
   member_.driver = std::this_thread::get_id();
   EXPECT_TRUE(eventually([&] {
-    connection_.drive([&] { return looks >= 3; }, clock_now().mono_us + 1'000);
+    connection_.drive([&] { return looks >= 3; }, clock_now().mono_us + 20'000);
     return looks >= 3;
   }));
+  connection_.stop();
+  connection_.join();  // it uses `looks`
 }
 
 TEST_F(ConnectionTurns, TurnsThatNobodyComesForAreTakenBackAtOnce) {
