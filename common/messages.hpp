@@ -142,6 +142,7 @@ struct Welcome {
   std::vector<Shard> shards;
   std::uint64_t accepted_through = 0;  ///< the client resends only what lies above ...
   std::vector<std::uint64_t> refused;  ///< ... or is named here (refused or parked, below it)
+  bool provisional = false;  ///< the store is away and has no record of this new session
 };
 
 struct Goodbye {

@@ -124,6 +124,7 @@ bool read_welcome_key(Reader& in, std::string_view key, Welcome& m) {
   if (key == "lease_ms") return in.uint_max(m.lease_ms, limits::kDurationMsMax);
   if (key == "shards") return read_list(in, m.shards, limits::kShardsMax, read_shard);
   if (key == "accepted_through") return in.uint(m.accepted_through);
+  if (key == "provisional") return in.boolean(m.provisional);
   if (key == "refused") {
     return read_list(in, m.refused, limits::kUnackedCallsMax,
                      [](Reader& r, std::uint64_t& seq) { return r.uint(seq); });
@@ -204,6 +205,7 @@ void write(FrameWriter& out, const Welcome& m) {
     });
     info.uint("accepted_through", m.accepted_through);
     info.list("refused", m.refused, [](Writer& w, std::uint64_t seq) { w.uint(seq); });
+    info.boolean("provisional", m.provisional);
   });
 }
 

@@ -53,6 +53,7 @@ void Core::on_hello(PeerId id, const wire::Hello& hello) {
   welcome.shards.push_back({options_.shard, options_.endpoints});
   // A worker is not kept waiting: what it is sent at once would come before its welcome.
   const bool client = peer.session != nullptr && peer.worker == nullptr;
+  welcome.provisional = client && !peer.session->stored && !store_up_;
   wire::FrameWriter out = to(peer, client ? welcome_batch(*peer.session) : 0);
   wire::write(out, welcome);
   if (peer.session != nullptr) resend_results(*peer.session);

@@ -70,7 +70,7 @@ bool Core::hello_session(Peer& peer, const wire::Hello& hello, wire::Welcome& we
 }
 
 /// A client that was welcomed may resume its session with the next broker run, so that one must
-/// find it in the store. While the store is away nobody is kept waiting for that.
+/// find it in the store. While the store is away nobody is kept waiting for that, but told so.
 std::uint64_t Core::welcome_batch(Session& session) {
   if (session.stored || !store_up_ || session.accepted_through > 0) return 0;
   const auto in = [&](const std::vector<Session*>& sessions) {

@@ -6,6 +6,13 @@
 
 namespace callboard::client {
 
+namespace {
+
+/// For longer no broker serves without its store.
+constexpr std::int64_t kProvisionalUs = 10'000'000;
+
+}  // namespace
+
 void Session::fill_hello(wire::Hello& hello) {
   hello.role = wire::Role::client;
   hello.session = value_of(options_.id);
@@ -23,11 +30,19 @@ void Session::on_welcome(Instant now, const wire::Welcome& welcome, bool new_epo
                          wire::LinkOut&) {
   ++connection_;
   connected_ = true;
-  known_ = true;
+  if (!welcome.provisional) known_ = true;
+  if (!known_ && provisional_us_ == kNever) provisional_us_ = now.mono_us;
   settle_sent(welcome, new_epoch);
   reopen_handles();
   if (with_deadline_ > 0 && expire_due_us_ == kNever) expire_due_us_ = now.mono_us;
   sink_.on_connected(true);
+}
+
+/// A broker that has not recorded the session took nothing durable, and the next one may begin it;
+/// but not after so long that there may have been a record which is gone again.
+void Session::look_whether_known(Instant now) {
+  if (known_ || provisional_us_ == kNever) return;
+  known_ = accepted_through_ > 0 || now.mono_us - provisional_us_ >= kProvisionalUs;
 }
 
 void Session::settle_sent(const wire::Welcome& welcome, bool new_epoch) {
@@ -167,8 +182,9 @@ void Session::reopen_handles() {
   }
 }
 
-void Session::on_disconnected(Instant) {
+void Session::on_disconnected(Instant now) {
   connected_ = false;
+  look_whether_known(now);
   taken_.clear();
   taken_count_ = 0;
   taken_due_us_ = kNever;
@@ -196,6 +212,7 @@ void Session::on_session_unknown(Instant, bool lost) {
   std::sort(numbers.begin(), numbers.end());
   options_.id = new_id();
   known_ = false;
+  provisional_us_ = kNever;
   for (const std::uint64_t seq : numbers) {
     CallRecord& record = *calls_.find(seq);
     const bool left = seq <= sent_through_ && record.state != CallState::held;

@@ -343,6 +343,7 @@ void Session::write_taken(wire::LinkOut& out) {
 void Session::on_tick(Instant now, bool ready, wire::LinkOut& out) {
   if (!full_.empty()) tell_progress();
   if (!holding_.empty()) release_held();
+  if (!connected_) look_whether_known(now);
   if (now.mono_us >= expire_due_us_) {
     expire_waiting(now);
     expire_due_us_ = with_deadline_ > 0 ? now.mono_us + kExpireEveryUs : kNever;

@@ -310,6 +310,7 @@ class Session final : public wire::LinkMember {
   void refuse_before(std::uint64_t seq, CallRecord& record);
 
   // resume.cpp: what a welcome, a loss or the end leaves of them
+  void look_whether_known(Instant now);
   void settle_sent(const wire::Welcome& welcome, bool new_epoch);
   void end_memory_call(std::uint64_t seq, CallRecord& record);
   bool is_unknown(const CallRecord& record);
@@ -361,7 +362,8 @@ class Session final : public wire::LinkMember {
 
   std::uint64_t connection_ = 0;       ///< counts welcomes
   bool connected_ = false;
-  bool known_ = false;                 ///< the broker has welcomed this session
+  bool known_ = false;                 ///< the next broker run must know this session
+  std::int64_t provisional_us_ = kNever;  ///< when one welcomed it that could not record it
   std::optional<std::pair<Errc, std::string>> ended_;
   std::uint64_t random_state_;
   std::uint64_t repeated_answers_ = 0;

@@ -160,8 +160,10 @@ class ClientWorld : public ::testing::Test {
   void receive_message(const Message& message) {
     receive([&](wire::FrameWriter& out) { write(out, message); });
   }
-  void welcome(std::uint64_t accepted_through = 0, std::vector<std::uint64_t> refused = {}) {
+  void welcome(std::uint64_t accepted_through = 0, std::vector<std::uint64_t> refused = {},
+               bool provisional = false) {
     wire::Welcome message;
+    message.provisional = provisional;
     message.epoch = epoch_;
     message.accepted_through = accepted_through;
     message.refused = std::move(refused);

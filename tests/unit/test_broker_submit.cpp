@@ -255,5 +255,15 @@ TEST(BrokerSubmit, NothingIsAcknowledgedWhileRedisIsAwayAndItGoesOnAfterwards) {
   EXPECT_EQ(world.last(10, Type::accepted).accepted.through, 2u);
 }
 
+TEST(BrokerSubmit, AClientThatComesWhileRedisIsAwayIsToldThatItsSessionHasNoRecord) {
+  OneActor world;
+  world.step(StoreDown{"gone"});
+  world.client(11);
+  EXPECT_TRUE(world.last(11, Type::welcome).welcome.provisional);
+  world.step(StoreUp{});
+  world.client(12);
+  EXPECT_FALSE(world.last(12, Type::welcome).welcome.provisional);
+}
+
 }  // namespace
 }  // namespace callboard::broker

@@ -50,6 +50,49 @@ TEST_F(ClientResume, HelloSaysThatTheSessionGoesOn) {
   EXPECT_EQ(sent_[0].hello.acked_through, 3u);
 }
 
+TEST_F(ClientResume, ASessionThatNoBrokerCouldRecordIsBegunWithTheNextOne) {
+  welcome(0, {}, /*provisional=*/true);
+  const std::uint32_t handle = open_known("hits");
+  call(handle, 1);
+  tick();
+  ++epoch_;
+  sent_.clear();
+  receive([](wire::FrameWriter& out) { wire::write_who(out); });
+  ASSERT_THAT(sent_of(Type::hello), SizeIs(1));
+  EXPECT_FALSE(sent_[0].hello.resume) << "that one cannot know it";
+  EXPECT_EQ(sent_[0].hello.session, kSession);
+  sent_.clear();
+  welcome();
+  EXPECT_THAT(submitted(), ElementsAre(1));
+  EXPECT_THAT(told_.answers, IsEmpty());
+  sent_.clear();
+  receive([](wire::FrameWriter& out) { wire::write_who(out); });
+  ASSERT_THAT(sent_of(Type::hello), SizeIs(1));
+  EXPECT_TRUE(sent_[0].hello.resume) << "it has a record now";
+}
+
+TEST_F(ClientResume, WhatWasAcknowledgedWasRecordedAndSoMayWhatWasLongAgo) {
+  welcome(0, {}, /*provisional=*/true);
+  call(open_known("hits"), 1);
+  tick();
+  accepted(1);
+  sent_.clear();
+  receive([](wire::FrameWriter& out) { wire::write_who(out); });
+  ASSERT_THAT(sent_of(Type::hello), SizeIs(1));
+  EXPECT_TRUE(sent_[0].hello.resume);
+}
+
+TEST_F(ClientResume, ASessionOfLongAgoMayHaveHadARecord) {
+  welcome(0, {}, /*provisional=*/true);
+  call(open_known("hits"), 1);
+  tick();
+  pass(11'000);
+  sent_.clear();
+  receive([](wire::FrameWriter& out) { wire::write_who(out); });
+  ASSERT_THAT(sent_of(Type::hello), SizeIs(1));
+  EXPECT_TRUE(sent_[0].hello.resume);
+}
+
 TEST_F(ClientResume, ArgumentsAreTheSameWhenSentAgain) {
   welcome();
   call(open_known("hits"), 1);
