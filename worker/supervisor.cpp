@@ -284,8 +284,7 @@ void Supervisor::died(ChildState& child, int wait_status) {
   } else {
     wire::ChildDied report = child_died(*page, wait_status, child.killed, tail);
     report.pid = static_cast<std::uint64_t>(pid);
-    link_->report(std::move(report), std::move(child.flight));
-    child.unheard_us = clock_now().mono_us + kHearUs;
+    tell(std::move(report), std::move(child.flight));
   }
   child.flight = FlightFile();
   if (stopping_) return;
@@ -297,6 +296,14 @@ void Supervisor::died(ChildState& child, int wait_status) {
   const bool well = now_us - child.began_us >= kWellUs || status == kChildReplaced;
   child.failures = well ? 1 : child.failures + 1;
   child.due_us = now_us + restart_pause_ms(child.failures) * kMicrosPerMilli;
+}
+
+/// Tells the broker, which holds up the next child of that name.
+void Supervisor::tell(wire::ChildDied report, FlightFile file) {
+  for (ChildState& child : children_) {
+    if (child.name == report.worker) child.unheard_us = clock_now().mono_us + kHearUs;
+  }
+  link_->report(std::move(report), std::move(file));
 }
 
 // --- the worker as a whole ---------------------------------------------------------------------
@@ -361,10 +368,7 @@ void Supervisor::report_orphans() {
                  {{"child", page->owner.worker}, {"calls", page->calls.size()}});
     // A signal only when it crashed by itself: else it died with its supervisor, and no call is to
     // blame for that.
-    link_->report(child_died(*page, page->signal, page->signal == 0, {}), std::move(file));
-    for (ChildState& child : children_) {
-      if (child.name == page->owner.worker) child.unheard_us = clock_now().mono_us + kHearUs;
-    }
+    tell(child_died(*page, page->signal, page->signal == 0, {}), std::move(file));
   }
 }
 

@@ -23,6 +23,10 @@
 #include <string>
 #include <vector>
 
+namespace callboard::wire {
+struct ChildDied;
+}
+
 namespace callboard::worker {
 
 /// How long to wait before a child is started again that died for the `failures`-th time in a row.
@@ -63,6 +67,7 @@ class Supervisor {
   void read_pipes(ChildState& child);
   void reap();
   void died(ChildState& child, int wait_status);
+  void tell(wire::ChildDied report, FlightFile file);
   void become_ready();
   void obey_signals();
   void kill_late();
