@@ -60,6 +60,13 @@ inline void ChangeTable::unlink(std::uint32_t at) {
   (change.newer == kNone ? newest_ : changes_[change.newer].older) = change.older;
 }
 
+/// Out of the order of age, to be the newest next; one that is not there is made.
+inline std::uint32_t ChangeTable::renew(std::uint32_t at, std::uint32_t key, std::uint64_t id) {
+  if (at == kNone) return make(key, id);
+  unlink(at);
+  return at;
+}
+
 /// `link` is the one that leads to it in its bucket.
 inline void ChangeTable::remove_at(std::uint32_t at, std::uint32_t* link) {
   unlink(at);
@@ -90,13 +97,8 @@ inline void ChangeTable::remove_fresh(std::uint32_t at, std::uint32_t* link) {
 inline void ChangeTable::note_set(std::uint32_t key, std::uint64_t number,
                                   const JournalRecord& record, std::string_view value) {
   std::uint32_t at = *link_to(key, number);
-  bool fresh = true;
-  if (at == kNone) {
-    at = make(key, number);
-  } else {
-    fresh = changes_[at].fresh;
-    unlink(at);
-  }
+  const bool fresh = at == kNone || changes_[at].fresh;
+  at = renew(at, key, number);
   Change& kept = changes_[at];
   kept.record = &record;
   kept.set_value(value);
@@ -108,13 +110,8 @@ inline void ChangeTable::note_erased(std::uint32_t key, std::uint64_t number,
                                      const JournalRecord& record) {
   std::uint32_t* const link = link_to(key, number);
   std::uint32_t at = *link;
-  if (at == kNone) {
-    at = make(key, number);
-  } else if (changes_[at].fresh) {
-    return remove_fresh(at, link);
-  } else {
-    unlink(at);
-  }
+  if (at != kNone && changes_[at].fresh) return remove_fresh(at, link);
+  at = renew(at, key, number);
   Change& kept = changes_[at];
   kept.record = &record;
   kept.value_bytes = 0;

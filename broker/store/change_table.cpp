@@ -115,14 +115,9 @@ void ChangeTable::note(const Change& change) {
   std::uint32_t at = lookup(change.key, change.id,
                             hashed ? change.record->bytes.part(change.field_at, change.field_bytes)
                                    : std::string_view());
-  bool fresh = change.fresh;
-  if (at != kNone) {
-    fresh = changes_[at].fresh;
-    if (fresh && !change.sets) return remove_fresh(at, link_of(at));
-    unlink(at);
-  } else {
-    at = make(change.key, change.id);
-  }
+  const bool fresh = at == kNone ? change.fresh : changes_[at].fresh;
+  if (at != kNone && fresh && !change.sets) return remove_fresh(at, link_of(at));
+  at = renew(at, change.key, change.id);
   Change& kept = changes_[at];
   kept.record = change.record;
   kept.field_at = change.field_at;

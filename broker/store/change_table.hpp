@@ -189,6 +189,7 @@ class ChangeTable {
   std::uint32_t& first_of(std::uint32_t key) { return queues_[key >> 2].first[key & 3]; }
   std::uint32_t lookup(std::uint32_t key, std::uint64_t id, std::string_view field) const;
   std::uint32_t make(std::uint32_t key, std::uint64_t id);
+  std::uint32_t renew(std::uint32_t at, std::uint32_t key, std::uint64_t id);
   std::uint32_t& bucket(std::uint32_t key, std::uint64_t id);
   std::size_t bucket_of(std::uint32_t key, std::uint64_t id) const;
   void link_newest(std::uint32_t at);
