@@ -1,5 +1,7 @@
 #include "worker/core/prefetch.hpp"
 
+#include "worker/executor.hpp"
+
 #include <algorithm>
 
 namespace callboard::worker {
@@ -37,7 +39,7 @@ void Prefetch::end_probe(std::int64_t now_us) {
 
 /// Follows long waits soon and short ones slowly: turns that come in between tell of few.
 void Prefetch::waited(std::int64_t us) {
-  us = std::clamp<std::int64_t>(us, 0, kGatherUs);
+  us = std::clamp<std::int64_t>(us, 0, kOutcomeDelayUs);
   gather_us_ += (us - gather_us_) / (us > gather_us_ ? 2 : 16);
 }
 

@@ -80,7 +80,6 @@ class Prefetch {
   static constexpr std::int64_t kAdaptUs = 2'000;    ///< shortest measurement
   static constexpr std::int64_t kStallUs = 20'000;   ///< longer than this is idle, or a long call
   static constexpr std::int64_t kAheadUs = 8'000;
-  static constexpr std::int64_t kGatherUs = 1'000;  ///< no executor gathers longer
 
  private:
   void begin(std::int64_t now_us, std::uint32_t calls);
