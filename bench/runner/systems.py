@@ -51,10 +51,10 @@ def last_json(words, options, env=None):
     return figures
 
 
-def start_redis(stage):
-    """As Callboard starts its own: appendonly, everysec."""
+def start_redis(stage, *under):
+    """As Callboard starts its own: appendonly, everysec. `under`: what its command follows."""
     path = f"{stage.folder}/redis.sock"
-    redis = stage.start(find_program("redis-server"), "--port", 0, "--unixsocket", path,
+    redis = stage.start(*under, find_program("redis-server"), "--port", 0, "--unixsocket", path,
                         "--dir", stage.folder, "--save", "", "--appendonly", "yes",
                         "--appendfsync", "everysec", "--maxmemory-policy", "noeviction",
                         "--auto-aof-rewrite-min-size", "256mb", "--rdbcompression", "no")
