@@ -177,6 +177,14 @@ class ClientWorld : public ::testing::Test {
     sent_.clear();
     welcome(accepted_through, std::move(refused));
   }
+  /// The broker asks who we are; what is said to that.
+  wire::Hello asked_who() {
+    sent_.clear();
+    receive([](wire::FrameWriter& out) { wire::write_who(out); });
+    const auto said = sent_of(wire::Type::hello);
+    EXPECT_EQ(said.size(), 1u);
+    return said.empty() ? wire::Hello() : said[0].hello;
+  }
   void accepted(std::uint64_t through, wire::Ranges again = {}) {
     receive_message(wire::Accepted{through, std::move(again)});
   }

@@ -42,12 +42,10 @@ TEST_F(ClientResume, HelloSaysThatTheSessionGoesOn) {
   for (Token token = 1; token <= 4; ++token) call(handle, token);
   tick();
   accepted(3);
-  sent_.clear();
-  receive([](wire::FrameWriter& out) { wire::write_who(out); });
-  ASSERT_THAT(sent_of(Type::hello), SizeIs(1));
-  EXPECT_TRUE(sent_[0].hello.resume);
-  EXPECT_EQ(sent_[0].hello.session, kSession);
-  EXPECT_EQ(sent_[0].hello.acked_through, 3u);
+  const wire::Hello hello = asked_who();
+  EXPECT_TRUE(hello.resume);
+  EXPECT_EQ(hello.session, kSession);
+  EXPECT_EQ(hello.acked_through, 3u);
 }
 
 TEST_F(ClientResume, ASessionThatNoBrokerCouldRecordIsBegunWithTheNextOne) {
@@ -56,30 +54,22 @@ TEST_F(ClientResume, ASessionThatNoBrokerCouldRecordIsBegunWithTheNextOne) {
   call(handle, 1);
   tick();
   ++epoch_;
-  sent_.clear();
-  receive([](wire::FrameWriter& out) { wire::write_who(out); });
-  ASSERT_THAT(sent_of(Type::hello), SizeIs(1));
-  EXPECT_FALSE(sent_[0].hello.resume) << "that one cannot know it";
-  EXPECT_EQ(sent_[0].hello.session, kSession);
+  const wire::Hello hello = asked_who();
+  EXPECT_FALSE(hello.resume) << "that one cannot know it";
+  EXPECT_EQ(hello.session, kSession);
   sent_.clear();
   welcome();
   EXPECT_THAT(submitted(), ElementsAre(1));
   EXPECT_THAT(told_.answers, IsEmpty());
-  sent_.clear();
-  receive([](wire::FrameWriter& out) { wire::write_who(out); });
-  ASSERT_THAT(sent_of(Type::hello), SizeIs(1));
-  EXPECT_TRUE(sent_[0].hello.resume) << "it has a record now";
+  EXPECT_TRUE(asked_who().resume) << "it has a record now";
 }
 
-TEST_F(ClientResume, WhatWasAcknowledgedWasRecordedAndSoMayWhatWasLongAgo) {
+TEST_F(ClientResume, WhatWasAcknowledgedWasRecorded) {
   welcome(0, {}, /*provisional=*/true);
   call(open_known("hits"), 1);
   tick();
   accepted(1);
-  sent_.clear();
-  receive([](wire::FrameWriter& out) { wire::write_who(out); });
-  ASSERT_THAT(sent_of(Type::hello), SizeIs(1));
-  EXPECT_TRUE(sent_[0].hello.resume);
+  EXPECT_TRUE(asked_who().resume);
 }
 
 TEST_F(ClientResume, ASessionOfLongAgoMayHaveHadARecord) {
@@ -87,10 +77,7 @@ TEST_F(ClientResume, ASessionOfLongAgoMayHaveHadARecord) {
   call(open_known("hits"), 1);
   tick();
   pass(11'000);
-  sent_.clear();
-  receive([](wire::FrameWriter& out) { wire::write_who(out); });
-  ASSERT_THAT(sent_of(Type::hello), SizeIs(1));
-  EXPECT_TRUE(sent_[0].hello.resume);
+  EXPECT_TRUE(asked_who().resume);
 }
 
 TEST_F(ClientResume, ArgumentsAreTheSameWhenSentAgain) {
