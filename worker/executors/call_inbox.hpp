@@ -29,8 +29,8 @@ class CallInbox {
     std::uintptr_t before = word_.load(std::memory_order_relaxed);
     do {
       first.batch_before = call_of(before);
-    } while (!word_.compare_exchange_weak(before, newest | (before & kKnocked),
-                                          std::memory_order_acq_rel, std::memory_order_relaxed));
+    } while (!word_.compare_exchange_weak(before, newest, std::memory_order_acq_rel,
+                                          std::memory_order_relaxed));
     return (before & kNobody) != 0;
   }
   /// There is something to look at beside calls. True: as push() says.
@@ -61,7 +61,7 @@ class CallInbox {
 
  private:
   static constexpr std::uintptr_t kNobody = 1;
-  static constexpr std::uintptr_t kKnocked = 2;
+  static constexpr std::uintptr_t kKnocked = 2;  ///< where there is no call to say it
   static_assert(alignof(ActiveCall) > (kNobody | kKnocked));
 
   static ActiveCall* call_of(std::uintptr_t word) {
