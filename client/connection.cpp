@@ -39,11 +39,10 @@ Connection::Connection(ConnectionOptions options)
     raise(Errc::invalid_option, "no broker address was given");
   }
   for (const std::string& endpoint : options_.endpoints) {
-    if (!dealer_.connect(endpoint)) {
+    if (!zmtp::Dealer::is_address(endpoint)) {
       raise(Errc::invalid_option, "not an address of a broker: '" + endpoint + "'");
     }
   }
-  dealer_.close(0);
 }
 
 Connection::~Connection() {
@@ -103,7 +102,7 @@ void Connection::run() {
   while (!stopping_.load()) {
     turn();
     left_alone_ = false;
-    if (!lend_ || !idle_) {
+    if (!lend_ || !idle_ || !dealer_.settled()) {
       poll(kNever);
       continue;
     }
@@ -125,7 +124,7 @@ bool Connection::try_turn() {
   enter(true);
   turn();
   leave();
-  if (!lend_) take_back();
+  if (!lend_ || !dealer_.settled()) take_back();
   give_up(turns);
   return true;
 }
@@ -140,7 +139,7 @@ bool Connection::drive(const std::function<bool()>& done, std::int64_t until_us)
     poll(until_us);
   }
   leave();
-  const bool idle = lend_ && idle_ && !stopping_.load();
+  const bool idle = lend_ && idle_ && dealer_.settled() && !stopping_.load();
   give_up(turns);
   if (!idle) take_back();
   return true;
@@ -230,7 +229,7 @@ void Connection::run_posted() {
 }
 
 void Connection::receive() {
-  wire::ArrivedFrame frame;
+  zmtp::ArrivedFrame frame;
   const std::int64_t until_us = clock_now().mono_us + kReceiveUs;
   for (int i = 0; i < kFramesPerTurn && !out_.connect; ++i) {
     if (!dealer_.receive(frame)) return;

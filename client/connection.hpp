@@ -19,7 +19,7 @@
 
 #include "common/link.hpp"
 #include "common/time.hpp"
-#include "common/zmq_dealer.hpp"
+#include "common/zmtp/dealer.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -133,7 +133,7 @@ class Connection {
   bool idle_ = false;
   bool left_alone_ = false;
   bool is_borrowed_ = false;
-  wire::ZmqDealer dealer_;
+  zmtp::Dealer dealer_;
   wire::Link link_;
   wire::LinkOut out_;
   std::mutex mutex_;

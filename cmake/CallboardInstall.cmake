@@ -35,6 +35,6 @@ function(callboard_pkgconfig component description requires libraries)
 endfunction()
 
 callboard_pkgconfig(client "Calls actors and tasks over Callboard" ""
-                    "-lcallboard_client -lcallboard_common -lzmq -lspdlog -lfmt -pthread")
+                    "-lcallboard_client -lcallboard_common -lspdlog -lfmt -pthread")
 callboard_pkgconfig(worker "Runs actors and tasks for Callboard" "callboard-client"
                     "-lcallboard_worker -lcallboard_client -lcallboard_common -lhwloc -ldl")

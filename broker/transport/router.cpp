@@ -3,16 +3,16 @@
 #include "common/check.hpp"
 #include "common/clock.hpp"
 #include "common/limits.hpp"
+#include "common/zmtp/stream.hpp"
 
 #include <poll.h>
-#include <zmq.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <cstring>
-#include <random>
 #include <utility>
 
 namespace callboard::broker {
@@ -21,372 +21,361 @@ namespace {
 
 /// What is sent right before the end has so long to leave. On a busy machine it is not a moment,
 /// and only a peer that does not read makes use of all of it.
-constexpr int kLingerMs = 1000;
+constexpr std::int64_t kLingerUs = 1'000'000;
 
-/// A peer whose host vanished without a word is noticed after about this long.
-constexpr int kHeartbeatIntervalMs = 1000;
-constexpr int kHeartbeatTimeoutMs = 5000;
-constexpr int kListenBacklog = 1024;
-constexpr int kReceiveMessagesMax = 1000;
-/// A smaller head is copied: cheaper than a second allocation, and its buffer is used again.
-constexpr std::size_t kCopiedBytesMax = 8 * 1024;
-/// ZeroMQ receives into blocks of this size; a smaller part would keep a whole block alive.
-constexpr std::size_t kSharedPartBytesMin = 8 * 1024;
-constexpr int kPortTries = 200;
-/// Below the ports that outgoing connections take, so that none of them is ever in the way.
-constexpr unsigned kPickedPortMin = 10'000;
-constexpr unsigned kPickedPorts = 22'000;
+/// How often all connections are looked after. A peer that said nothing meanwhile is asked for a
+/// sign of life.
+constexpr std::int64_t kLookUs = 1'000'000;
+constexpr long kLookMs = 1000;
+/// A peer whose host vanished without a word is noticed so long after it was asked.
+constexpr std::int64_t kSilenceUs = 5'000'000;
+/// Whoever connects has so long to say what he speaks.
+constexpr std::int64_t kIntroductionUs = 30'000'000;
+/// Connections that are taken note of at a time.
+constexpr int kReadyMax = 256;
 /// What dead processes left in shared memory is looked for this often.
 constexpr std::int64_t kSweepUs = 1'000'000;
 constexpr long kSweepMs = 1000;
-constexpr char kMonitor[] = "inproc://callboard-monitor";
-
-/// A message that closes itself.
-struct Message {
-  zmq_msg_t raw;
-
-  Message() { zmq_msg_init(&raw); }
-  ~Message() { zmq_msg_close(&raw); }
-  Message(const Message&) = delete;
-  Message& operator=(const Message&) = delete;
-
-  std::string_view view() {
-    return {static_cast<const char*>(zmq_msg_data(&raw)), zmq_msg_size(&raw)};
-  }
-  bool more() const { return zmq_msg_more(&raw) != 0; }
-};
-
-void set_option(void* socket, int option, int value) {
-  CALLBOARD_CHECK(zmq_setsockopt(socket, option, &value, sizeof value) == 0);
-}
-
-int fd_of(void* socket) {
-  int fd = -1;
-  std::size_t size = sizeof fd;
-  CALLBOARD_CHECK(zmq_getsockopt(socket, ZMQ_FD, &fd, &size) == 0);
-  return fd;
-}
-
-bool readable(void* socket) {
-  int events = 0;
-  std::size_t size = sizeof events;
-  return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
-}
-
-bool receive_into(void* socket, Message& message) {
-  while (zmq_msg_recv(&message.raw, socket, ZMQ_DONTWAIT) < 0) {
-    if (errno != EINTR) return false;
-  }
-  return true;
-}
-
-/// ENSURES: the message is sent or closed.
-bool send_message(void* socket, zmq_msg_t& message, bool more) {
-  const int flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);
-  int sent = 0;
-  do {
-    sent = zmq_msg_send(&message, socket, flags);
-  } while (sent < 0 && errno == EINTR);
-  if (sent >= 0) return true;
-  const int error = errno;
-  zmq_msg_close(&message);
-  errno = error;
-  return false;
-}
-
-bool send_copy(void* socket, std::string_view bytes, bool more) {
-  zmq_msg_t message;
-  CALLBOARD_CHECK(zmq_msg_init_size(&message, bytes.size()) == 0);
-  if (!bytes.empty()) std::memcpy(zmq_msg_data(&message), bytes.data(), bytes.size());
-  return send_message(socket, message, more);
-}
-
-/// Keeps bytes alive until ZeroMQ has sent them.
-struct Lent {
-  Blob bytes;
-  std::shared_ptr<UnsentBytes> unsent;
-};
-
-void give_back(void*, void* hint) {
-  const std::unique_ptr<Lent> lent(static_cast<Lent*>(hint));
-  lent->unsent->fetch_sub(lent->bytes.size(), std::memory_order_relaxed);
-}
-
-bool send_blob(void* socket, Blob blob, const TransportPeer& to, bool more) {
-  auto lent = std::make_unique<Lent>(Lent{std::move(blob), to.unsent});
-  const std::string_view view = lent->bytes.view();
-  to.unsent->fetch_add(view.size(), std::memory_order_relaxed);
-  zmq_msg_t message;
-  // ZeroMQ never writes to what it sends.
-  CALLBOARD_CHECK(zmq_msg_init_data(&message, const_cast<char*>(view.data()), view.size(),
-                                    give_back, lent.release()) == 0);
-  return send_message(socket, message, more);
-}
-
-Blob to_blob(std::unique_ptr<Message> message) {
-  if (message->view().size() < kSharedPartBytesMin) return Blob(std::string(message->view()));
-  std::shared_ptr<Message> owner(std::move(message));
-  const std::string_view view = owner->view();
-  return {std::move(owner), view};
-}
-
-/// "tcp://host" of an endpoint that leaves the port open; empty when it does not.
-std::string without_open_port(const std::string& endpoint) {
-  if (!endpoint.starts_with("tcp://")) return {};
-  const std::size_t colon = endpoint.rfind(':');
-  const std::string port = endpoint.substr(colon + 1);
-  return port == "0" || port == "*" ? endpoint.substr(0, colon) : std::string();
-}
+/// Set in the numbers of listeners.
+constexpr std::uint64_t kListener = 1ull << 63;
 
 }  // namespace
 
-struct Router::Sockets {
-  void* context = zmq_ctx_new();
-  void* router = nullptr;
-  void* publisher = nullptr;
-  void* monitor = nullptr;
+struct Router::Connection {
+  Connection(std::uint64_t with_number, int fd, std::int64_t now_us)
+      : number(with_number), stream(fd, zmtp::Role::router), since_us(now_us), heard_us(now_us) {}
 
-  ~Sockets() {
-    for (void* socket : {monitor, router, publisher}) {
-      if (socket != nullptr) zmq_close(socket);
-    }
-    while (zmq_ctx_term(context) != 0 && errno == EINTR) {
-    }
-  }
+  const std::uint64_t number;
+  zmtp::Stream stream;
+  PeerId peer{};  ///< 0 before its first frame
+  std::unique_ptr<wire::SharedPeer> shared;  ///< from the welcome on
+  std::int64_t since_us;
+  std::int64_t heard_us;
+  std::int64_t asked_us = 0;  ///< for a sign of life that did not come yet
+  bool is_ready = false;      ///< it is among those
+  bool drained = false;       ///< what is in the buffer is all that was there
+  bool was_full = false;      ///< more than the buffer holds was there: others come first
+  bool is_blocked = false;    ///< it is told when it takes something
+  bool is_broken = false;     ///< it takes nothing any more; its last frames may wait still
+
+  bool spoke() const { return peer != PeerId{}; }
 };
 
-Router::Router() : sockets_(std::make_unique<Sockets>()) {
-  CALLBOARD_CHECK(sockets_->context != nullptr);
+Router::Router()
+    : frames_fd_(epoll_create1(EPOLL_CLOEXEC)), blocked_fd_(epoll_create1(EPOLL_CLOEXEC)) {
+  CALLBOARD_CHECK(frames_fd_ >= 0 && blocked_fd_ >= 0);
 }
 
-Router::~Router() = default;
+Router::~Router() {
+  const std::int64_t until_us = clock_now().mono_us + kLingerUs;
+  const auto waits = [](const auto& each) { return each.second->is_blocked; };
+  while (std::any_of(connections_.begin(), connections_.end(), waits)) {
+    const std::int64_t left_us = until_us - clock_now().mono_us;
+    if (left_us <= 0) break;
+    pollfd blocked{blocked_fd_, POLLIN, 0};
+    (void)::poll(&blocked, 1, static_cast<int>(left_us / kMicrosPerMilli) + 1);
+    flush_blocked();
+  }
+  connections_.clear();
+  ::close(frames_fd_);
+  ::close(blocked_fd_);
+}
 
 std::string Router::open(const RouterOptions& options) {
   options_ = options;
-  void* router = sockets_->router = zmq_socket(sockets_->context, ZMQ_ROUTER);
-  CALLBOARD_CHECK(router != nullptr);
-  set_option(router, ZMQ_LINGER, kLingerMs);
-  // Without this ROUTER drops silently what it cannot deliver.
-  set_option(router, ZMQ_ROUTER_MANDATORY, 1);
-  // A peer that chose its own identity may come back before its old connection is known to be dead.
-  set_option(router, ZMQ_ROUTER_HANDOVER, 1);
-  set_option(router, ZMQ_SNDHWM, options.unread_messages_max);
-  set_option(router, ZMQ_RCVHWM, kReceiveMessagesMax);
-  set_option(router, ZMQ_BACKLOG, kListenBacklog);
-  set_option(router, ZMQ_HEARTBEAT_IVL, kHeartbeatIntervalMs);
-  set_option(router, ZMQ_HEARTBEAT_TIMEOUT, kHeartbeatTimeoutMs);
-  const auto bytes_max =
-      static_cast<std::int64_t>(limits::kPayloadBytesMax + limits::kFrameBytesMax);
-  CALLBOARD_CHECK(zmq_setsockopt(router, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max) == 0);
-
-  CALLBOARD_CHECK(zmq_socket_monitor(router, kMonitor, ZMQ_EVENT_DISCONNECTED) == 0);
-  sockets_->monitor = zmq_socket(sockets_->context, ZMQ_PAIR);
-  CALLBOARD_CHECK(zmq_connect(sockets_->monitor, kMonitor) == 0);
-
   for (const std::string& endpoint : options.endpoints) {
-    std::string problem = bind(router, endpoint, endpoints_.emplace_back());
+    std::string problem = listeners_.emplace_back(std::make_unique<Listener>())->open(endpoint);
     if (!problem.empty()) return problem;
+    endpoints_.push_back(listeners_.back()->endpoint());
   }
+  watch_listeners(true);
   if (options.event_endpoint.empty()) return {};
-  sockets_->publisher = zmq_socket(sockets_->context, ZMQ_PUB);
-  CALLBOARD_CHECK(sockets_->publisher != nullptr);
-  set_option(sockets_->publisher, ZMQ_LINGER, 0);
-  return bind(sockets_->publisher, options.event_endpoint, event_endpoint_);
+  publisher_ = std::make_unique<Publisher>();
+  return publisher_->open(options.event_endpoint);
 }
 
-std::string Router::bind(void* socket, const std::string& endpoint, std::string& bound) {
-  const std::string host = without_open_port(endpoint);
-  // An IPv4 address would be bound, and named, in its IPv6 clothes.
-  const bool any = endpoint.starts_with("tcp://*:") || endpoint.starts_with("tcp://[");
-  set_option(socket, ZMQ_IPV6, any ? 1 : 0);
-  std::random_device random;
-  bool done = false;
-  for (int tries = 0; !done && tries < (host.empty() ? 1 : kPortTries); ++tries) {
-    std::string exact = endpoint;
-    if (!host.empty()) {
-      exact = host + ":" + std::to_string(kPickedPortMin + random() % kPickedPorts);
-    }
-    done = zmq_bind(socket, exact.c_str()) == 0;
-    if (!done && errno != EADDRINUSE) break;
-  }
-  if (!done) return "cannot listen at " + endpoint + ": " + zmq_strerror(errno);
-  std::array<char, 512> real{};
-  std::size_t size = real.size();
-  CALLBOARD_CHECK(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, real.data(), &size) == 0);
-  bound = real.data();
-  return {};
+void Router::watch(int epoll_fd, int fd, std::uint32_t events, std::uint64_t number) const {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = number;
+  CALLBOARD_CHECK(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0);
 }
+
+void Router::watch_listeners(bool on) {
+  accepts_ = on;
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    if (on) {
+      watch(frames_fd_, listeners_[i]->fd(), EPOLLIN, kListener | i);
+    } else {
+      (void)epoll_ctl(frames_fd_, EPOLL_CTL_DEL, listeners_[i]->fd(), nullptr);
+    }
+  }
+}
+
+// --- waiting ------------------------------------------------------------------------------------
 
 void Router::wait(std::span<WatchedFd> watched, long timeout_ms, bool for_frames) {
-  if (for_frames && peers_.any_ending()) timeout_ms = 0;  // to be told of once no frame waits
-  // zmq_poll() would ask the kernel twice as often. A socket's fd tells only of what comes from now
-  // on: what is there already is asked for first, but of the monitor, which was emptied.
+  const auto at_most = [&](long bound_ms) {
+    if (timeout_ms < 0 || timeout_ms > bound_ms) timeout_ms = bound_ms;
+  };
+  if (for_frames && (!ready_.empty() || !silent_.empty())) at_most(0);
+  if (for_frames && !connections_.empty()) at_most(kLookMs);
+  if (memory_.enabled()) at_most(kSweepMs);
   std::array<pollfd, 8> items{};
   CALLBOARD_CHECK(watched.size() + 2 <= items.size());
-  const bool frames = for_frames && readable(sockets_->router);
-  if (frames || monitor_ready_) timeout_ms = 0;
-  if (memory_.enabled() && (timeout_ms < 0 || timeout_ms > kSweepMs)) {
-    timeout_ms = kSweepMs;
-  }
   nfds_t count = 0;
-  items[count++] = {fd_of(sockets_->monitor), POLLIN, 0};
-  items[count++] = {for_frames ? fd_of(sockets_->router) : -1, POLLIN, 0};
+  items[count++] = {for_frames ? frames_fd_ : -1, POLLIN, 0};
+  items[count++] = {blocked_fd_, POLLIN, 0};
   for (const WatchedFd& each : watched) {
     const int wanted = (each.read ? POLLIN : 0) | (each.write ? POLLOUT : 0);
     items[count++] = {each.fd, static_cast<short>(wanted), 0};
   }
   const int ready =
       ::poll(items.data(), count, static_cast<int>(std::min<long>(timeout_ms, INT_MAX)));
-  monitor_ready_ = monitor_ready_ || (ready > 0 && items[0].revents != 0);
-  frames_ready_ = !for_frames || frames || (ready > 0 && items[1].revents != 0);
   std::size_t next = 2;
   for (WatchedFd& each : watched) {
     each.ready = each.fd >= 0 && ready > 0 && items[next].revents != 0;
     ++next;
   }
+  if (ready > 0 && items[1].revents != 0) flush_blocked();
+  paused_ = paused_ || !for_frames;
+  if (!for_frames) return;
+  const std::int64_t now_us = clock_now().mono_us;
+  const bool look = now_us - looked_us_ >= kLookUs;
+  if (look || (ready > 0 && items[0].revents != 0)) take_ready(now_us, look);
 }
 
-void Router::drain_monitor() {
-  monitor_ready_ = false;
-  Message event;
-  while (receive_into(sockets_->monitor, event)) {  // until its fd has something new to tell
-    std::int32_t connection = -1;  // after 16 bits that say which event; there is only one kind
-    if (event.view().size() == 6) std::memcpy(&connection, event.view().data() + 2, 4);
-    while (event.more() && receive_into(sockets_->monitor, event)) {
+/// Takes note of what can be read. `look`: it is time to look after all connections.
+void Router::take_ready(std::int64_t now_us, bool look) {
+  std::array<epoll_event, kReadyMax> events;
+  const int count = epoll_wait(frames_fd_, events.data(), kReadyMax, 0);
+  for (int i = 0; i < count; ++i) {
+    const std::uint64_t number = events[i].data.u64;
+    if ((number & kListener) != 0) {
+      accept_from(*listeners_[number & ~kListener]);
+      continue;
     }
-    peers_.connection_ended(connection);
+    const auto found = connections_.find(number);
+    if (found == connections_.end()) continue;
+    Connection& connection = *found->second;
+    connection.heard_us = now_us;
+    connection.asked_us = 0;
+    if (std::exchange(connection.is_ready, true)) continue;
+    ready_.push_back(&connection);
+  }
+  // Where more is to be read than could be told, silence says nothing.
+  if (look && count < kReadyMax) look_after_all(now_us);
+}
+
+void Router::look_after_all(std::int64_t now_us) {
+  looked_us_ = now_us;
+  if (!accepts_) watch_listeners(true);
+  const bool forgive = std::exchange(paused_, false);
+  for (auto& [number, connection] : connections_) {
+    if (forgive) {
+      connection->heard_us = now_us;
+      connection->asked_us = 0;
+    }
+    if (connection->is_ready || connection->is_broken) continue;
+    if (!connection->stream.ready()) {
+      if (now_us - connection->since_us > kIntroductionUs) silent_.push_back(number);
+      continue;
+    }
+    if (!connection->stream.knows_pings()) continue;
+    if (connection->asked_us != 0) {
+      if (now_us - connection->asked_us > kSilenceUs) silent_.push_back(number);
+    } else if (now_us - connection->heard_us >= kLookUs) {
+      connection->asked_us = now_us;
+      connection->is_broken = !connection->stream.ping();
+      note_blocked(*connection);
+    }
   }
 }
 
-TransportPeer& Router::sender(std::string_view identity, int connection, const OnLost& on_lost) {
-  TransportPeer* peer = peers_.find(identity);
-  const bool chosen = !identity.empty() && identity.front() != '\0';  // ZeroMQ's own begin so
-  if (peer != nullptr && (chosen || peer->connection != connection)) drain_monitor();
-  if (peer != nullptr && peer->ending && (chosen || peer->connection != connection)) {
-    // It chose its identity and is back on another connection, maybe with the number of the old.
-    const PeerId before = peer->id;
-    peers_.remove(before);
-    on_lost(before);
-    peer = nullptr;
+void Router::accept_from(const Listener& listener) {
+  for (;;) {
+    const int fd = listener.accept();
+    if (fd < 0) {
+      const int error = errno;
+      if (error == EINTR || error == ECONNABORTED) continue;
+      // With no file left for it, it would be told of without end.
+      if (error != EAGAIN && error != EWOULDBLOCK && accepts_) watch_listeners(false);
+      return;
+    }
+    const std::uint64_t number = ++last_number_;
+    auto& connection = connections_[number];
+    connection = std::make_unique<Connection>(number, fd, clock_now().mono_us);
+    watch(frames_fd_, fd, EPOLLIN, number);
+    connection->is_broken = !connection->stream.flush();
+    note_blocked(*connection);
   }
-  if (peer != nullptr) return *peer;
-  // The end of the connection that had this number before was told before the new one began.
-  drain_monitor();
-  return peers_.add(identity, connection);
 }
+
+void Router::note_blocked(Connection& connection) {
+  const bool blocked = connection.stream.blocked() && !connection.is_broken;
+  if (blocked == connection.is_blocked) return;
+  connection.is_blocked = blocked;
+  if (blocked) {
+    watch(blocked_fd_, connection.stream.fd(), EPOLLOUT, connection.number);
+  } else {
+    (void)epoll_ctl(blocked_fd_, EPOLL_CTL_DEL, connection.stream.fd(), nullptr);
+  }
+}
+
+void Router::flush_blocked() {
+  std::array<epoll_event, kReadyMax> events;
+  const int count = epoll_wait(blocked_fd_, events.data(), kReadyMax, 0);
+  for (int i = 0; i < count; ++i) {
+    const auto found = connections_.find(events[i].data.u64);
+    if (found == connections_.end()) continue;
+    found->second->is_broken = !found->second->stream.flush();
+    note_blocked(*found->second);
+  }
+}
+
+// --- receiving ----------------------------------------------------------------------------------
 
 Router::Portion Router::receive(std::size_t frames_max, std::size_t bytes_max,
                                 const OnFrame& on_frame, const OnLost& on_lost) {
-  // What a connection brought is there before its end is told: a goodbye is heard, not lost.
-  if (monitor_ready_) drain_monitor();
   sweep_memory();
-  // ZeroMQ would ask the kernel, between Redis's answer and what it lets go.
-  Portion got;
-  if (!frames_ready_ && !peers_.any_ending()) return got;
-  Message identity;
-  Message head;
-  for (;; ++got.frames) {
-    got.all = false;
-    if (got.frames == frames_max || got.bytes >= bytes_max) break;
-    got.all = !receive_into(sockets_->router, identity);
-    if (got.all) break;
-    // The parts of one message arrive together, so none of these receives fails.
-    if (!identity.more() || !receive_into(sockets_->router, head)) continue;
-    parts_.clear();
-    for (bool more = head.more(); more;) {
-      auto part = std::make_unique<Message>();
-      if (!receive_into(sockets_->router, *part)) break;
-      more = part->more();
-      // A frame of more parts is not ours; the core finds it cut short.
-      if (parts_.size() < limits::kFramePartsMax) parts_.push_back(to_blob(std::move(part)));
-    }
-    got.bytes += head.view().size();
-    TransportPeer& peer =
-        sender(identity.view(), zmq_msg_get(&head.raw, ZMQ_SRCFD), on_lost);
-    if (peer.shared && wire::SharedPeer::is_ours(head.view())) {
-      hear(peer, head.view());
-      continue;
-    }
-    if (peer.shared && !peer.shared->resolve(parts_)) {
-      begin_again(peer, on_lost);
-      continue;
-    }
-    on_frame(peer.id, {head.view(), parts_});
+  for (const std::uint64_t number : std::exchange(silent_, {})) {
+    const auto found = connections_.find(number);
+    if (found != connections_.end()) end(*found->second, on_lost);
   }
-  parts_.clear();
-  if (got.all) {
-    std::vector<PeerId> lost;
-    peers_.remove_ending(lost);
-    for (PeerId peer : lost) on_lost(peer);
+  Portion got;
+  while (!ready_.empty()) {
+    got.all = got.frames < frames_max && got.bytes < bytes_max;
+    if (!got.all) break;
+    take_from(*ready_.front(), frames_max, bytes_max, got, on_frame, on_lost);
   }
   return got;
 }
 
-void Router::send(PeerId to, wire::Frame& frame, std::vector<PeerId>& lost) {
-  TransportPeer* peer = peers_.find(to);
-  if (peer == nullptr || peer->ending || frame.empty()) return;
-  void* socket = sockets_->router;
-  const std::size_t unsent = peer->unsent->load(std::memory_order_relaxed);
-  const bool reads = unsent <= options_.unread_bytes_max;
-  if (!reads || !send_copy(socket, peer->identity, true)) {
-    if (reads && errno == EHOSTUNREACH) return peers_.end(*peer);
-    lost.push_back(to);  // EAGAIN: too much waits for it
-    peers_.remove(to);
-    return;
-  }
-  // Once the identity was taken the rest is taken too, or dropped with the connection.
-  const bool welcome = wire::SharedPeer::begins_with(frame.head, wire::Type::welcome);
-  bool more = !frame.parts.empty();
-  if (frame.head.size() <= kCopiedBytesMax) {
-    send_copy(socket, frame.head, more);
-  } else {
-    send_blob(socket, Blob(std::move(frame.head)), *peer, more);
-  }
-  for (std::size_t i = 0; i < frame.parts.size(); ++i) {
-    more = i + 1 < frame.parts.size();
-    const auto reference = peer->shared ? peer->shared->reference_to(frame.parts[i]) : std::nullopt;
-    if (reference) {
-      send_copy(socket, *reference, more);
-    } else {
-      send_blob(socket, std::move(frame.parts[i]), *peer, more);
+/// Takes what is in the buffer, or fills it. What this leaves is for the next time, or done with.
+void Router::take_from(Connection& connection, std::size_t frames_max, std::size_t bytes_max,
+                       Portion& got, const OnFrame& on_frame, const OnLost& on_lost) {
+  zmtp::Stream& stream = connection.stream;
+  while (got.frames < frames_max && got.bytes < bytes_max) {
+    const zmtp::Stream::Next next = stream.next(buffer_);
+    if (next == zmtp::Stream::Next::message) {
+      ++got.frames;
+      got.bytes += stream.head().size();
+      take_message(connection, on_frame, on_lost);
+      continue;
+    }
+    if (next == zmtp::Stream::Next::ended) return end(connection, on_lost);
+    note_blocked(connection);  // it may have been answered
+    const bool drained = std::exchange(connection.drained, false);
+    if (drained || std::exchange(connection.was_full, false)) {
+      ready_.pop_front();
+      connection.is_ready = !drained;
+      if (!drained) ready_.push_back(&connection);
+      return;
+    }
+    switch (stream.read(buffer_)) {
+      case zmtp::Stream::Read::some: connection.drained = true; break;
+      case zmtp::Stream::Read::full: connection.was_full = true; break;
+      case zmtp::Stream::Read::nothing: connection.drained = true; break;
+      case zmtp::Stream::Read::ended: return end(connection, on_lost);
     }
   }
-  if (welcome) offer_memory(*peer);
+}
+
+void Router::take_message(Connection& connection, const OnFrame& on_frame, const OnLost& on_lost) {
+  zmtp::Stream& stream = connection.stream;
+  if (!connection.spoke()) introduce(connection, on_lost);
+  if (connection.shared) {
+    if (wire::SharedPeer::is_ours(stream.head())) {
+      wire::Frame answer;
+      if (connection.shared->on_frame(stream.head(), answer)) say(connection, answer);
+      return;
+    }
+    if (!connection.shared->resolve(stream.parts())) return begin_again(connection, on_lost);
+  }
+  on_frame(connection.peer, {stream.head(), stream.parts()});
+}
+
+void Router::introduce(Connection& connection, const OnLost& on_lost) {
+  const std::string& chosen = connection.stream.identity();
+  if (!chosen.empty()) {
+    // Whoever comes back with it may do so before its old connection is known to be dead.
+    Connection*& holder = chosen_[chosen];
+    Connection* before = std::exchange(holder, &connection);
+    if (before != nullptr) end(*before, on_lost);
+  }
+  connection.peer = static_cast<PeerId>(++last_peer_);
+  peers_[last_peer_] = &connection;
+}
+
+void Router::end(Connection& connection, const OnLost& on_lost) {
+  const bool spoke = connection.spoke();
+  const PeerId peer = connection.peer;
+  drop(connection);
+  if (spoke) on_lost(peer);
+}
+
+void Router::drop(Connection& connection) {
+  if (connection.is_ready) {
+    if (ready_.front() == &connection) buffer_.clear();
+    std::erase(ready_, &connection);
+  }
+  peers_.erase(static_cast<std::uint64_t>(connection.peer));
+  const auto chosen = chosen_.find(connection.stream.identity());
+  if (chosen != chosen_.end() && chosen->second == &connection) chosen_.erase(chosen);
+  // A socket that another process has inherited would be told of for ever.
+  (void)epoll_ctl(frames_fd_, EPOLL_CTL_DEL, connection.stream.fd(), nullptr);
+  if (connection.is_blocked) {
+    (void)epoll_ctl(blocked_fd_, EPOLL_CTL_DEL, connection.stream.fd(), nullptr);
+  }
+  connections_.erase(connection.number);
+}
+
+// --- sending ------------------------------------------------------------------------------------
+
+void Router::send(PeerId to, wire::Frame& frame, std::vector<PeerId>& lost) {
+  const auto found = peers_.find(static_cast<std::uint64_t>(to));
+  if (found == peers_.end() || frame.empty()) return;
+  Connection& connection = *found->second;
+  if (connection.stream.waiting_messages() >= options_.unread_messages_max ||
+      connection.stream.waiting_bytes() > options_.unread_bytes_max) {
+    lost.push_back(to);
+    return drop(connection);
+  }
+  const bool welcome = wire::SharedPeer::begins_with(frame.head, wire::Type::welcome);
+  if (connection.shared) {
+    for (Blob& part : frame.parts) {
+      if (auto reference = connection.shared->reference_to(part)) part = Blob(*reference);
+    }
+  }
+  say(connection, frame);
+  if (welcome) offer_memory(connection);
+}
+
+void Router::say(Connection& connection, wire::Frame& frame) {
+  if (connection.is_broken) return;
+  connection.is_broken = !connection.stream.send(frame.head, frame.parts);
+  frame.parts.clear();
+  note_blocked(connection);
 }
 
 // --- shared memory ------------------------------------------------------------------------------
 
-void Router::offer_memory(TransportPeer& peer) {
-  if (!peer.shared) peer.shared = std::make_unique<wire::SharedPeer>(memory_, false);
-  peer.shared->forget();
+void Router::offer_memory(Connection& connection) {
+  if (!connection.shared) connection.shared = std::make_unique<wire::SharedPeer>(memory_, false);
+  connection.shared->forget();
   wire::Frame offer;
-  if (!peer.shared->offer(offer)) return;
-  if (send_copy(sockets_->router, peer.identity, true)) {
-    send_copy(sockets_->router, offer.head, false);
-  }
-}
-
-void Router::hear(TransportPeer& peer, std::string_view head) {
-  wire::Frame answer;
-  if (!peer.shared->on_frame(head, answer)) return;
-  if (send_copy(sockets_->router, peer.identity, true)) {
-    send_copy(sockets_->router, answer.head, false);
-  }
+  if (connection.shared->offer(offer)) say(connection, offer);
 }
 
 /// What it sent cannot be read. To the core it is gone; when it speaks again it is a new peer that
 /// is asked who it is, and says everything again, in the end with the bytes themselves.
-void Router::begin_again(TransportPeer& peer, const OnLost& on_lost) {
-  const PeerId before = peer.id;
-  const std::string identity = peer.identity;
-  const int connection = peer.connection;
-  const bool ending = peer.ending;
-  std::unique_ptr<wire::SharedPeer> shared = std::move(peer.shared);
-  shared->failed();
-  peers_.remove(before);
+void Router::begin_again(Connection& connection, const OnLost& on_lost) {
+  connection.shared->failed();
+  const PeerId before = connection.peer;
+  peers_.erase(static_cast<std::uint64_t>(before));
   on_lost(before);
-  if (ending) return;  // it will not speak again
-  peers_.add(identity, connection).shared = std::move(shared);
+  connection.peer = static_cast<PeerId>(++last_peer_);
+  peers_[last_peer_] = &connection;
 }
 
 void Router::sweep_memory() {
@@ -396,11 +385,15 @@ void Router::sweep_memory() {
   memory_.sweep();
 }
 
+// --- events -------------------------------------------------------------------------------------
+
+const std::string& Router::event_endpoint() const {
+  static const std::string none;
+  return publisher_ ? publisher_->endpoint() : none;
+}
+
 void Router::publish(const Announcement& announcement) {
-  if (sockets_->publisher == nullptr) return;
-  if (send_copy(sockets_->publisher, announcement.topic, true)) {
-    send_copy(sockets_->publisher, announcement.info, false);
-  }
+  if (publisher_) publisher_->publish(announcement);
 }
 
 }  // namespace callboard::broker

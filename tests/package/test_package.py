@@ -79,8 +79,8 @@ class Package(unittest.TestCase):
         self.assertNotIn(" T callboard::worker_main(", code["client"])
         self.assertNotRegex(run("nm", "-C", built / "libgreeter.so"), r" T callboard::Registry::")
         needed = run("readelf", "-d", built / "client")
-        self.assertIn("libzmq", needed)
-        for library in ("hiredis", "hwloc", "toml", "boost"):
+        self.assertIn("libspdlog", needed)
+        for library in ("libzmq", "hiredis", "hwloc", "toml", "boost"):
             self.assertNotIn(library, needed)
 
     def answers(self, built, load):

@@ -37,7 +37,7 @@ LAYERS = {
 # Third party header -> the only places that may include it. Tests, examples and benchmarks may
 # include all.
 HOMES = {
-    r"zmq\.h(pp)?|zmq_addon\.hpp": (r"common/zmq_[a-z_]+\.cpp", r"broker/transport/[a-z_]+\.cpp",
+    r"zmq\.h(pp)?|zmq_addon\.hpp": (r"broker/transport/[a-z_]+\.cpp",
                                     r"cli/relay\.cpp"),  # raw on purpose
     r"hiredis/.*": (r"broker/store/[a-z_]+\.cpp",),
     r"hwloc.*": (r"worker/[a-z_/]+\.cpp",),

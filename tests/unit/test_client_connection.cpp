@@ -1,10 +1,11 @@
-// Who has the turns of a connection. Nobody listens at the other end: turns are taken all the same.
+// Who has the turns of a connection. The other end never says a word: turns are taken all the same.
 #include "client/connection.hpp"
 #include "common/clock.hpp"
 
 #include <gtest/gtest.h>
 
 #include <unistd.h>
+#include <zmq.h>
 
 #include <atomic>
 #include <chrono>
@@ -60,6 +61,26 @@ class Lender final : public wire::LinkMember {
   Connection& connection_;
 };
 
+/// Somebody who listens and does not answer.
+class SilentBroker {
+ public:
+  SilentBroker() : context_(zmq_ctx_new()), socket_(zmq_socket(context_, ZMQ_ROUTER)) {
+    EXPECT_EQ(zmq_bind(socket_, endpoint().c_str()), 0);
+  }
+  ~SilentBroker() {
+    zmq_close(socket_);
+    zmq_ctx_term(context_);
+  }
+  SilentBroker(const SilentBroker&) = delete;
+  SilentBroker& operator=(const SilentBroker&) = delete;
+
+  static std::string endpoint() { return "ipc://@callboard-silent-" + std::to_string(getpid()); }
+
+ private:
+  void* context_;
+  void* socket_;
+};
+
 class ConnectionTurns : public ::testing::Test {
  protected:
   ConnectionTurns() : connection_(options()), member_(connection_) {}
@@ -69,7 +90,7 @@ class ConnectionTurns : public ::testing::Test {
   }
   static ConnectionOptions options() {
     ConnectionOptions options;
-    options.endpoints = {"inproc://nobody"};
+    options.endpoints = {SilentBroker::endpoint()};
     return options;
   }
   static bool eventually(const std::function<bool()>& holds) {
@@ -91,6 +112,7 @@ class ConnectionTurns : public ::testing::Test {
     return -1;
   }
 
+  SilentBroker broker_;
   Connection connection_;
   Lender member_;
 };

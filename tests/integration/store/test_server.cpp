@@ -3,7 +3,7 @@
 #include "broker/server.hpp"
 #include "common/clock.hpp"
 #include "common/messages.hpp"
-#include "common/zmq_dealer.hpp"
+#include "common/zmtp/dealer.hpp"
 #include "tests/integration/redis_process.hpp"
 
 #include <gmock/gmock.h>
@@ -80,7 +80,7 @@ BrokerServerOptions options_for(const RedisProcess& redis) {
 /// Says hello and gives the answer; none when none comes.
 std::optional<wire::Welcome> say_hello(const std::string& endpoint, std::uint64_t session,
                                        const Witness& seen = {}) {
-  wire::ZmqDealer dealer;
+  zmtp::Dealer dealer;
   EXPECT_TRUE(dealer.connect(endpoint));
   wire::Hello hello;
   hello.name = "test";
@@ -93,7 +93,7 @@ std::optional<wire::Welcome> say_hello(const std::string& endpoint, std::uint64_
   wire::write(out, hello);
   dealer.send(frame);
   const std::int64_t until_us = clock_now().mono_us + 5'000'000;
-  wire::ArrivedFrame arrived;
+  zmtp::ArrivedFrame arrived;
   while (clock_now().mono_us < until_us) {
     if (!dealer.receive(arrived)) {
       dealer.wait(50);

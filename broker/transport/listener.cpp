@@ -1,0 +1,185 @@
+#include "broker/transport/listener.hpp"
+
+#include "common/zmtp/endpoint.hpp"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string_view>
+#include <utility>
+
+namespace callboard::broker {
+
+namespace {
+
+constexpr int kBacklog = 1024;
+constexpr int kPortTries = 200;
+/// Below the ports that outgoing connections take, so that none of them is ever in the way.
+constexpr unsigned kPickedPortMin = 10'000;
+constexpr unsigned kPickedPorts = 22'000;
+constexpr std::string_view kTcp = "tcp://";
+constexpr std::string_view kIpc = "ipc://";
+
+const sockaddr* bytes_of(const std::string& address) {
+  return reinterpret_cast<const sockaddr*>(address.data());
+}
+
+int open_socket(int family) {
+  return ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+/// Of a network interface: its IPv4 address, or else its IPv6 one.
+std::optional<SocketAddress> interface_address(const std::string& name) {
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return {};
+  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(all, freeifaddrs);
+  std::optional<SocketAddress> found;
+  for (const ifaddrs* each = all; each != nullptr; each = each->ifa_next) {
+    if (each->ifa_addr == nullptr || name != each->ifa_name) continue;
+    const int family = each->ifa_addr->sa_family;
+    const std::size_t size = family == AF_INET    ? sizeof(sockaddr_in)
+                             : family == AF_INET6 ? sizeof(sockaddr_in6)
+                                                  : 0;
+    if (size == 0 || (found && family != AF_INET)) continue;
+    found = SocketAddress{family,
+                          std::string(reinterpret_cast<const char*>(each->ifa_addr), size)};
+    if (family == AF_INET) break;
+  }
+  return found;
+}
+
+SocketAddress any_address(int family) {
+  sockaddr_in six_or_four{};
+  if (family == AF_INET6) {
+    sockaddr_in6 any{};
+    any.sin6_family = AF_INET6;
+    any.sin6_addr = in6addr_any;
+    return {family, std::string(reinterpret_cast<const char*>(&any), sizeof any)};
+  }
+  six_or_four.sin_family = AF_INET;
+  six_or_four.sin_addr.s_addr = htonl(INADDR_ANY);
+  return {family, std::string(reinterpret_cast<const char*>(&six_or_four), sizeof six_or_four)};
+}
+
+/// The port stands at the same place in both.
+void set_port(SocketAddress& address, std::uint16_t port) {
+  static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
+  const std::uint16_t bytes = htons(port);
+  std::memcpy(address.bytes.data() + offsetof(sockaddr_in, sin_port), &bytes, sizeof bytes);
+}
+
+unsigned long file_at(const std::string& path) {
+  struct stat found {};
+  return ::stat(path.c_str(), &found) == 0 ? found.st_ino : 0;
+}
+
+/// Nobody listens there any more.
+bool is_left_over(const SocketAddress& address) {
+  const int fd = open_socket(AF_UNIX);
+  if (fd < 0) return false;
+  const bool refused = ::connect(fd, bytes_of(address.bytes),
+                                 static_cast<socklen_t>(address.bytes.size())) != 0 &&
+                       errno == ECONNREFUSED;
+  ::close(fd);
+  return refused;
+}
+
+}  // namespace
+
+Listener::~Listener() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  if (!path_.empty() && file_at(path_) == file_) ::unlink(path_.c_str());
+}
+
+std::string Listener::open(const std::string& endpoint) {
+  std::string problem = "it is no address";
+  if (endpoint.starts_with(kTcp)) problem = open_tcp(endpoint);
+  if (endpoint.starts_with(kIpc)) problem = open_ipc(endpoint);
+  return problem.empty() ? problem : "cannot listen at " + endpoint + ": " + problem;
+}
+
+std::string Listener::open_tcp(const std::string& endpoint) {
+  const std::size_t colon = endpoint.rfind(':');
+  if (colon < kTcp.size()) return "it has no port";
+  const std::string host = endpoint.substr(kTcp.size(), colon - kTcp.size());
+  const std::string port = endpoint.substr(colon + 1);
+  const auto wanted = port == "*" ? 0 : zmtp::parse_port(port);
+  if (!wanted) return "its port is no number up to 65535";
+
+  std::optional<SocketAddress> address;
+  if (host == "*") {
+    address = any_address(AF_INET6);
+    fd_ = open_socket(AF_INET6);
+    if (fd_ < 0) address = any_address(AF_INET);  // a machine without it
+  } else {
+    address = zmtp::numeric_address(host, 0);
+    if (!address) address = interface_address(host);
+    if (!address) return "its host is neither a number nor a network interface";
+  }
+  if (fd_ < 0) fd_ = open_socket(address->family);
+  if (fd_ < 0) return std::strerror(errno);
+  const int on = 1;
+  const int off = 0;
+  (void)::setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (address->family == AF_INET6) {
+    (void)::setsockopt(fd_, IPPROTO_IPV6, IPV6_V6ONLY, host == "*" ? &off : &on, sizeof on);
+  }
+  std::random_device random;
+  bool done = false;
+  for (int tries = 0; !done && tries < (*wanted != 0 ? 1 : kPortTries); ++tries) {
+    const auto picked = static_cast<std::uint16_t>(kPickedPortMin + random() % kPickedPorts);
+    set_port(*address, *wanted != 0 ? *wanted : picked);
+    done = bind(address->bytes);
+    if (!done && errno != EADDRINUSE) break;
+  }
+  if (!done) return std::strerror(errno);
+  endpoint_ = std::string(kTcp) + text_of(*address);
+  return {};
+}
+
+std::string Listener::open_ipc(const std::string& endpoint) {
+  const std::string path = endpoint.substr(kIpc.size());
+  const auto address = zmtp::path_address(path);
+  if (!address) return "its path is empty, or too long for a socket";
+  fd_ = open_socket(AF_UNIX);
+  if (fd_ < 0) return std::strerror(errno);
+  bool done = bind(address->bytes);
+  if (!done && errno == EADDRINUSE && path.front() != '@' && is_left_over(*address)) {
+    ::unlink(path.c_str());
+    done = bind(address->bytes);
+  }
+  if (!done) return std::strerror(errno);
+  endpoint_ = endpoint;
+  if (path.front() != '@') {
+    path_ = path;
+    file_ = file_at(path);
+  }
+  return {};
+}
+
+/// errno says why it failed.
+bool Listener::bind(const std::string& address) {
+  return ::bind(fd_, bytes_of(address), static_cast<socklen_t>(address.size())) == 0 &&
+         ::listen(fd_, kBacklog) == 0;
+}
+
+int Listener::accept() const {
+  const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd < 0) return fd;
+  const int on = 1;
+  (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // no matter for ipc
+  return fd;
+}
+
+}  // namespace callboard::broker
