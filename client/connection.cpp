@@ -17,8 +17,6 @@ constexpr int kFramesPerTurn = 64;
 constexpr std::int64_t kReceiveUs = 20'000;
 /// How often the own thread looks whether the turns that it has lent are left alone.
 constexpr std::int64_t kLookUs = 1'000;
-/// The same while they are not, time after time: a wake-up costs as much as dozens of calls.
-constexpr std::int64_t kLookUsMax = 4'000;
 /// The same while one thread keeps them: it says when it gives them up.
 constexpr std::int64_t kLookAtKeptUs = 50'000;
 
@@ -174,16 +172,12 @@ void Connection::give_up(std::unique_lock<std::mutex>& turns) {
 
 /// The own thread sleeps while others have the turns; afterwards it has them.
 void Connection::look_later(std::unique_lock<std::mutex>& turns) {
-  std::int64_t look_us = kLookUs;
   for (;;) {
     const std::uint32_t seen = borrowed_.load();
-    sleep(kLooksSoon, look_us);
+    sleep(kLooksSoon, kLookUs);
     if (while_left_) while_left_();
     // Whoever had the turns meanwhile has them still, most likely: it is not disturbed.
-    if (borrowed_.load() != seen && !wanted_.load()) {
-      if (!while_left_) look_us = std::min(2 * look_us, kLookUsMax);
-      continue;
-    }
+    if (borrowed_.load() != seen && !wanted_.load()) continue;
     if (turns.try_lock()) return;
     if (!while_left_) sleep(kLooksWhenGivenUp, kLookAtKeptUs);
   }
