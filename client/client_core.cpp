@@ -377,6 +377,10 @@ void Core::on_answer(Token token, Errc status, const wire::Body& value) {
   finish(token, status, value);
 }
 
+void Core::expect_answer(Token token) {
+  prefetch_to_write(reinterpret_cast<const void*>(token), sizeof(FutureState));
+}
+
 void Core::on_refused(Token token, std::uint32_t handle, Errc status, std::string_view error) {
   refusals_.push_back({token, handle, status, std::string(error)});
 }

@@ -204,6 +204,7 @@ class Core final : public wire::LinkMember,
   // SessionSink
   void on_numbered(Token token, CallId id) override { FutureState::of(token).number(id); }
   void on_answer(Token token, Errc status, const wire::Body& value) override;
+  void expect_answer(Token token) override;
   void on_refused(Token token, std::uint32_t handle, Errc status, std::string_view error) override;
   void on_settled(std::uint64_t calls, std::uint64_t bytes) override;
   void on_opened(std::uint32_t handle, const wire::Opened& opened) override;

@@ -342,6 +342,7 @@ class Core {
   void wake_instance(Instance& instance);
   void wake_tasks(Instance& slot);
   static bool may_send(const Queue& queue);
+  void expect_send(const Call& call);
   bool send_head(Queue& queue, Lane& lane);
   Lane* first_of_lanes(Queue& queue, std::size_t first) const;
   static Instance* free_instance(Queue& queue, std::uint8_t group);

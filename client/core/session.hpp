@@ -53,6 +53,8 @@ class SessionSink {
   /// The final answer: an encoded value when `status` is ok, else an encoded ErrorInfo. The bytes
   /// are borrowed.
   virtual void on_answer(Token token, Errc status, const wire::Body& value) = 0;
+  /// That of this call comes soon, most likely.
+  virtual void expect_answer(Token) {}
   /// The final answer of a call that was refused. Until Session::resume() the broker refuses the
   /// later calls of this handle: its user must be able to see this answer before that.
   virtual void on_refused(Token token, std::uint32_t handle, Errc status,
