@@ -90,7 +90,7 @@ bool MessageReader::read_header(ReadBuffer& buffer) {
   std::array<char, kHeaderBytesMax> header = header_;
   const std::string_view rest = buffer.rest();
   const std::size_t more = std::min(rest.size(), header.size() - header_bytes_);
-  std::memcpy(header.data() + header_bytes_, rest.data(), more);
+  rest.copy(header.data() + header_bytes_, more);
   const std::size_t there = header_bytes_ + more;
   const auto flags = static_cast<std::uint8_t>(header[0]);
   const std::size_t size = there == 0 || (flags & kLong) != 0 ? kHeaderBytesMax : 2;
