@@ -10,6 +10,14 @@
 
 namespace callboard::zmtp {
 
+namespace {
+
+/// While more waits, pings get no answer: whoever does not read has no use for one, and must not
+/// fill the memory with them.
+constexpr std::size_t kWaitingBytesMax = 64 * 1024;
+
+}  // namespace
+
 Stream::Stream(int fd, Role role)
     : fd_(fd), reader_(limits::kPayloadBytesMax + limits::kFrameBytesMax, limits::kFramePartsMax) {
   writer_.put(greeting());
@@ -72,6 +80,7 @@ bool Stream::hear_command(std::string_view command) {
   }
   std::string_view context;
   if (read_ping(command, context)) {
+    if (writer_.bytes() > kWaitingBytesMax) return true;
     writer_.put(pong(context));
     return flush();
   }

@@ -143,6 +143,19 @@ TEST_F(StreamTest, PingIsAnsweredWithItsContextBetweenThePartsOfAMessageToo) {
   ASSERT_EQ(stream_->parts().size(), 1u);
 }
 
+TEST_F(StreamTest, WhoAsksWithoutEndAndReadsNothingDoesNotFillTheMemory) {
+  say(greeting() + ready_as(""));
+  EXPECT_EQ(next(), Stream::Next::nothing);
+  std::string pings;
+  for (int i = 0; i < 1000; ++i) pings += ping();
+  for (int i = 0; i < 300; ++i) {
+    say(pings);
+    ASSERT_EQ(next(), Stream::Next::nothing);
+  }
+  EXPECT_TRUE(stream_->blocked());
+  EXPECT_LT(stream_->waiting_bytes(), 70'000u);
+}
+
 TEST_F(StreamTest, CommandsOfOthersAreLeftAloneAndAnErrorEndsIt) {
   say(greeting() + ready_as("") + std::string("\4\12\11SUBSCRIBE", 12));
   EXPECT_EQ(next(), Stream::Next::nothing);
