@@ -33,8 +33,11 @@ std::ptrdiff_t write_pieces(int fd, iovec* pieces, std::size_t count) {
     const ssize_t written = ::sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (written >= 0) return written;
     if (errno == EINTR) continue;
-    // Without memory for its buffers the kernel asks to try again, as when they are full.
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : -1;
+    const int error = errno;
+    const bool full = error == EAGAIN || error == EWOULDBLOCK;
+    // Where the kernel has no memory for its buffers it may have some later. The connection is as
+    // good as before, and a message left out of it would never be missed.
+    return full || error == ENOBUFS || error == ENOMEM ? 0 : -1;
   }
 }
 
