@@ -83,8 +83,11 @@ unsigned long file_at(const std::string& path) {
   return ::stat(path.c_str(), &found) == 0 ? found.st_ino : 0;
 }
 
-/// Nobody listens there any more.
-bool is_left_over(const SocketAddress& address) {
+/// It is a socket, and nobody listens there any more.
+bool is_left_over(const std::string& path, const SocketAddress& address) {
+  struct stat found {};
+  // Connecting to any other file is refused, too.
+  if (::lstat(path.c_str(), &found) != 0 || !S_ISSOCK(found.st_mode)) return false;
   const int fd = open_socket(AF_UNIX);
   if (fd < 0) return false;
   const bool refused = ::connect(fd, bytes_of(address.bytes),
@@ -155,7 +158,7 @@ std::string Listener::open_ipc(const std::string& endpoint) {
   fd_ = open_socket(AF_UNIX);
   if (fd_ < 0) return std::strerror(errno);
   bool done = bind(address->bytes);
-  if (!done && errno == EADDRINUSE && path.front() != '@' && is_left_over(*address)) {
+  if (!done && errno == EADDRINUSE && path.front() != '@' && is_left_over(path, *address)) {
     ::unlink(path.c_str());
     done = bind(address->bytes);
   }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <string>
 
@@ -71,6 +72,17 @@ TEST(Listener, FileOfADeadProcessIsReplacedAndThatOfALivingOneIsNot) {
     EXPECT_THAT(second.open("ipc://" + path), HasSubstr("in use"));
   }
   EXPECT_FALSE(exists(path));
+}
+
+TEST(Listener, FileThatIsNoSocketIsNeverReplaced) {
+  const std::string path = path_here("file");
+  std::ofstream(path) << "precious";
+  Listener listener;
+  EXPECT_THAT(listener.open("ipc://" + path), HasSubstr("in use"));
+  std::string text;
+  std::ifstream(path) >> text;
+  EXPECT_EQ(text, "precious");
+  ::unlink(path.c_str());
 }
 
 TEST(Listener, FileThatBelongsToSomebodyElseIsLeft) {
