@@ -31,6 +31,8 @@ constexpr long kLookMs = 1000;
 constexpr std::int64_t kSilenceUs = 5'000'000;
 /// Whoever connects has so long to say what he speaks.
 constexpr std::int64_t kIntroductionUs = 30'000'000;
+/// Buffers full of commands, or of parts of frames, that are read at a time.
+constexpr unsigned kInVainMax = 4;
 /// Connections that are taken note of at a time.
 constexpr int kReadyMax = 256;
 /// What dead processes left in shared memory is looked for this often.
@@ -243,10 +245,15 @@ Router::Portion Router::receive(std::size_t frames_max, std::size_t bytes_max,
     if (found != connections_.end()) end(*found->second, on_lost);
   }
   Portion got;
-  while (!ready_.empty()) {
+  unsigned in_vain = 0;
+  while (!ready_.empty() && in_vain < kInVainMax) {
     got.all = got.frames < frames_max && got.bytes < bytes_max;
     if (!got.all) break;
+    const std::size_t frames = got.frames;
+    const std::size_t ready = ready_.size();
     take_from(*ready_.front(), frames_max, bytes_max, got, on_frame, on_lost);
+    // It has more to read and brought no frame: it may go on like this for ever.
+    if (got.frames == frames && ready_.size() == ready) ++in_vain;
   }
   return got;
 }

@@ -71,7 +71,7 @@ class Router {
   struct Portion {
     std::size_t frames = 0;
     std::size_t bytes = 0;  ///< of their heads
-    bool all = true;        ///< no more were there
+    bool all = true;        ///< no more were there, or none are worth trying for right now
   };
   /// Hands over frames, and then the peers that are gone and of which no frame waits. No more than
   /// `frames_max`, and none once their heads have `bytes_max`.

@@ -1,12 +1,20 @@
 #include "broker/transport/router.hpp"
 
+#include "common/clock.hpp"
+#include "common/zmtp/endpoint.hpp"
+#include "common/zmtp/greeting.hpp"
+
 #include <gmock/gmock.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <zmq.h>
 
+#include <atomic>
 #include <cerrno>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace callboard::broker {
@@ -71,6 +79,29 @@ class Dealer {
  private:
   void* context_ = zmq_ctx_new();
   void* socket_ = nullptr;
+};
+
+/// The bare other end of a connection, which says and reads what it likes.
+class BarePeer {
+ public:
+  explicit BarePeer(const std::string& abstract_name) {
+    const auto address = zmtp::path_address(abstract_name);
+    const auto* bytes = reinterpret_cast<const sockaddr*>(address->bytes.data());
+    EXPECT_EQ(::connect(fd_, bytes, static_cast<socklen_t>(address->bytes.size())), 0);
+  }
+  ~BarePeer() { ::close(fd_); }
+  BarePeer(const BarePeer&) = delete;
+  BarePeer& operator=(const BarePeer&) = delete;
+
+  int fd() const { return fd_; }
+  /// How many bytes of it were taken; waits for room. Negative: the connection has ended.
+  ssize_t say(std::string_view bytes) const {
+    return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
+  void introduce() const { EXPECT_GT(say(zmtp::greeting() + zmtp::ready("DEALER")), 0); }
+
+ private:
+  int fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 };
 
 class RouterTest : public ::testing::Test {
@@ -395,6 +426,33 @@ TEST_F(RouterTest, WaitEndsForFramesForWatchedFilesAndForTime) {
   EXPECT_FALSE(watched.ready);
   ASSERT_TRUE(receive_frames(1));
   close(watched.fd);
+}
+
+TEST_F(RouterTest, WhoSendsCommandsWithoutEndDoesNotHoldUpTheLoop) {
+  const std::string name = "@callboard-flood-" + std::to_string(getpid());
+  open({.endpoints = {"ipc://" + name}, .event_endpoint = ""});
+  const BarePeer peer(name);
+  peer.introduce();
+  std::string commands;
+  while (commands.size() < 64 * 1024) commands += zmtp::pong("no answer to anything");
+  std::atomic<bool> stop{false};
+  std::atomic<bool> began{false};
+  std::thread flood([&] {
+    // It ends by itself, so that a loop that is held up fails the test instead of hanging it.
+    for (int i = 0; i < 10'000 && !stop.load(); ++i) {
+      if (peer.say(commands) < 0) break;
+      began.store(true);
+    }
+    stop.store(true);
+  });
+  for (int turns = 0; turns < 200 && !stop.load(); ++turns) {
+    router_.wait({}, 1);
+    receive();
+  }
+  EXPECT_TRUE(began.load());
+  EXPECT_FALSE(stop.exchange(true));
+  ::shutdown(peer.fd(), SHUT_RDWR);
+  flood.join();
 }
 
 TEST_F(RouterTest, PublishesToWhoeverSubscribed) {
