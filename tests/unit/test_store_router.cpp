@@ -455,6 +455,28 @@ TEST_F(RouterTest, WhoSendsCommandsWithoutEndDoesNotHoldUpTheLoop) {
   flood.join();
 }
 
+TEST_F(RouterTest, AcceptsAgainWhenThereAreFilesAgain) {
+  const std::string name = "@callboard-files-" + std::to_string(getpid());
+  open({.endpoints = {"ipc://" + name}, .event_endpoint = ""});
+  const BarePeer peer(name);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  const int next = ::dup(0);
+  ::close(next);
+  none.rlim_cur = static_cast<rlim_t>(next);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  router_.wait({}, 100);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  const std::int64_t began_us = clock_now().mono_us;
+  router_.wait({}, 10'000);  // nobody else is connected whose silence it looks after
+  router_.wait({}, 1000);
+  receive();
+  EXPECT_LT(clock_now().mono_us - began_us, 5'000'000);
+  char first = 0;
+  EXPECT_EQ(::recv(peer.fd(), &first, 1, MSG_DONTWAIT), 1);  // its greeting
+}
+
 TEST_F(RouterTest, PublishesToWhoeverSubscribed) {
   open({.endpoints = {"tcp://127.0.0.1:0"}, .event_endpoint = "tcp://127.0.0.1:0"});
   void* context = zmq_ctx_new();
