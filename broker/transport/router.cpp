@@ -227,11 +227,15 @@ void Router::note_blocked(Connection& connection) {
 void Router::flush_blocked() {
   std::array<epoll_event, kReadyMax> events;
   const int count = epoll_wait(blocked_fd_, events.data(), kReadyMax, 0);
+  const std::int64_t now_us = clock_now().mono_us;
   for (int i = 0; i < count; ++i) {
     const auto found = connections_.find(events[i].data.u64);
     if (found == connections_.end()) continue;
-    found->second->is_broken = !found->second->stream.flush();
-    note_blocked(*found->second);
+    Connection& connection = *found->second;
+    connection.is_broken = !connection.stream.flush();
+    note_blocked(connection);
+    // It took something: it lives, though what it was asked may wait behind much else.
+    if (connection.asked_us != 0) connection.asked_us = now_us;
   }
 }
 
