@@ -27,6 +27,7 @@ constexpr std::int64_t kLingerUs = 1'000'000;
 /// sign of life.
 constexpr std::int64_t kLookUs = 1'000'000;
 constexpr long kLookMs = 1000;
+constexpr std::int64_t kLookLateUs = 3'000'000;
 /// A peer whose host vanished without a word is noticed so long after it was asked.
 constexpr std::int64_t kSilenceUs = 5'000'000;
 /// Whoever connects has so long to say what he speaks.
@@ -170,9 +171,10 @@ void Router::take_ready(std::int64_t now_us, bool look) {
 }
 
 void Router::look_after_all(std::int64_t now_us) {
-  looked_us_ = now_us;
+  // Who comes so late was stopped, and maybe whoever was to answer with it.
+  const bool late = now_us - std::exchange(looked_us_, now_us) > kLookLateUs;
   if (!accepts_) watch_listeners(true);
-  const bool forgive = std::exchange(paused_, false);
+  const bool forgive = std::exchange(paused_, false) || late;
   for (auto& [number, connection] : connections_) {
     if (forgive) {
       connection->heard_us = now_us;
