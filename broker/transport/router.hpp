@@ -65,8 +65,8 @@ class Router {
   const std::vector<std::string>& endpoints() const { return endpoints_; }
   const std::string& event_endpoint() const;
 
-  /// Waits until a connection ended, a watched fd is ready, or (`for_frames`) a frame may be there;
-  /// at most `timeout_ms` milliseconds (-1: no end).
+  /// Waits until a watched fd is ready, or (`for_frames`) a frame may be there or a connection has
+  /// ended; at most `timeout_ms` milliseconds (-1: no end).
   void wait(std::span<WatchedFd> watched, long timeout_ms, bool for_frames = true);
   struct Portion {
     std::size_t frames = 0;

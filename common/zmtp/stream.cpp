@@ -87,6 +87,13 @@ bool Stream::hear_command(std::string_view command) {
   return !is_error(command);  // what else there may be is for others
 }
 
+/// Nothing can be written any more. Whoever reads finds the end then, too: the other end may have
+/// stopped reading and nothing else.
+bool Stream::end() {
+  ::shutdown(fd_, SHUT_RDWR);
+  return false;
+}
+
 bool Stream::ping() {
   writer_.put(zmtp::ping());
   return flush();

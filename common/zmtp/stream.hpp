@@ -52,14 +52,15 @@ class Stream {
   std::string_view head() const { return reader_.head(); }
   std::vector<Blob>& parts() { return reader_.parts(); }
 
-  /// False when the connection has come to its end. REQUIRES: ready()
+  /// False when the connection has come to its end, and what came before can still be read.
+  /// REQUIRES: ready()
   bool send(std::string_view head, std::span<const Blob> parts) {
-    return writer_.send(fd_, head, parts);
+    return writer_.send(fd_, head, parts) || end();
   }
   /// Asks for a sign of life; false as above.
   bool ping();
   /// Writes what waits; false as above.
-  bool flush() { return writer_.flush(fd_); }
+  bool flush() { return writer_.flush(fd_) || end(); }
   /// Something waits until the socket takes more.
   bool blocked() const { return !writer_.empty(); }
   std::size_t waiting_messages() const { return writer_.messages(); }
@@ -70,6 +71,7 @@ class Stream {
 
   Heard hear_greeting(ReadBuffer& buffer);
   bool hear_command(std::string_view command);
+  bool end();
 
   int fd_;
   Phase phase_ = Phase::greeting;

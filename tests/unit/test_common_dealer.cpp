@@ -1,10 +1,15 @@
 // A DEALER of ours and a ROUTER of ZeroMQ's library: connections made, lost and made again.
 #include "common/zmtp/dealer.hpp"
 
+#include "common/zmtp/endpoint.hpp"
+#include "common/zmtp/greeting.hpp"
+
 #include <gtest/gtest.h>
 #include <zmq.h>
 
 #include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -266,6 +271,28 @@ TEST(Dealer, ConnectsAsSoonAsSomebodyListensAndAgainAfterALoss) {
     heard = listener.receive(dealer);
   }
   EXPECT_EQ(heard, Parts{"again"});
+}
+
+TEST(Dealer, ConnectsAnewWhenItsBrokerOnlyStoppedReading) {
+  const std::string name = "@callboard-deaf-broker-" + std::to_string(getpid());
+  const auto address = path_address(name);
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const auto* bytes = reinterpret_cast<const sockaddr*>(address->bytes.data());
+  ASSERT_EQ(::bind(listener, bytes, static_cast<socklen_t>(address->bytes.size())), 0);
+  ASSERT_EQ(::listen(listener, 10), 0);
+  Dealer dealer;
+  ASSERT_TRUE(dealer.connect("ipc://" + name));
+  say(dealer, "nobody will read it");
+  const int broker = ::accept(listener, nullptr, nullptr);
+  const std::string words = greeting() + ready("ROUTER") + std::string("\0\7goodbye", 9);
+  ASSERT_EQ(::write(broker, words.data(), words.size()), static_cast<ssize_t>(words.size()));
+  ASSERT_EQ(::shutdown(broker, SHUT_RD), 0);
+  EXPECT_EQ(hear(dealer), Parts{"goodbye"});  // what came before the end is heard
+  pollfd again{listener, POLLIN, 0};
+  for (int turns = 0; turns < 100 && ::poll(&again, 1, 0) == 0; ++turns) turn(dealer, 10);
+  EXPECT_EQ(again.revents, POLLIN);
+  ::close(broker);
+  ::close(listener);
 }
 
 TEST(Dealer, CloseWaitsForWhatIsUnsent) {

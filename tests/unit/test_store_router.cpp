@@ -477,6 +477,18 @@ TEST_F(RouterTest, AcceptsAgainWhenThereAreFilesAgain) {
   EXPECT_EQ(::recv(peer.fd(), &first, 1, MSG_DONTWAIT), 1);  // its greeting
 }
 
+TEST_F(RouterTest, PeerThatTakesNothingAnyMoreIsLostThoughItMaySpeak) {
+  const std::string name = "@callboard-deaf-" + std::to_string(getpid());
+  open({.endpoints = {"ipc://" + name}, .event_endpoint = ""});
+  const BarePeer peer(name);
+  peer.introduce();
+  peer.say(std::string("\0\5hello", 7));
+  ASSERT_TRUE(receive_frames(1));
+  ASSERT_EQ(::shutdown(peer.fd(), SHUT_RD), 0);
+  send(arrived_[0].peer, "nobody will read it");
+  EXPECT_TRUE(receive_until([&] { return !lost_.empty(); }));
+}
+
 TEST_F(RouterTest, PublishesToWhoeverSubscribed) {
   open({.endpoints = {"tcp://127.0.0.1:0"}, .event_endpoint = "tcp://127.0.0.1:0"});
   void* context = zmq_ctx_new();
