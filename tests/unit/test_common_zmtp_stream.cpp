@@ -173,6 +173,14 @@ TEST_F(StreamTest, StrangersAndTheirEndAreNoticed) {
   EXPECT_EQ(next(), Stream::Next::ended);
 }
 
+TEST_F(StreamTest, LastMessageIsHeardThoughAPingBeforeItCannotBeAnswered) {
+  say(greeting() + ready_as("") + ping() + std::string("\0\7goodbye", 9));
+  ::close(std::exchange(fds_[1], -1));
+  ASSERT_EQ(next(), Stream::Next::message);
+  EXPECT_EQ(stream_->head(), "goodbye");
+  EXPECT_EQ(next(), Stream::Next::ended);
+}
+
 TEST_F(StreamTest, EndOfTheOtherEndIsNoticedAfterItsLastMessage) {
   say(greeting() + ready_as("") + std::string("\0\7goodbye", 9));
   ::close(std::exchange(fds_[1], -1));
