@@ -34,7 +34,7 @@ constexpr std::int64_t kSilenceUs = 5'000'000;
 constexpr std::int64_t kIntroductionUs = 30'000'000;
 /// Buffers full of commands, or of parts of frames, that are read at a time.
 constexpr unsigned kInVainMax = 4;
-/// Connections that are taken note of at a time.
+/// Connections that are taken note of, or accepted, at a time.
 constexpr int kReadyMax = 256;
 /// What dead processes left in shared memory is looked for this often.
 constexpr std::int64_t kSweepUs = 1'000'000;
@@ -197,7 +197,7 @@ void Router::look_after_all(std::int64_t now_us) {
 }
 
 void Router::accept_from(const Listener& listener) {
-  for (;;) {
+  for (int i = 0; i < kReadyMax; ++i) {
     const int fd = listener.accept();
     if (fd < 0) {
       const int error = errno;
