@@ -46,6 +46,8 @@ struct Dealer::Impl {
   std::map<std::string, Lookup> lookups;  ///< by endpoint
   Lookup* awaited = nullptr;              ///< of the endpoint that is wanted
   std::optional<SocketAddress> address;   ///< to connect to; none: no endpoint, or not known yet
+  std::vector<SocketAddress> found;       ///< of the host of the endpoint, when it has a name
+  std::size_t* used = nullptr;            ///< how many of them were tried
   std::optional<Stream> stream;
   bool connecting = false;                ///< it is not connected yet
   std::int64_t again_us = kNever;         ///< when to try again
@@ -63,13 +65,13 @@ struct Dealer::Impl {
   }
   /// Connects to a host whose address is known by now.
   void take_answer() {
-    std::vector<SocketAddress> addresses;
     std::string problem;
-    if (awaited == nullptr || !awaited->resolver.collect(addresses, problem)) return;
-    Lookup& lookup = *std::exchange(awaited, nullptr);
-    if (addresses.empty()) return early.clear();  // until the owner connects again
-    open(addresses[lookup.used++ % addresses.size()]);
+    if (awaited == nullptr || !awaited->resolver.collect(found, problem)) return;
+    used = &std::exchange(awaited, nullptr)->used;
+    if (found.empty()) return early.clear();  // until the owner connects again
+    open(next_found());
   }
+  const SocketAddress& next_found() { return found[(*used)++ % found.size()]; }
 
   void open(SocketAddress to) {
     address = std::move(to);
@@ -96,8 +98,9 @@ struct Dealer::Impl {
     connecting = false;
     if (!stream->flush()) fail();
   }
-  /// Tries again after a while.
+  /// Tries again after a while, and where nobody answered as a broker does, elsewhere.
   void fail() {
+    if (!found.empty() && !(stream && stream->ready())) address = next_found();
     drop_stream();
     again_us = clock_now().mono_us + pause_ms * kMicrosPerMilli;
     pause_ms = std::min(pause_ms * 2, kReconnectMsMax);
@@ -111,6 +114,7 @@ struct Dealer::Impl {
   void drop() {
     awaited = nullptr;
     address.reset();
+    found.clear();
     again_us = kNever;
     early.clear();
     drop_stream();

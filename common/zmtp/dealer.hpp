@@ -3,8 +3,8 @@
 // All of it is done by whoever calls: connecting, and trying again, goes on in wait() and
 // receive(), and a frame leaves in send() as far as the socket takes it, the rest in wait(). Names
 // of hosts are looked up beside it, since a name server may not answer for long: a lookup goes on
-// through all tries, and its answer is used however late it comes. Each connection takes the next
-// address of the host.
+// through all tries, and its answer is used however late it comes. Each connect() takes the next
+// address of the host, and so does what is tried again where nobody took the connection.
 //
 // Thread safety: none, except wake(). It may be handed from one thread to another.
 // Frames leave in order on one connection; big parts are neither copied in nor out. When a

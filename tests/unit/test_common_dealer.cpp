@@ -188,6 +188,17 @@ TEST(Dealer, EveryNewConnectionLooksUpAgainAndTakesTheNextAddress) {
   EXPECT_EQ(lookups, 2);
 }
 
+TEST(Dealer, AddressThatRefusesIsFollowedByTheNextOneWithoutItsOwner) {
+  Listener listener;
+  Dealer dealer([&](const std::string&, std::uint16_t port, std::vector<SocketAddress>& found) {
+    found = {loopback(1), loopback(2), loopback(port)};  // nobody listens at the first two
+    return std::string();
+  });
+  ASSERT_TRUE(dealer.connect(listener.endpoint()));
+  say(dealer, "hello");
+  EXPECT_EQ(listener.receive(dealer), Parts{"hello"});
+}
+
 TEST(Dealer, HostThatNobodyKnowsIsLookedUpAgainAtTheNextTry) {
   Listener listener;
   std::atomic<int> lookups{0};
