@@ -168,7 +168,7 @@ struct Dealer::Impl {
     if (shared.on_frame(head, answer) && !stream->send(answer.head, {})) broken();
     return true;
   }
-  /// What the socket's state asks for. True: there may be something to read.
+  /// Does what the socket's state asks for.
   void on_socket(int events) {
     if (connecting) {
       int error = 0;

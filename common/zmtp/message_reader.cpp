@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -69,7 +70,7 @@ MessageReader::Next MessageReader::next(ReadBuffer& buffer) {
       }
       const std::string_view rest = buffer.rest();
       if (rest.size() < body_bytes_) {
-        begin_filling(buffer);
+        if (!begin_filling(buffer)) return Next::broken;
         keep_head(buffer);
         return Next::more;
       }
@@ -118,20 +119,26 @@ bool MessageReader::read_header(ReadBuffer& buffer) {
   return true;
 }
 
-void MessageReader::begin_filling(ReadBuffer& buffer) {
+/// False when there is no memory for it: whoever announces so much cannot be heard.
+bool MessageReader::begin_filling(ReadBuffer& buffer) {
   const std::string_view rest = buffer.rest();
   char* body = nullptr;
-  if ((flags_ & kCommand) == 0 && has_head_) {
-    part_ = std::make_shared_for_overwrite<char[]>(body_bytes_);
-    body = part_.get();
-  } else {
-    body_ = buffer.lend(body_bytes_);
-    body = body_.data.get();
+  try {
+    if ((flags_ & kCommand) == 0 && has_head_) {
+      part_ = std::make_shared_for_overwrite<char[]>(body_bytes_);
+      body = part_.get();
+    } else {
+      body_ = buffer.lend(body_bytes_);
+      body = body_.data.get();
+    }
+  } catch (const std::bad_alloc&) {
+    return false;
   }
   std::memcpy(body, rest.data(), rest.size());
   buffer.take(rest.size());
   filled_ = rest.size();
   filling_ = true;
+  return true;
 }
 
 /// The buffer will be read into again.

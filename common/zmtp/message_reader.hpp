@@ -69,7 +69,7 @@ class MessageReader {
     message,  ///< head() and parts() have it until the next call
     command,  ///< head() has its body
     more,     ///< nothing is left in the buffer
-    broken,   ///< this is not ZMTP, or too big
+    broken,   ///< this is not ZMTP, or too big for us or for this machine
   };
   Next next(ReadBuffer& buffer);
   std::string_view head() const { return is_command_ ? command_ : head_; }
@@ -77,7 +77,7 @@ class MessageReader {
 
  private:
   bool read_header(ReadBuffer& buffer);
-  void begin_filling(ReadBuffer& buffer);
+  bool begin_filling(ReadBuffer& buffer);
   void keep_head(ReadBuffer& buffer);
   void let_go(ReadBuffer& buffer);
   bool take_body(std::string_view body, bool in_buffer);

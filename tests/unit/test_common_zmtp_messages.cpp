@@ -137,6 +137,22 @@ TEST(MessageReader, WhatIsNoMessageBreaksTheConnection) {
   EXPECT_EQ(reading.messages.size(), 1u);
 }
 
+TEST(MessageReader, WhatFitsInNoMemoryBreaksTheConnectionAndNothingElse) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizers end a program that asks for so much";
+#endif
+  constexpr std::size_t kAll = std::size_t{1} << 60;
+  char header[kHeaderBytesMax];
+  const std::string all(header, write_header(header, kAll, 0));
+  for (const std::string& before : {std::string(), frame("head", kMore)}) {
+    Reading reading;
+    reading.reader = MessageReader(kAll, kPartsMax);
+    reading.feed(message({"fine"}) + before + all, 65'536);
+    EXPECT_TRUE(reading.broken);
+    EXPECT_EQ(reading.messages.size(), 1u);
+  }
+}
+
 /// Two ends of a connection that holds little.
 class MessageWriterTest : public ::testing::Test {
  protected:
