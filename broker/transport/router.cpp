@@ -23,13 +23,9 @@ namespace {
 /// and only a peer that does not read makes use of all of it.
 constexpr std::int64_t kLingerUs = 1'000'000;
 
-/// How often all connections are looked after. A peer that said nothing meanwhile is asked for a
-/// sign of life.
-constexpr std::int64_t kLookUs = 1'000'000;
-constexpr long kLookMs = 1000;
-constexpr std::int64_t kLookLateUs = 3'000'000;
-/// A peer whose host vanished without a word is noticed so long after it was asked.
-constexpr std::int64_t kSilenceUs = 5'000'000;
+/// All connections are looked after once in RouterOptions::quiet_us. Who comes so much later was
+/// stopped, and maybe whoever was to answer with it.
+constexpr std::int64_t kLooksMissed = 3;
 /// Whoever connects has so long to say what he speaks.
 constexpr std::int64_t kIntroductionUs = 30'000'000;
 /// Buffers full of commands, or of parts of frames, that are read at a time.
@@ -122,7 +118,7 @@ void Router::wait(std::span<WatchedFd> watched, long timeout_ms, bool for_frames
     if (timeout_ms < 0 || timeout_ms > bound_ms) timeout_ms = bound_ms;
   };
   if (for_frames && (!ready_.empty() || !silent_.empty())) at_most(0);
-  if (for_frames && (!connections_.empty() || !accepts_)) at_most(kLookMs);
+  if (for_frames && (!connections_.empty() || !accepts_)) at_most(static_cast<long>(options_.quiet_us / kMicrosPerMilli));
   if (memory_.enabled()) at_most(kSweepMs);
   std::array<pollfd, 8> items{};
   CALLBOARD_CHECK(watched.size() + 2 <= items.size());
@@ -144,7 +140,7 @@ void Router::wait(std::span<WatchedFd> watched, long timeout_ms, bool for_frames
   paused_ = paused_ || !for_frames;
   if (!for_frames) return;
   const std::int64_t now_us = clock_now().mono_us;
-  const bool look = now_us - looked_us_ >= kLookUs;
+  const bool look = now_us - looked_us_ >= options_.quiet_us;
   if (look || (ready > 0 && items[0].revents != 0)) take_ready(now_us, look);
 }
 
@@ -171,8 +167,8 @@ void Router::take_ready(std::int64_t now_us, bool look) {
 }
 
 void Router::look_after_all(std::int64_t now_us) {
-  // Who comes so late was stopped, and maybe whoever was to answer with it.
-  const bool late = now_us - std::exchange(looked_us_, now_us) > kLookLateUs;
+  const std::int64_t since_us = now_us - std::exchange(looked_us_, now_us);
+  const bool late = since_us > kLooksMissed * options_.quiet_us;
   if (!accepts_) watch_listeners(true);
   const bool forgive = std::exchange(paused_, false) || late;
   for (auto& [number, connection] : connections_) {
@@ -187,8 +183,8 @@ void Router::look_after_all(std::int64_t now_us) {
     }
     if (!connection->stream.knows_pings()) continue;
     if (connection->asked_us != 0) {
-      if (now_us - connection->asked_us > kSilenceUs) silent_.push_back(number);
-    } else if (now_us - connection->heard_us >= kLookUs) {
+      if (now_us - connection->asked_us > options_.silence_us) silent_.push_back(number);
+    } else if (now_us - connection->heard_us >= options_.quiet_us) {
       connection->asked_us = now_us;
       connection->is_broken = !connection->stream.ping();
       note_blocked(*connection);

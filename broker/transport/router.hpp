@@ -39,6 +39,10 @@ struct RouterOptions {
   std::size_t unread_messages_max = 16 * 1024;
   /// Bytes that may wait for one peer, beside one message that always may.
   std::size_t unread_bytes_max = 1u << 30;
+  /// A peer that said nothing for so long is asked for a sign of life.
+  std::int64_t quiet_us = 1'000'000;
+  /// One that gives none for so long, since its host vanished without a word, is lost.
+  std::int64_t silence_us = 5'000'000;
 };
 
 /// Something else that wait() waits for.

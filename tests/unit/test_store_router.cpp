@@ -1,20 +1,11 @@
-#include "broker/transport/router.hpp"
+// Frames in and out over every kind of address, and peers that come and go.
+#include "tests/unit/router_fixture.hpp"
 
-#include "common/clock.hpp"
-#include "common/zmtp/endpoint.hpp"
-#include "common/zmtp/greeting.hpp"
-
-#include <gmock/gmock.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
-#include <zmq.h>
 
-#include <atomic>
-#include <cerrno>
+#include <memory>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
 namespace callboard::broker {
@@ -28,127 +19,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Lt;
 using ::testing::StartsWith;
-
-/// The other end: a DEALER, as clients and workers have it.
-class Dealer {
- public:
-  explicit Dealer(const std::string& endpoint, int receive_max = 1000, std::string identity = {},
-                  int linger_ms = 0) {
-    socket_ = zmq_socket(context_, ZMQ_DEALER);
-    const int timeout_ms = 5000;
-    zmq_setsockopt(socket_, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
-    zmq_setsockopt(socket_, ZMQ_RCVHWM, &receive_max, sizeof receive_max);
-    zmq_setsockopt(socket_, ZMQ_RCVTIMEO, &timeout_ms, sizeof timeout_ms);
-    if (!identity.empty()) {
-      zmq_setsockopt(socket_, ZMQ_ROUTING_ID, identity.data(), identity.size());
-    }
-    EXPECT_EQ(zmq_connect(socket_, endpoint.c_str()), 0);
-  }
-  ~Dealer() {
-    zmq_close(socket_);
-    zmq_ctx_term(context_);
-  }
-  Dealer(const Dealer&) = delete;
-  Dealer& operator=(const Dealer&) = delete;
-
-  void send(const std::vector<std::string>& parts) {
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      const int flags = i + 1 < parts.size() ? ZMQ_SNDMORE : 0;
-      EXPECT_GE(zmq_send(socket_, parts[i].data(), parts[i].size(), flags), 0);
-    }
-  }
-  /// The parts of the next message; none when none comes.
-  std::vector<std::string> receive() {
-    std::vector<std::string> parts;
-    zmq_msg_t message;
-    zmq_msg_init(&message);
-    do {  // each receive lets go of the part before
-      if (zmq_msg_recv(&message, socket_, 0) < 0) break;
-      parts.emplace_back(static_cast<const char*>(zmq_msg_data(&message)), zmq_msg_size(&message));
-    } while (zmq_msg_more(&message) != 0);
-    zmq_msg_close(&message);
-    return parts;
-  }
-  /// Takes all that is there.
-  void read_all() {
-    char bytes[64];
-    while (zmq_recv(socket_, bytes, sizeof bytes, ZMQ_DONTWAIT) >= 0) {
-    }
-  }
-
- private:
-  void* context_ = zmq_ctx_new();
-  void* socket_ = nullptr;
-};
-
-/// The bare other end of a connection, which says and reads what it likes.
-class BarePeer {
- public:
-  explicit BarePeer(const std::string& abstract_name) {
-    const auto address = zmtp::path_address(abstract_name);
-    const auto* bytes = reinterpret_cast<const sockaddr*>(address->bytes.data());
-    EXPECT_EQ(::connect(fd_, bytes, static_cast<socklen_t>(address->bytes.size())), 0);
-  }
-  ~BarePeer() { ::close(fd_); }
-  BarePeer(const BarePeer&) = delete;
-  BarePeer& operator=(const BarePeer&) = delete;
-
-  int fd() const { return fd_; }
-  /// How many bytes of it were taken; waits for room. Negative: the connection has ended.
-  ssize_t say(std::string_view bytes) const {
-    return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-  }
-  void introduce() const { EXPECT_GT(say(zmtp::greeting() + zmtp::ready("DEALER")), 0); }
-
- private:
-  int fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-};
-
-class RouterTest : public ::testing::Test {
- protected:
-  struct Arrived {
-    PeerId peer{};
-    std::string head;
-    std::vector<Blob> parts;
-  };
-
-  void open(RouterOptions options = {}) {
-    if (options.endpoints.empty()) options.endpoints = {"tcp://127.0.0.1:0"};
-    ASSERT_EQ(router_.open(options), "");
-  }
-  std::string endpoint() const { return router_.endpoints().front(); }
-
-  Router::Portion receive(std::size_t frames_max = 100, std::size_t bytes_max = SIZE_MAX) {
-    return router_.receive(
-        frames_max, bytes_max,
-        [this](PeerId peer, const wire::FrameView& frame) {
-          arrived_.push_back(
-              {peer, std::string(frame.head), {frame.parts.begin(), frame.parts.end()}});
-        },
-        [this](PeerId peer) { lost_.push_back(peer); });
-  }
-  /// Waits for what a test expects; it fails by itself when that never comes.
-  template <class Done>
-  bool receive_until(const Done& done) {
-    for (int turns = 0; turns < 500; ++turns) {
-      receive();
-      if (done()) return true;
-      router_.wait({}, 10);
-    }
-    return false;
-  }
-  bool receive_frames(std::size_t count) {
-    return receive_until([&] { return arrived_.size() >= count; });
-  }
-  void send(PeerId to, std::string head, std::vector<Blob> parts = {}) {
-    wire::Frame frame{std::move(head), std::move(parts)};
-    router_.send(to, frame, lost_);
-  }
-
-  Router router_;
-  std::vector<Arrived> arrived_;
-  std::vector<PeerId> lost_;
-};
 
 TEST_F(RouterTest, PicksAFreePortOutsideTheRangeOfOutgoingConnections) {
   open({.endpoints = {"tcp://127.0.0.1:0", "tcp://127.0.0.1:*"}, .event_endpoint = ""});
@@ -426,67 +296,6 @@ TEST_F(RouterTest, WaitEndsForFramesForWatchedFilesAndForTime) {
   EXPECT_FALSE(watched.ready);
   ASSERT_TRUE(receive_frames(1));
   close(watched.fd);
-}
-
-TEST_F(RouterTest, WhoSendsCommandsWithoutEndDoesNotHoldUpTheLoop) {
-  const std::string name = "@callboard-flood-" + std::to_string(getpid());
-  open({.endpoints = {"ipc://" + name}, .event_endpoint = ""});
-  const BarePeer peer(name);
-  peer.introduce();
-  std::string commands;
-  while (commands.size() < 64 * 1024) commands += zmtp::pong("no answer to anything");
-  std::atomic<bool> stop{false};
-  std::atomic<bool> began{false};
-  std::thread flood([&] {
-    // It ends by itself, so that a loop that is held up fails the test instead of hanging it.
-    for (int i = 0; i < 10'000 && !stop.load(); ++i) {
-      if (peer.say(commands) < 0) break;
-      began.store(true);
-    }
-    stop.store(true);
-  });
-  for (int turns = 0; turns < 200 && !stop.load(); ++turns) {
-    router_.wait({}, 1);
-    receive();
-  }
-  EXPECT_TRUE(began.load());
-  EXPECT_FALSE(stop.exchange(true));
-  ::shutdown(peer.fd(), SHUT_RDWR);
-  flood.join();
-}
-
-TEST_F(RouterTest, AcceptsAgainWhenThereAreFilesAgain) {
-  const std::string name = "@callboard-files-" + std::to_string(getpid());
-  open({.endpoints = {"ipc://" + name}, .event_endpoint = ""});
-  const BarePeer peer(name);
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-  rlimit none = before;
-  const int next = ::dup(0);
-  ::close(next);
-  none.rlim_cur = static_cast<rlim_t>(next);
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
-  router_.wait({}, 100);
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
-  const std::int64_t began_us = clock_now().mono_us;
-  router_.wait({}, 10'000);  // nobody else is connected whose silence it looks after
-  router_.wait({}, 1000);
-  receive();
-  EXPECT_LT(clock_now().mono_us - began_us, 5'000'000);
-  char first = 0;
-  EXPECT_EQ(::recv(peer.fd(), &first, 1, MSG_DONTWAIT), 1);  // its greeting
-}
-
-TEST_F(RouterTest, PeerThatTakesNothingAnyMoreIsLostThoughItMaySpeak) {
-  const std::string name = "@callboard-deaf-" + std::to_string(getpid());
-  open({.endpoints = {"ipc://" + name}, .event_endpoint = ""});
-  const BarePeer peer(name);
-  peer.introduce();
-  peer.say(std::string("\0\5hello", 7));
-  ASSERT_TRUE(receive_frames(1));
-  ASSERT_EQ(::shutdown(peer.fd(), SHUT_RD), 0);
-  send(arrived_[0].peer, "nobody will read it");
-  EXPECT_TRUE(receive_until([&] { return !lost_.empty(); }));
 }
 
 TEST_F(RouterTest, PublishesToWhoeverSubscribed) {
