@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <fstream>
@@ -64,8 +65,9 @@ class Lender final : public wire::LinkMember {
 /// Somebody who listens and does not answer.
 class SilentBroker {
  public:
-  SilentBroker() : context_(zmq_ctx_new()), socket_(zmq_socket(context_, ZMQ_ROUTER)) {
-    EXPECT_EQ(zmq_bind(socket_, endpoint().c_str()), 0);
+  explicit SilentBroker(const std::string& endpoint)
+      : context_(zmq_ctx_new()), socket_(zmq_socket(context_, ZMQ_ROUTER)) {
+    EXPECT_EQ(zmq_bind(socket_, endpoint.c_str()), 0);
   }
   ~SilentBroker() {
     zmq_close(socket_);
@@ -74,7 +76,19 @@ class SilentBroker {
   SilentBroker(const SilentBroker&) = delete;
   SilentBroker& operator=(const SilentBroker&) = delete;
 
-  static std::string endpoint() { return "ipc://@callboard-silent-" + std::to_string(getpid()); }
+  std::string endpoint() const {
+    std::array<char, 200> text{};
+    std::size_t size = text.size();
+    EXPECT_EQ(zmq_getsockopt(socket_, ZMQ_LAST_ENDPOINT, text.data(), &size), 0);
+    return text.data();
+  }
+  /// Somebody said something.
+  bool hears() const {
+    const int timeout_ms = 10'000;
+    zmq_setsockopt(socket_, ZMQ_RCVTIMEO, &timeout_ms, sizeof timeout_ms);
+    std::array<char, 1000> bytes{};
+    return zmq_recv(socket_, bytes.data(), bytes.size(), 0) >= 0;
+  }
 
  private:
   void* context_;
@@ -83,14 +97,14 @@ class SilentBroker {
 
 class ConnectionTurns : public ::testing::Test {
  protected:
-  ConnectionTurns() : connection_(options()), member_(connection_) {}
+  ConnectionTurns() : connection_(options(broker_)), member_(connection_) {}
   ~ConnectionTurns() override {
     connection_.stop();
     connection_.join();
   }
-  static ConnectionOptions options() {
+  static ConnectionOptions options(const SilentBroker& broker) {
     ConnectionOptions options;
-    options.endpoints = {SilentBroker::endpoint()};
+    options.endpoints = {broker.endpoint()};
     return options;
   }
   static bool eventually(const std::function<bool()>& holds) {
@@ -112,10 +126,20 @@ class ConnectionTurns : public ::testing::Test {
     return -1;
   }
 
-  SilentBroker broker_;
+  SilentBroker broker_{"ipc://@callboard-silent-" + std::to_string(getpid())};
   Connection connection_;
   Lender member_;
 };
+
+TEST_F(ConnectionTurns, AConnectionIsMadeBeforeItsTurnsAreLeft) {
+  const SilentBroker far("tcp://127.0.0.1:*");  // which is not connected to at once
+  Connection connection(options(far));
+  const Lender lender(connection);
+  connection.start();
+  EXPECT_TRUE(far.hears());
+  connection.stop();
+  connection.join();
+}
 
 TEST_F(ConnectionTurns, WhoeverDrivesTakesTheTurnsThatWereLeft) {
   connection_.start();

@@ -240,6 +240,19 @@ TEST_F(RouterTest, SameIdentityOnANewConnectionIsANewPeer) {
   EXPECT_THAT(dealer.receive(), ElementsAre("welcome"));
 }
 
+TEST_F(RouterTest, IdentityThatComesOnASecondConnectionEndsTheFirst) {
+  open();
+  Dealer first(endpoint(), 1000, "chosen");
+  first.send({"first"});
+  ASSERT_TRUE(receive_frames(1));
+  Dealer second(endpoint(), 1000, "chosen");
+  second.send({"second"});
+  ASSERT_TRUE(receive_frames(2));
+  EXPECT_THAT(lost_, ElementsAre(arrived_[0].peer));
+  send(arrived_[1].peer, "welcome");
+  EXPECT_THAT(second.receive(), ElementsAre("welcome"));
+}
+
 TEST_F(RouterTest, PeerThatNeverReadsIsGivenUpAndTheOthersGoOn) {
   RouterOptions options;
   options.unread_messages_max = 50;
