@@ -118,7 +118,9 @@ void Router::wait(std::span<WatchedFd> watched, long timeout_ms, bool for_frames
     if (timeout_ms < 0 || timeout_ms > bound_ms) timeout_ms = bound_ms;
   };
   if (for_frames && (!ready_.empty() || !silent_.empty())) at_most(0);
-  if (for_frames && (!connections_.empty() || !accepts_)) at_most(static_cast<long>(options_.quiet_us / kMicrosPerMilli));
+  if (for_frames && (!connections_.empty() || !accepts_)) {
+    at_most(static_cast<long>(options_.quiet_us / kMicrosPerMilli));
+  }
   if (memory_.enabled()) at_most(kSweepMs);
   std::array<pollfd, 8> items{};
   CALLBOARD_CHECK(watched.size() + 2 <= items.size());
