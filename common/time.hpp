@@ -14,4 +14,9 @@ struct Instant {
 inline constexpr std::int64_t kMicrosPerMilli = 1000;
 inline constexpr std::int64_t kNever = INT64_MAX;
 
+/// Rounded up, so that what is waited for so long is over. REQUIRES: not negative
+constexpr std::int64_t millis_up(std::int64_t us) {
+  return (us + kMicrosPerMilli - 1) / kMicrosPerMilli;
+}
+
 }  // namespace callboard

@@ -53,7 +53,7 @@ std::string_view FullQueue::error(std::int64_t now_us) {
   // Once that is over it takes an answer to others, which takes about as long.
   const std::int64_t left_us =
       closed_until_us_ > now_us ? closed_until_us_ - now_us : retry_after_us_;
-  const std::int64_t left_ms = (left_us + kMicrosPerMilli - 1) / kMicrosPerMilli;
+  const std::int64_t left_ms = millis_up(left_us);
   if (left_ms == told_ms_) return bytes_;
   told_ms_ = left_ms;
   ErrorInfo error;

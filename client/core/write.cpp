@@ -98,7 +98,7 @@ bool Session::encode_extra(Instant now, std::uint64_t seq, CallRecord& record) {
       answer(seq, record, Errc::expired, "its deadline passed before it left");
       return false;
     }
-    options.deadline_ms = (left_us + kMicrosPerMilli - 1) / kMicrosPerMilli;
+    options.deadline_ms = millis_up(left_us);
   }
   if (!add_dependencies(seq, record, options)) return false;
   extra.encoded_options.clear();
