@@ -102,7 +102,7 @@ void Connection::run() {
   while (!stopping_.load()) {
     turn();
     left_alone_ = false;
-    if (!lend_ || !idle_ || !dealer_.settled()) {
+    if (!may_leave()) {
       poll(kNever);
       continue;
     }
@@ -139,7 +139,7 @@ bool Connection::drive(const std::function<bool()>& done, std::int64_t until_us)
     poll(until_us);
   }
   leave();
-  const bool idle = lend_ && idle_ && dealer_.settled() && !stopping_.load();
+  const bool idle = may_leave() && !stopping_.load();
   give_up(turns);
   if (!idle) take_back();
   return true;
@@ -212,7 +212,7 @@ void Connection::poll(std::int64_t until_us) {
     std::int64_t timeout_ms = -1;
     if (due_us != kNever) {
       const std::int64_t left_us = std::max<std::int64_t>(due_us - clock_now().mono_us, 0);
-      timeout_ms = (left_us + kMicrosPerMilli - 1) / kMicrosPerMilli;
+      timeout_ms = millis_up(left_us);
     }
     dealer_.wait(timeout_ms);
   }

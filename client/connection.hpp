@@ -115,6 +115,8 @@ class Connection {
   void poll(std::int64_t until_us);
   void enter(bool borrows);
   void leave();
+  /// Nobody need have the turns: nothing is expected, and nothing is under way.
+  bool may_leave() const { return lend_ && idle_ && dealer_.settled(); }
   void give_up(std::unique_lock<std::mutex>& turns);
   void look_later(std::unique_lock<std::mutex>& turns);
   void sleep(std::uint32_t how, std::int64_t for_us);

@@ -28,8 +28,7 @@ std::string look_up_address(const std::string& host, std::uint16_t port, int fla
   if (error != 0) return gai_strerror(error);
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, freeaddrinfo);
   for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
-    addresses.push_back({each->ai_family, std::string(reinterpret_cast<const char*>(each->ai_addr),
-                                                      each->ai_addrlen)});
+    addresses.push_back(copy_of(each->ai_addr, each->ai_addrlen));
   }
   return addresses.empty() ? "it has no address" : "";
 }
@@ -40,6 +39,16 @@ std::string ask_system(const std::string& host, std::uint16_t port,
 }
 
 }  // namespace
+
+SocketAddress copy_of(const sockaddr* address, std::size_t bytes) {
+  return {address->sa_family, std::string(reinterpret_cast<const char*>(address), bytes)};
+}
+
+std::vector<SocketAddress> numeric_addresses(const std::string& host, std::uint16_t port) {
+  std::vector<SocketAddress> addresses;
+  (void)look_up_address(host, port, AI_NUMERICHOST, addresses);
+  return addresses;
+}
 
 /// Shared by the owner and the thread that looks up, so that either may go first.
 struct Resolver::Answer {
@@ -71,9 +80,8 @@ Resolver& Resolver::operator=(Resolver&&) noexcept = default;
 void Resolver::start(const std::string& host, std::uint16_t port) {
   CALLBOARD_CHECK(!busy());
   asked_ = std::make_shared<Answer>();
-  if (look_up_address(host, port, AI_NUMERICHOST, asked_->addresses).empty()) {
-    return asked_->announce();
-  }
+  asked_->addresses = numeric_addresses(host, port);
+  if (!asked_->addresses.empty()) return asked_->announce();
   // The program's signals are for its own threads.
   sigset_t all;
   sigset_t before;
@@ -99,9 +107,8 @@ bool Resolver::collect(std::vector<SocketAddress>& addresses, std::string& probl
 std::string text_of(const SocketAddress& address) {
   std::array<char, NI_MAXHOST> host{};
   std::array<char, NI_MAXSERV> port{};
-  const auto* bytes = reinterpret_cast<const sockaddr*>(address.bytes.data());
-  if (getnameinfo(bytes, static_cast<socklen_t>(address.bytes.size()), host.data(), host.size(),
-                  port.data(), port.size(), NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+  if (getnameinfo(address.raw(), address.size(), host.data(), host.size(), port.data(), port.size(),
+                  NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
     return {};
   }
   const std::string text = host.data();

@@ -7,11 +7,14 @@
 // Thread safety: none; one thread owns it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
+
+struct sockaddr;
 
 namespace callboard {
 
@@ -19,7 +22,14 @@ namespace callboard {
 struct SocketAddress {
   int family = 0;
   std::string bytes;
+
+  const sockaddr* raw() const { return reinterpret_cast<const sockaddr*>(bytes.data()); }
+  unsigned size() const { return static_cast<unsigned>(bytes.size()); }
 };
+
+SocketAddress copy_of(const sockaddr* address, std::size_t bytes);
+/// Of a host that is a number; none otherwise. Asks nobody.
+std::vector<SocketAddress> numeric_addresses(const std::string& host, std::uint16_t port);
 
 class Resolver {
  public:

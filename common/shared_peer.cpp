@@ -107,6 +107,12 @@ std::optional<std::string> SharedPeer::reference_to(const Blob& part) {
   return encode_reference(*reference);
 }
 
+void SharedPeer::put_references(std::vector<Blob>& parts) {
+  for (Blob& part : parts) {
+    if (auto reference = reference_to(part)) part = Blob(std::move(*reference));
+  }
+}
+
 bool SharedPeer::resolve(std::vector<Blob>& parts) {
   if (found_told_ == 0) return true;
   for (Blob& part : parts) {

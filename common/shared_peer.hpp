@@ -47,6 +47,8 @@ class SharedPeer {
 
   /// What stands for the part on this connection, when it need not travel itself.
   std::optional<std::string> reference_to(const Blob& part);
+  /// Puts references where parts need not travel themselves.
+  void put_references(std::vector<Blob>& parts);
   /// Puts values where references came. A value that nobody holds any more becomes empty: the call
   /// has ended. False when one cannot be read: the connection is of no use as it is.
   bool resolve(std::vector<Blob>& parts);

@@ -161,8 +161,7 @@ bool RedisStore::try_open(Instant now, const SocketAddress& address) {
     set_option(socket_, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(socket_, SOL_SOCKET, SO_KEEPALIVE, 1);
   }
-  const auto* target = reinterpret_cast<const sockaddr*>(address.bytes.data());
-  if (connect(socket_, target, static_cast<socklen_t>(address.bytes.size())) == 0) {
+  if (connect(socket_, address.raw(), address.size()) == 0) {
     dialogue_.connected(now);
     return true;
   }

@@ -5,7 +5,6 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,7 +15,6 @@
 #include <optional>
 #include <random>
 #include <string_view>
-#include <utility>
 
 namespace callboard::broker {
 
@@ -29,10 +27,6 @@ constexpr unsigned kPickedPortMin = 10'000;
 constexpr unsigned kPickedPorts = 22'000;
 constexpr std::string_view kTcp = "tcp://";
 constexpr std::string_view kIpc = "ipc://";
-
-const sockaddr* bytes_of(const std::string& address) {
-  return reinterpret_cast<const sockaddr*>(address.data());
-}
 
 int open_socket(int family) {
   return ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -51,24 +45,10 @@ std::optional<SocketAddress> interface_address(const std::string& name) {
                              : family == AF_INET6 ? sizeof(sockaddr_in6)
                                                   : 0;
     if (size == 0 || (found && family != AF_INET)) continue;
-    found = SocketAddress{family,
-                          std::string(reinterpret_cast<const char*>(each->ifa_addr), size)};
+    found = copy_of(each->ifa_addr, size);
     if (family == AF_INET) break;
   }
   return found;
-}
-
-SocketAddress any_address(int family) {
-  sockaddr_in six_or_four{};
-  if (family == AF_INET6) {
-    sockaddr_in6 any{};
-    any.sin6_family = AF_INET6;
-    any.sin6_addr = in6addr_any;
-    return {family, std::string(reinterpret_cast<const char*>(&any), sizeof any)};
-  }
-  six_or_four.sin_family = AF_INET;
-  six_or_four.sin_addr.s_addr = htonl(INADDR_ANY);
-  return {family, std::string(reinterpret_cast<const char*>(&six_or_four), sizeof six_or_four)};
 }
 
 /// The port stands at the same place in both.
@@ -90,9 +70,8 @@ bool is_left_over(const std::string& path, const SocketAddress& address) {
   if (::lstat(path.c_str(), &found) != 0 || !S_ISSOCK(found.st_mode)) return false;
   const int fd = open_socket(AF_UNIX);
   if (fd < 0) return false;
-  const bool refused = ::connect(fd, bytes_of(address.bytes),
-                                 static_cast<socklen_t>(address.bytes.size())) != 0 &&
-                       errno == ECONNREFUSED;
+  const bool refused =
+      ::connect(fd, address.raw(), address.size()) != 0 && errno == ECONNREFUSED;
   ::close(fd);
   return refused;
 }
@@ -122,9 +101,8 @@ std::string Listener::open_tcp(const std::string& endpoint) {
 
   std::optional<SocketAddress> address;
   if (host == "*") {
-    address = any_address(AF_INET6);
     fd_ = open_socket(AF_INET6);
-    if (fd_ < 0) address = any_address(AF_INET);  // a machine without it
+    address = zmtp::numeric_address(fd_ >= 0 ? "::" : "0.0.0.0", 0);  // some machines have no IPv6
   } else {
     address = zmtp::numeric_address(host, 0);
     if (!address) address = interface_address(host);
@@ -143,7 +121,7 @@ std::string Listener::open_tcp(const std::string& endpoint) {
   for (int tries = 0; !done && tries < (*wanted != 0 ? 1 : kPortTries); ++tries) {
     const auto picked = static_cast<std::uint16_t>(kPickedPortMin + random() % kPickedPorts);
     set_port(*address, *wanted != 0 ? *wanted : picked);
-    done = bind(address->bytes);
+    done = bind(*address);
     if (!done && errno != EADDRINUSE) break;
   }
   if (!done) return std::strerror(errno);
@@ -157,10 +135,10 @@ std::string Listener::open_ipc(const std::string& endpoint) {
   if (!address) return "its path is empty, or too long for a socket";
   fd_ = open_socket(AF_UNIX);
   if (fd_ < 0) return std::strerror(errno);
-  bool done = bind(address->bytes);
+  bool done = bind(*address);
   if (!done && errno == EADDRINUSE && path.front() != '@' && is_left_over(path, *address)) {
     ::unlink(path.c_str());
-    done = bind(address->bytes);
+    done = bind(*address);
   }
   if (!done) return std::strerror(errno);
   endpoint_ = endpoint;
@@ -172,17 +150,12 @@ std::string Listener::open_ipc(const std::string& endpoint) {
 }
 
 /// errno says why it failed.
-bool Listener::bind(const std::string& address) {
-  return ::bind(fd_, bytes_of(address), static_cast<socklen_t>(address.size())) == 0 &&
-         ::listen(fd_, kBacklog) == 0;
+bool Listener::bind(const SocketAddress& address) {
+  return ::bind(fd_, address.raw(), address.size()) == 0 && ::listen(fd_, kBacklog) == 0;
 }
 
 int Listener::accept() const {
-  const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (fd < 0) return fd;
-  const int on = 1;
-  (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // no matter for ipc
-  return fd;
+  return ::accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
 }  // namespace callboard::broker

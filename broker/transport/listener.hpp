@@ -1,6 +1,8 @@
 // A socket that listens at one endpoint.
 #pragma once
 
+#include "common/resolver.hpp"
+
 #include <string>
 
 namespace callboard::broker {
@@ -27,7 +29,7 @@ class Listener {
  private:
   std::string open_tcp(const std::string& endpoint);
   std::string open_ipc(const std::string& endpoint);
-  bool bind(const std::string& address);
+  bool bind(const SocketAddress& address);
 
   int fd_ = -1;
   std::string endpoint_;

@@ -38,6 +38,13 @@ constexpr long kSweepMs = 1000;
 /// Set in the numbers of listeners.
 constexpr std::uint64_t kListener = 1ull << 63;
 
+void watch(int epoll_fd, int fd, std::uint32_t events, std::uint64_t number) {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = number;
+  CALLBOARD_CHECK(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0);
+}
+
 }  // namespace
 
 struct Router::Connection {
@@ -91,13 +98,6 @@ std::string Router::open(const RouterOptions& options) {
   if (options.event_endpoint.empty()) return {};
   publisher_ = std::make_unique<Publisher>();
   return publisher_->open(options.event_endpoint);
-}
-
-void Router::watch(int epoll_fd, int fd, std::uint32_t events, std::uint64_t number) const {
-  epoll_event event{};
-  event.events = events;
-  event.data.u64 = number;
-  CALLBOARD_CHECK(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0);
 }
 
 void Router::watch_listeners(bool on) {
@@ -284,9 +284,9 @@ void Router::take_from(Connection& connection, std::size_t frames_max, std::size
       return;
     }
     switch (stream.read(buffer_)) {
-      case zmtp::Stream::Read::some: connection.drained = true; break;
-      case zmtp::Stream::Read::full: connection.was_full = true; break;
+      case zmtp::Stream::Read::some:
       case zmtp::Stream::Read::nothing: connection.drained = true; break;
+      case zmtp::Stream::Read::full: connection.was_full = true; break;
       case zmtp::Stream::Read::ended: return end(connection, on_lost);
     }
   }
@@ -314,6 +314,10 @@ void Router::introduce(Connection& connection, const OnLost& on_lost) {
     Connection* before = std::exchange(holder, &connection);
     if (before != nullptr) end(*before, on_lost);
   }
+  name(connection);
+}
+
+void Router::name(Connection& connection) {
   connection.peer = static_cast<PeerId>(++last_peer_);
   peers_[last_peer_] = &connection;
 }
@@ -353,11 +357,7 @@ void Router::send(PeerId to, wire::Frame& frame, std::vector<PeerId>& lost) {
     return drop(connection);
   }
   const bool welcome = wire::SharedPeer::begins_with(frame.head, wire::Type::welcome);
-  if (connection.shared) {
-    for (Blob& part : frame.parts) {
-      if (auto reference = connection.shared->reference_to(part)) part = Blob(*reference);
-    }
-  }
+  if (connection.shared) connection.shared->put_references(frame.parts);
   say(connection, frame);
   if (welcome) offer_memory(connection);
 }
@@ -385,8 +385,7 @@ void Router::begin_again(Connection& connection, const OnLost& on_lost) {
   const PeerId before = connection.peer;
   peers_.erase(static_cast<std::uint64_t>(before));
   on_lost(before);
-  connection.peer = static_cast<PeerId>(++last_peer_);
-  peers_[last_peer_] = &connection;
+  name(connection);
 }
 
 void Router::sweep_memory() {

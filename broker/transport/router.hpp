@@ -93,7 +93,6 @@ class Router {
  private:
   struct Connection;
 
-  void watch(int epoll_fd, int fd, std::uint32_t events, std::uint64_t number) const;
   void watch_listeners(bool on);
   void accept_from(const Listener& listener);
   void take_ready(std::int64_t now_us, bool look);
@@ -104,6 +103,7 @@ class Router {
                  Portion& got, const OnFrame& on_frame, const OnLost& on_lost);
   void take_message(Connection& connection, const OnFrame& on_frame, const OnLost& on_lost);
   void introduce(Connection& connection, const OnLost& on_lost);
+  void name(Connection& connection);
   void end(Connection& connection, const OnLost& on_lost);
   void drop(Connection& connection);
   void say(Connection& connection, wire::Frame& frame);

@@ -6,8 +6,6 @@
 #include "common/zmtp/endpoint.hpp"
 #include "common/zmtp/stream.hpp"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -84,12 +82,7 @@ struct Dealer::Impl {
     const int fd = ::socket(address->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return fail();
     stream.emplace(fd, Role::dealer);
-    if (address->family != AF_UNIX) {
-      const int on = 1;
-      (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    }
-    const auto* bytes = reinterpret_cast<const sockaddr*>(address->bytes.data());
-    const bool done = ::connect(fd, bytes, static_cast<socklen_t>(address->bytes.size())) == 0;
+    const bool done = ::connect(fd, address->raw(), address->size()) == 0;
     connecting = !done && errno == EINPROGRESS;
     if (!done && !connecting) return fail();
     if (done) connected();
@@ -150,22 +143,17 @@ struct Dealer::Impl {
       frame.parts.clear();
       return;
     }
-    for (Blob& part : frame.parts) {
-      if (auto reference = shared.reference_to(part)) part = Blob(std::move(*reference));
-    }
-    const bool sent = stream->send(frame.head, frame.parts);
+    shared.put_references(frame.parts);
+    (void)stream->send(frame.head, frame.parts);  // its end is found by whoever reads
     frame.parts.clear();
-    if (!sent) broken();
   }
-  /// It takes nothing any more; what came before is read first.
-  void broken() { drained = false; }
   /// True when the frame was about shared memory, and is done with.
   bool hear(std::string_view head) {
     // The broker may be another one than before: it will say so itself if it shares memory.
     if (wire::SharedPeer::begins_with(head, wire::Type::welcome)) shared.forget();
     if (!wire::SharedPeer::is_ours(head)) return false;
     wire::Frame answer;
-    if (shared.on_frame(head, answer) && !stream->send(answer.head, {})) broken();
+    if (shared.on_frame(head, answer)) (void)stream->send(answer.head, {});
     return true;
   }
   /// Does what the socket's state asks for.
@@ -177,7 +165,7 @@ struct Dealer::Impl {
       if (error != 0) return fail();
       return connected();
     }
-    if ((events & POLLOUT) != 0 && !stream->flush()) broken();
+    if ((events & POLLOUT) != 0) (void)stream->flush();
     drained = (events & ~POLLOUT) == 0;
   }
 };
@@ -213,7 +201,7 @@ void Dealer::close(std::int64_t linger_ms) {
     }
     const std::int64_t left_us = until_us - clock_now().mono_us;
     if (!unsent() || left_us <= 0) break;
-    wait((left_us + kMicrosPerMilli - 1) / kMicrosPerMilli);
+    wait(millis_up(left_us));
   }
   impl_->drop();
   impl_->lookups.clear();
@@ -251,12 +239,11 @@ bool Dealer::settled() const {
 
 void Dealer::wait(std::int64_t timeout_ms) {
   Impl& impl = *impl_;
-  const std::int64_t now_us = clock_now().mono_us;
-  SharedMemory::process().tidy(clock_now());
+  const Instant now = clock_now();
+  SharedMemory::process().tidy(now);
   if (!impl.buffer.empty()) timeout_ms = 0;
   if (impl.again_us != kNever) {
-    const std::int64_t left_us = std::max<std::int64_t>(impl.again_us - now_us, 0);
-    const std::int64_t left_ms = (left_us + kMicrosPerMilli - 1) / kMicrosPerMilli;
+    const std::int64_t left_ms = millis_up(std::max<std::int64_t>(impl.again_us - now.mono_us, 0));
     timeout_ms = timeout_ms < 0 ? left_ms : std::min(timeout_ms, left_ms);
   }
   pollfd items[2] = {{impl.wake_fd, POLLIN, 0}, {-1, POLLIN, 0}};

@@ -1,16 +1,12 @@
 #include "common/zmtp/endpoint.hpp"
 
-#include <arpa/inet.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstring>
-#include <memory>
+#include <utility>
 
 namespace callboard::zmtp {
 
@@ -46,23 +42,15 @@ std::optional<SocketAddress> path_address(std::string_view path) {
   if (abstract && path.size() == 1) return {};
   if (abstract) address.sun_path[0] = '\0';
   const std::size_t size = offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1);
-  return SocketAddress{AF_UNIX, std::string(reinterpret_cast<const char*>(&address), size)};
+  return copy_of(reinterpret_cast<const sockaddr*>(&address), size);
 }
 
 std::optional<SocketAddress> numeric_address(std::string_view host, std::uint16_t port) {
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  if (host.empty() || getaddrinfo(std::string(host).c_str(), std::to_string(port).c_str(), &hints,
-                                  &found) != 0) {
-    return {};
-  }
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, freeaddrinfo);
-  return SocketAddress{found->ai_family, std::string(reinterpret_cast<const char*>(found->ai_addr),
-                                                     found->ai_addrlen)};
+  if (host.empty()) return {};
+  auto addresses = numeric_addresses(std::string(host), port);
+  if (addresses.empty()) return {};
+  return std::move(addresses.front());
 }
 
 std::optional<Endpoint> parse_endpoint(std::string_view text) {

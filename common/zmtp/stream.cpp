@@ -2,6 +2,8 @@
 
 #include "common/limits.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,6 +22,8 @@ constexpr std::size_t kWaitingBytesMax = 64 * 1024;
 
 Stream::Stream(int fd, Role role)
     : fd_(fd), reader_(limits::kPayloadBytesMax + limits::kFrameBytesMax, limits::kFramePartsMax) {
+  const int on = 1;
+  (void)::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // no matter for ipc
   writer_.put(greeting());
   writer_.put(zmtp::ready(role == Role::dealer ? "DEALER" : "ROUTER"));
 }

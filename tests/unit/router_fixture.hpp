@@ -74,8 +74,7 @@ class BarePeer {
  public:
   explicit BarePeer(const std::string& abstract_name) {
     const auto address = zmtp::path_address(abstract_name);
-    const auto* bytes = reinterpret_cast<const sockaddr*>(address->bytes.data());
-    EXPECT_EQ(::connect(fd_, bytes, static_cast<socklen_t>(address->bytes.size())), 0);
+    EXPECT_EQ(::connect(fd_, address->raw(), address->size()), 0);
   }
   ~BarePeer() { ::close(fd_); }
   BarePeer(const BarePeer&) = delete;

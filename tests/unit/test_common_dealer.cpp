@@ -285,8 +285,7 @@ TEST(Dealer, ConnectsAnewWhenItsBrokerOnlyStoppedReading) {
   const std::string name = "@callboard-deaf-broker-" + std::to_string(getpid());
   const auto address = path_address(name);
   const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const auto* bytes = reinterpret_cast<const sockaddr*>(address->bytes.data());
-  ASSERT_EQ(::bind(listener, bytes, static_cast<socklen_t>(address->bytes.size())), 0);
+  ASSERT_EQ(::bind(listener, address->raw(), address->size()), 0);
   ASSERT_EQ(::listen(listener, 10), 0);
   Dealer dealer;
   ASSERT_TRUE(dealer.connect("ipc://" + name));
