@@ -1,9 +1,6 @@
 #include "common/zmtp/message_reader.hpp"
 
-#include "common/zmtp/greeting.hpp"
-
 #include <algorithm>
-#include <cstring>
 #include <new>
 #include <string>
 #include <utility>
@@ -38,8 +35,7 @@ std::size_t MessageReader::room(std::array<iovec, 2>& out, ReadBuffer& buffer) c
     out[0] = buffer.room();
     return 1;
   }
-  char* body = part_ ? part_.get() : body_.data.get();
-  out[0] = {body + filled_, body_bytes_ - filled_};
+  out[0] = {own_body() + filled_, body_bytes_ - filled_};
   out[1] = buffer.room();
   return 2;
 }
@@ -59,12 +55,12 @@ MessageReader::Next MessageReader::next(ReadBuffer& buffer) {
     bool whole = false;
     if (filling_) {
       if (filled_ < body_bytes_) return Next::more;
-      const char* body = part_ ? part_.get() : body_.data.get();
       filling_ = false;
-      whole = take_body({body, body_bytes_}, false);
+      whole = take_body({own_body(), body_bytes_}, false);
     } else {
-      if (!has_header_ && !read_header(buffer)) {
-        if (body_bytes_ > part_bytes_max_) return Next::broken;
+      const Heard header = has_header_ ? Heard::yes : read_header(buffer);
+      if (header == Heard::no) return Next::broken;
+      if (header == Heard::more) {
         keep_head(buffer);
         return Next::more;
       }
@@ -85,9 +81,7 @@ MessageReader::Next MessageReader::next(ReadBuffer& buffer) {
   }
 }
 
-/// False when it is not all there, or not what it should be: then `body_bytes_` is beyond all
-/// bounds.
-bool MessageReader::read_header(ReadBuffer& buffer) {
+Heard MessageReader::read_header(ReadBuffer& buffer) {
   std::array<char, kHeaderBytesMax> header = header_;
   const std::string_view rest = buffer.rest();
   const std::size_t more = std::min(rest.size(), header.size() - header_bytes_);
@@ -100,7 +94,7 @@ bool MessageReader::read_header(ReadBuffer& buffer) {
     buffer.take(more);
     header_ = header;
     header_bytes_ = static_cast<std::uint8_t>(there);
-    return false;
+    return Heard::more;
   }
   buffer.take(size - header_bytes_);
   header_bytes_ = 0;
@@ -111,30 +105,24 @@ bool MessageReader::read_header(ReadBuffer& buffer) {
   const bool command = (flags & kCommand) != 0;
   const bool odd = (flags & ~(kMore | kLong | kCommand)) != 0 || (command && (flags & kMore) != 0);
   const std::size_t bytes_max = command ? kCommandBytesMax : part_bytes_max_;
-  if (odd || body_bytes_ > bytes_max) {
-    body_bytes_ = SIZE_MAX;
-    return false;
-  }
+  if (odd || body_bytes_ > bytes_max) return Heard::no;
   has_header_ = true;
-  return true;
+  return Heard::yes;
 }
 
 /// False when there is no memory for it: whoever announces so much cannot be heard.
 bool MessageReader::begin_filling(ReadBuffer& buffer) {
   const std::string_view rest = buffer.rest();
-  char* body = nullptr;
   try {
     if ((flags_ & kCommand) == 0 && has_head_) {
       part_ = std::make_shared_for_overwrite<char[]>(body_bytes_);
-      body = part_.get();
     } else {
       body_ = buffer.lend(body_bytes_);
-      body = body_.data.get();
     }
   } catch (const std::bad_alloc&) {
     return false;
   }
-  std::memcpy(body, rest.data(), rest.size());
+  rest.copy(own_body(), rest.size());
   buffer.take(rest.size());
   filled_ = rest.size();
   filling_ = true;
@@ -145,7 +133,7 @@ bool MessageReader::begin_filling(ReadBuffer& buffer) {
 void MessageReader::keep_head(ReadBuffer& buffer) {
   if (!has_head_ || own_head_.data != nullptr) return;
   own_head_ = buffer.lend(head_.size());
-  if (!head_.empty()) std::memcpy(own_head_.data.get(), head_.data(), head_.size());
+  head_.copy(own_head_.data.get(), head_.size());
   head_ = own_head_.view();
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common/blob.hpp"
+#include "common/zmtp/greeting.hpp"
 
 #include <sys/uio.h>
 
@@ -76,16 +77,18 @@ class MessageReader {
   std::vector<Blob>& parts() { return parts_; }
 
  private:
-  bool read_header(ReadBuffer& buffer);
+  Heard read_header(ReadBuffer& buffer);
   bool begin_filling(ReadBuffer& buffer);
   void keep_head(ReadBuffer& buffer);
   void let_go(ReadBuffer& buffer);
   bool take_body(std::string_view body, bool in_buffer);
+  /// The memory of the body that is being filled.
+  char* own_body() const { return part_ ? part_.get() : body_.data.get(); }
 
   std::size_t part_bytes_max_;
   std::size_t parts_max_;
   // The frame being read.
-  std::array<char, 9> header_{};
+  std::array<char, kHeaderBytesMax> header_{};
   std::uint8_t header_bytes_ = 0;  ///< of them, when they were cut off
   std::uint8_t flags_ = 0;
   std::size_t body_bytes_ = 0;
