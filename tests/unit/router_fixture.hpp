@@ -4,6 +4,7 @@
 #include "broker/transport/router.hpp"
 #include "common/zmtp/endpoint.hpp"
 #include "common/zmtp/greeting.hpp"
+#include "tests/unit/zmq_parts.hpp"
 
 #include <gmock/gmock.h>
 #include <sys/socket.h>
@@ -40,22 +41,11 @@ class Dealer {
   Dealer& operator=(const Dealer&) = delete;
 
   void send(const std::vector<std::string>& parts) {
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      const int flags = i + 1 < parts.size() ? ZMQ_SNDMORE : 0;
-      EXPECT_GE(zmq_send(socket_, parts[i].data(), parts[i].size(), flags), 0);
-    }
+    send_parts(socket_, parts);
   }
   /// The parts of the next message; none when none comes.
   std::vector<std::string> receive() {
-    std::vector<std::string> parts;
-    zmq_msg_t message;
-    zmq_msg_init(&message);
-    do {  // each receive lets go of the part before
-      if (zmq_msg_recv(&message, socket_, 0) < 0) break;
-      parts.emplace_back(static_cast<const char*>(zmq_msg_data(&message)), zmq_msg_size(&message));
-    } while (zmq_msg_more(&message) != 0);
-    zmq_msg_close(&message);
-    return parts;
+    return receive_parts(socket_, 0);
   }
   /// Takes all that is there.
   void read_all() {

@@ -1,5 +1,6 @@
 // A DEALER of ours and a ROUTER of ZeroMQ's library: connections made, lost and made again.
 #include "common/zmtp/dealer.hpp"
+#include "tests/unit/zmq_parts.hpp"
 
 #include "common/zmtp/endpoint.hpp"
 #include "common/zmtp/greeting.hpp"
@@ -57,10 +58,7 @@ class Listener {
   /// To whoever spoke last.
   void send(const std::vector<std::string>& parts) {
     EXPECT_GE(zmq_send(socket_, peer_.data(), peer_.size(), ZMQ_SNDMORE), 0);
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      const int flags = i + 1 < parts.size() ? ZMQ_SNDMORE : 0;
-      EXPECT_GE(zmq_send(socket_, parts[i].data(), parts[i].size(), flags), 0);
-    }
+    send_parts(socket_, parts);
   }
 
   /// One turn of a loop, as a connection takes it.
@@ -80,14 +78,7 @@ class Listener {
     return false;
   }
   std::vector<std::string> take() {
-    std::vector<std::string> parts;
-    zmq_msg_t message;
-    zmq_msg_init(&message);
-    do {
-      if (zmq_msg_recv(&message, socket_, ZMQ_DONTWAIT) < 0) break;
-      parts.emplace_back(static_cast<const char*>(zmq_msg_data(&message)), zmq_msg_size(&message));
-    } while (zmq_msg_more(&message) != 0);
-    zmq_msg_close(&message);
+    std::vector<std::string> parts = receive_parts(socket_, ZMQ_DONTWAIT);
     if (parts.empty()) return parts;
     peer_ = parts.front();
     parts.erase(parts.begin());

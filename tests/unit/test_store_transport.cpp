@@ -2,6 +2,7 @@
 // all in random order, which is the same each time.
 #include "broker/transport/router.hpp"
 #include "common/zmtp/dealer.hpp"
+#include "tests/unit/zmq_parts.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -135,21 +136,10 @@ class TheirTalker : public Talker {
     zmq_ctx_term(context_);
   }
   void say(const Parts& parts) override {
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      const int flags = i + 1 < parts.size() ? ZMQ_SNDMORE : 0;
-      EXPECT_GE(zmq_send(socket_, parts[i].data(), parts[i].size(), flags), 0);
-    }
+    send_parts(socket_, parts);
   }
   Parts hear() override {
-    Parts parts;
-    zmq_msg_t message;
-    zmq_msg_init(&message);
-    do {
-      if (zmq_msg_recv(&message, socket_, ZMQ_DONTWAIT) < 0) break;
-      parts.emplace_back(static_cast<const char*>(zmq_msg_data(&message)), zmq_msg_size(&message));
-    } while (zmq_msg_more(&message) != 0);
-    zmq_msg_close(&message);
-    return parts;
+    return receive_parts(socket_, ZMQ_DONTWAIT);
   }
 
  private:
