@@ -30,6 +30,20 @@ class SharedPeerTest : public SharedMemoryTest {
   }
 };
 
+TEST_F(SharedPeerTest, ReferencesArePutInForWhatIsSharedAndTheRestStays) {
+  const auto one = memory();
+  const auto other = memory();
+  wire::SharedPeer broker(*one, false);
+  wire::SharedPeer peer(*other);
+  ASSERT_EQ(talk(broker, peer), 3);
+  std::vector<Blob> parts = {Blob(value('a')), other->share(value('b'))};
+  peer.put_references(parts);
+  EXPECT_EQ(parts[0].view(), value('a'));
+  EXPECT_LT(parts[1].size(), 200u);
+  ASSERT_TRUE(broker.resolve(parts));
+  EXPECT_EQ(parts[1].view(), value('b'));
+}
+
 TEST_F(SharedPeerTest, BothEndsKnowAfterThreeFramesThatTheyShareMemory) {
   const auto one = memory();
   const auto other = memory();
