@@ -36,7 +36,8 @@ TEST_F(SharedPeerTest, ReferencesArePutInForWhatIsSharedAndTheRestStays) {
   wire::SharedPeer broker(*one, false);
   wire::SharedPeer peer(*other);
   ASSERT_EQ(talk(broker, peer), 3);
-  std::vector<Blob> parts = {Blob(value('a')), other->share(value('b'))};
+  const Blob shared = other->share(value('b'));  // as a caller keeps it until it is answered
+  std::vector<Blob> parts = {Blob(value('a')), shared};
   peer.put_references(parts);
   EXPECT_EQ(parts[0].view(), value('a'));
   EXPECT_LT(parts[1].size(), 200u);
