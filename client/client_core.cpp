@@ -20,7 +20,8 @@ namespace {
 /// Small strings move their bytes; those of a batch must stay where they are.
 constexpr std::size_t kBatchBytes = 16 * 1024;
 
-constexpr std::ptrdiff_t kAhead = 3;  ///< futures that are asked for before their turn
+/// Calls whose future and handle are asked for before their turn; what leads there, before that.
+constexpr std::ptrdiff_t kAhead = 3;
 
 /// With so many calls unanswered and answers coming all the time, later calls gather until the next
 /// frame from the broker, until they are a frame worth its cost, or until they have waited so long.
@@ -298,13 +299,24 @@ void Core::drain(Instant now) {
   spare.pop_back();
 }
 
+/// Whoever submitted the calls behind this one wrote their futures, and of many queues few are in
+/// the caches.
+[[gnu::always_inline]] inline void Core::expect_behind(const Entry* entry, const Entry* end) const {
+  const std::ptrdiff_t left = end - entry;
+  const auto is_other = [&](std::ptrdiff_t at) {
+    return left > at && entry[at].slot != entry->slot && entry[at].slot < slots_.size();
+  };
+  if (left > kAhead) prefetch_to_write(entry[kAhead].state, sizeof(FutureState));
+  if (is_other(kAhead)) session_.expect_call(slots_[entry[kAhead].slot].handle);
+  if (is_other(2 * kAhead)) session_.expect_place(slots_[entry[2 * kAhead].slot].handle);
+  if (is_other(3 * kAhead)) __builtin_prefetch(&slots_[entry[3 * kAhead].slot]);
+}
+
 void Core::take(Instant now, Gathered& gathered) {
   const char* const bytes = gathered.bytes.data();
   const Entry* const end = gathered.entries.data() + gathered.entries.size();
   for (const Entry* entry = gathered.entries.data(); entry != end; ++entry) {
-    // Whoever submitted it wrote the future.
-    const Entry& ahead = end - entry > kAhead ? entry[kAhead] : *entry;
-    prefetch_to_write(ahead.state, sizeof(FutureState));
+    expect_behind(entry, end);
     if (entry->command != kNone) {
       gathered.commands[entry->command](now);
       continue;

@@ -190,6 +190,7 @@ class Core final : public wire::LinkMember,
   bool should_gather(Instant now) const;
   void swap_gathered();
   void take(Instant now, Gathered& gathered);
+  void expect_behind(const Entry* entry, const Entry* end) const;
   void tell_refusals(Instant now);
   void finish(Token token, Errc status, const wire::Body& value);
   void wake_sleepers();

@@ -195,7 +195,7 @@ struct Submit {
 
 /// Ranges [first, first + count).
 using Ranges = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
-/// Sorts the numbers and names them as few ranges.
+/// Names the numbers, which may come in any order and more than once, as few ranges. May sort them.
 Ranges ranges_of(std::vector<std::uint64_t>& numbers);
 
 struct Taken {

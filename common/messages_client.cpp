@@ -6,20 +6,63 @@
 #include "common/packed.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <span>
 
 namespace callboard::wire {
 
+namespace {
+
+/// Numbers that lie so close together are put in order by marking them, one bit for each place.
+constexpr std::uint64_t kPlacesPerNumber = 16;
+
+void add_run(Ranges& ranges, std::uint64_t first, std::uint64_t count) {
+  if (!ranges.empty() && first == ranges.back().first + ranges.back().second) {
+    ranges.back().second += count;
+  } else {
+    ranges.emplace_back(first, count);
+  }
+}
+
+/// `places`: from the smallest number, `least`, to the greatest.
+Ranges ranges_of_marks(std::span<const std::uint64_t> numbers, std::uint64_t least,
+                       std::uint64_t places) {
+  constexpr unsigned kBits = 64;
+  std::vector<std::uint64_t> marks((places + kBits - 1) / kBits);
+  for (const std::uint64_t number : numbers) {
+    marks[(number - least) / kBits] |= std::uint64_t{1} << ((number - least) % kBits);
+  }
+  Ranges ranges;
+  for (std::size_t i = 0; i < marks.size(); ++i) {
+    std::uint64_t word = marks[i];
+    for (unsigned at = 0; word != 0;) {
+      const auto gap = static_cast<unsigned>(std::countr_zero(word));
+      word >>= gap;
+      const auto run = static_cast<unsigned>(std::countr_one(word));
+      add_run(ranges, least + i * kBits + at + gap, run);
+      at += gap + run;
+      word = run == kBits ? 0 : word >> run;
+    }
+  }
+  return ranges;
+}
+
+}  // namespace
+
 Ranges ranges_of(std::vector<std::uint64_t>& numbers) {
-  // Most come in order, and to see that costs far less than to sort.
-  if (!std::is_sorted(numbers.begin(), numbers.end())) std::sort(numbers.begin(), numbers.end());
+  if (numbers.empty()) return {};
+  // Most come in order, and to see that costs far less than to put them there.
+  if (!std::is_sorted(numbers.begin(), numbers.end())) {
+    const auto [least, greatest] = std::minmax_element(numbers.begin(), numbers.end());
+    if (*greatest - *least < kPlacesPerNumber * numbers.size()) {
+      return ranges_of_marks(numbers, *least, *greatest - *least + 1);
+    }
+    std::sort(numbers.begin(), numbers.end());
+  }
   Ranges ranges;
   for (const std::uint64_t number : numbers) {
     if (!ranges.empty() && number < ranges.back().first + ranges.back().second) continue;
-    if (!ranges.empty() && number == ranges.back().first + ranges.back().second) {
-      ++ranges.back().second;
-    } else {
-      ranges.emplace_back(number, 1);
-    }
+    add_run(ranges, number, 1);
   }
   return ranges;
 }

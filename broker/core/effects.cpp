@@ -45,6 +45,7 @@ Effects::Gathered* Effects::gather_for(PeerId peer) {
   begun.frames = last_;
   begun.enough = std::min(kBlockBytes, limits::kFrameBytesTarget - written);
   begun.block.resize(kBlockBytes + kGatheredBytesMax);
+  if (!std::exchange(begun.listed, true)) gathering_.push_back(place_of(peer));
   return &begun;
 }
 
@@ -57,7 +58,11 @@ void Effects::append(Gathered& gathered) {
 }
 
 void Effects::append_gathered() {
-  for (Gathered& each : gathered_) append(each);
+  for (const std::uint8_t place : gathering_) {
+    append(gathered_[place]);
+    gathered_[place].listed = false;
+  }
+  gathering_.clear();
 }
 
 void Effects::forget(PeerId peer) {
@@ -67,7 +72,12 @@ void Effects::forget(PeerId peer) {
 }
 
 void Effects::clear() {
-  for (Gathered& each : gathered_) each.enough = each.bytes = 0;
+  for (const std::uint8_t place : gathering_) {
+    Gathered& each = gathered_[place];
+    each.enough = each.bytes = 0;
+    each.listed = false;
+  }
+  gathering_.clear();
   typical_bytes_ = std::exchange(largest_bytes_, 0);
   frames.clear();
   index.clear();

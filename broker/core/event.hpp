@@ -5,7 +5,6 @@
 #include "common/frame.hpp"
 #include "common/time.hpp"
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -146,6 +145,7 @@ struct Effects {
     std::size_t frames = 0;  ///< its place in Effects::frames
     std::size_t enough = 0;  ///< so many bytes are not added to; 0: nothing gathers
     std::size_t bytes = 0;
+    bool listed = false;  ///< in gathering_
     std::string block;
 
     char* place() { return block.data() + bytes; }
@@ -154,16 +154,18 @@ struct Effects {
   };
 
  private:
-  /// Two peers in turn, client and worker, are what is common.
-  static constexpr std::size_t kGathered = 8;
+  /// Peers come in turn, client and worker, and those with the same place drive each other out.
+  static constexpr std::size_t kGathered = 64;
 
   wire::Frame& last_of(std::vector<wire::Frame>& of_peer);
-  Gathered& gathered(PeerId peer) {
-    return gathered_[static_cast<std::uint64_t>(peer) % kGathered];
+  static std::uint8_t place_of(PeerId peer) {
+    return static_cast<std::uint64_t>(peer) % kGathered;
   }
+  Gathered& gathered(PeerId peer) { return gathered_[place_of(peer)]; }
   void append(Gathered& gathered);
 
-  std::array<Gathered, kGathered> gathered_;
+  std::vector<Gathered> gathered_ = std::vector<Gathered>(kGathered);
+  std::vector<std::uint8_t> gathering_;  ///< which of them may hold something
   std::size_t last_ = 0;           ///< the place that was written to last
   std::size_t typical_bytes_ = 0;  ///< room for a new head, so that it need not grow step by step
   std::size_t largest_bytes_ = 0;  ///< of the heads since clear()

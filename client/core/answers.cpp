@@ -97,6 +97,7 @@ bool Session::on_accepted(std::uint32_t fields, wire::FrameReader& in, wire::Lin
   const std::uint64_t through = std::min(message.through, sent_through_);
   for (std::uint64_t seq = calls_.next(accepted_through_ + 1, through); seq <= through;
        seq = calls_.next(seq + 1, through)) {
+    expect_handle_behind(seq);
     CallRecord& record = *calls_.find(seq);
     if (record.state == CallState::sent) accept(seq, record);
   }
@@ -125,8 +126,11 @@ bool Session::on_refused(Instant now, std::uint32_t fields, wire::FrameReader& i
   if (record->state == CallState::unsent || record->state == CallState::held) return true;
   Handle& to = handle(record->handle);
   const bool expected = message.code == Errc::refused_before && is_doomed(message.seq, *record);
-  const bool first = !expected && (to.doomed.empty() || to.doomed.back().second != kUnbounded);
-  if (first && holds_back(message.code)) to.doomed.emplace_back(message.seq, kUnbounded);
+  const auto& doomed = to.detours().doomed;
+  const bool first = !expected && (doomed.empty() || doomed.back().second != kUnbounded);
+  if (first && holds_back(message.code)) {
+    to.change_detours().doomed.emplace_back(message.seq, kUnbounded);
+  }
   ErrorInfo error;
   error.code = message.code;
   error.message = message.text;
@@ -181,7 +185,10 @@ bool Session::on_results(Instant now, std::uint32_t fields, wire::FrameReader& i
   take(now, message.seq);
   constexpr std::uint64_t kAhead = 4;  // results come in about the order of their calls
   const CallRecord* const ahead = calls_.find(message.seq + kAhead);
-  if (ahead != nullptr) sink_.expect_answer(ahead->token);
+  if (ahead != nullptr) {
+    sink_.expect_answer(ahead->token);
+    expect_call(ahead->handle);
+  }
   if (token != 0) sink_.on_answer(token, message.status, message.value);
   return true;
 }
@@ -223,7 +230,7 @@ bool Session::on_parked(std::uint32_t fields, wire::FrameReader& in) {
       park(seq, *record, to);
     }
   };
-  const std::set<std::uint64_t> resent = to.resent_calls;
+  const std::set<std::uint64_t> resent = to.detours().resent;
   for (auto at = resent.lower_bound(message.seq); at != resent.end(); ++at) park_later(*at);
   // Whatever left after the first refused one met the same full queue.
   for (std::uint64_t seq = std::max(message.seq, accepted_through_ + 1); seq <= sent_through_;
@@ -239,8 +246,9 @@ void Session::park(std::uint64_t seq, CallRecord& record, Handle& to) {
   own_bytes(record);
   leave_flight(record);
   record.state = CallState::parked;
-  to.resent_calls.erase(seq);
-  to.parked_calls.insert(seq);
+  Detours& detours = to.change_detours();
+  detours.resent.erase(seq);
+  detours.parked.insert(seq);
   limbo_.insert(seq);
 }
 
@@ -254,12 +262,12 @@ bool Session::on_room(Instant now, std::uint32_t fields, wire::FrameReader& in,
   tell_not_full(message.handle, to);
   const std::uint64_t offered = resend_parked(now, to, message.calls, out);
   to.room_left = offered < message.calls;
-  if (to.parked_calls.empty()) parking_done(message.handle, to);
+  if (to.detours().parked.empty()) parking_done(message.handle, to);
   return true;
 }
 
 void Session::parking_done(std::uint32_t number, Handle& to) {
-  if (!to.held.empty()) return;  // release_held() comes back here
+  if (!to.detours().held.empty()) return;  // release_held() comes back here
   if (to.room_left) {
     // What nobody needs is for others.
     to.room_left = false;
@@ -271,9 +279,10 @@ void Session::parking_done(std::uint32_t number, Handle& to) {
 std::uint64_t Session::resend_parked(Instant now, Handle& to, std::uint64_t count,
                                      wire::LinkOut& out) {
   std::uint64_t offered = 0;
-  while (offered < count && !to.parked_calls.empty()) {
-    const std::uint64_t seq = *to.parked_calls.begin();
-    to.parked_calls.erase(to.parked_calls.begin());
+  while (offered < count && !to.detours().parked.empty()) {
+    std::set<std::uint64_t>& parked = to.change_detours().parked;
+    const std::uint64_t seq = *parked.begin();
+    parked.erase(parked.begin());
     CallRecord* record = calls_.find(seq);
     if (record == nullptr) continue;
     write_call(now, seq, *record, out);
@@ -283,7 +292,7 @@ std::uint64_t Session::resend_parked(Instant now, Handle& to, std::uint64_t coun
       continue;
     }
     record->state = CallState::resent;
-    to.resent_calls.insert(seq);
+    to.change_detours().resent.insert(seq);
     ++offered;
   }
   return offered;
@@ -335,7 +344,7 @@ void Session::accept(std::uint64_t seq, CallRecord& record) {
   if ((record.flags & kNoResult) != 0) return forget(seq, record);
   settle(record, handle(record.handle));
   if (record.state == CallState::resent) {
-    handle(record.handle).resent_calls.erase(seq);
+    handle(record.handle).change_detours().resent.erase(seq);
     limbo_.erase(seq);
   }
   record.state = CallState::accepted;
@@ -344,12 +353,12 @@ void Session::accept(std::uint64_t seq, CallRecord& record) {
 }
 
 void Session::forget(std::uint64_t seq, CallRecord& record) {
-  if (record.released) handle(record.handle).released.erase(record.order);
+  if (record.released) handle(record.handle).change_detours().released.erase(record.order);
   if (record.state != CallState::accepted) settle(record, handle(record.handle));
   if (record.state == CallState::parked || record.state == CallState::resent) {
-    Handle& to = handle(record.handle);
-    to.parked_calls.erase(seq);
-    to.resent_calls.erase(seq);
+    Detours& detours = handle(record.handle).change_detours();
+    detours.parked.erase(seq);
+    detours.resent.erase(seq);
     limbo_.erase(seq);
   }
   calls_.erase(seq);

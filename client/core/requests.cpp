@@ -8,12 +8,13 @@ namespace callboard::client {
 
 void Session::resume(std::uint32_t number) {
   Handle& to = handle(number);
-  if (!to.doomed.empty() && to.doomed.back().second == kUnbounded) {
-    to.doomed.back().second = last_seq_;
-    to.seen_refusal = to.doomed.back().first;
+  if (!to.detours().doomed.empty() && to.detours().doomed.back().second == kUnbounded) {
+    Detours& detours = to.change_detours();
+    detours.doomed.back().second = last_seq_;
+    to.seen_refusal = detours.doomed.back().first;
     // The held ones were submitted before the refusal could be seen.
     std::deque<std::uint64_t> held;
-    held.swap(to.held);
+    held.swap(detours.held);
     for (const std::uint64_t seq : held) {
       if (CallRecord* record = calls_.find(seq)) refuse_before(seq, *record);
     }

@@ -134,10 +134,17 @@ void Session::end_memory_call(std::uint64_t seq, CallRecord& record) {
 }
 
 bool Session::is_doomed(std::uint64_t seq, const CallRecord& record) {
-  for (const auto& [first, last] : handle(record.handle).doomed) {
+  for (const auto& [first, last] : handle(record.handle).detours().doomed) {
     if (seq > first && seq <= last) return true;
   }
   return false;
+}
+
+/// Another connection, or another session, knows nothing of them.
+void Session::forget_parked(Handle& to) {
+  if (to.detours().empty() && to.detours().resent.empty()) return;
+  to.change_detours().parked.clear();
+  to.change_detours().resent.clear();
 }
 
 void Session::reopen_handles() {
@@ -147,9 +154,8 @@ void Session::reopen_handles() {
     to.answers_due = 0;
     tell_not_full(number, to);
     to.parked = to.room_left = false;
-    to.parked_calls.clear();
-    to.resent_calls.clear();
-    if (to.held.empty()) tell_parked(number, to, false);
+    forget_parked(to);
+    if (to.detours().held.empty()) tell_parked(number, to, false);
     // Most are opened again with their next call; a creation's answer is waited for.
     const CallRecord* creation = to.creation == 0 ? nullptr : calls_.find(to.creation);
     const bool came = creation != nullptr && creation->state == CallState::sent;
@@ -237,10 +243,8 @@ void Session::on_session_unknown(Instant, bool lost) {
     answer(seq, record, Errc::maybe_executed,
            "the broker no longer knows this client's session; it may have run");
   }
-  for (auto& to : handles_) {
-    to->parked_calls.clear();
-    to->resent_calls.clear();  // what is refused until its user has seen why stays refused
-  }
+  // What is refused until its user has seen why stays refused.
+  for (auto& to : handles_) forget_parked(*to);
   resends_.clear();
   limbo_.clear();
   closed_.clear();
@@ -260,7 +264,7 @@ void Session::expire_waiting(Instant now) {
   // Only those that the broker does not have; the others are its business.
   for (std::uint64_t seq = sent_through_ + 1; seq <= last_seq_; ++seq) expire(seq);
   for (const std::uint32_t number : std::set<std::uint32_t>(holding_)) {
-    for (const std::uint64_t seq : std::deque<std::uint64_t>(handle(number).held)) expire(seq);
+    for (const std::uint64_t seq : std::deque<std::uint64_t>(handle(number).detours().held)) expire(seq);
   }
   for (const std::uint64_t seq : std::set<std::uint64_t>(limbo_)) {
     const CallRecord* record = calls_.find(seq);
@@ -284,7 +288,7 @@ void Session::end(Errc code, const std::string& text) {
   }
   for (std::uint32_t number = 0; number < handles_.size(); ++number) {
     Handle& to = *handles_[number];
-    to.held.clear();
+    if (!to.detours().held.empty()) to.change_detours().held.clear();
     if (!to.open) continue;
     to.parked = false;
     tell_parked(number, to, false);

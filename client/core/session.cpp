@@ -89,6 +89,7 @@ std::uint32_t Session::create(Instant now, Creation creation, std::vector<std::s
 void Session::add_methods(std::uint32_t number, const std::vector<std::string>& names) {
   Handle& to = handle(number);
   to.methods.insert(to.methods.end(), names.begin(), names.end());
+  to.methods_due = to.methods_due || !names.empty();
 }
 
 void Session::close(std::uint32_t number) {
@@ -167,7 +168,7 @@ void Session::pump(Instant now, wire::LinkOut& out) {
     if (seq > seen_through_ || record == nullptr) continue;
     // The broker had refused or parked it: that it accepts it now is told for this number alone.
     record->state = CallState::resent;
-    to.resent_calls.insert(seq);
+    to.change_detours().resent.insert(seq);
     limbo_.insert(seq);
   }
   while (sent_through_ < last_seq_) {
@@ -216,7 +217,7 @@ bool Session::pump_plain(wire::LinkOut& out) {
 
 bool Session::may_leave(std::uint64_t seq, CallRecord& record, Handle& to) {
   if (record.released) {
-    to.released.erase(record.order);
+    to.change_detours().released.erase(record.order);
     record.released = false;
   }
   if (record.extra && record.extra->creation) return true;
@@ -224,14 +225,16 @@ bool Session::may_leave(std::uint64_t seq, CallRecord& record, Handle& to) {
     answer(seq, record, to.code, to.text);
     return false;
   }
-  std::erase_if(to.doomed, [this](const auto& span) {
-    return limbo_.empty() && resends_.empty() && span.second <= accepted_through_;
-  });
+  if (!to.detours().doomed.empty()) {
+    std::erase_if(to.change_detours().doomed, [this](const auto& span) {
+      return limbo_.empty() && resends_.empty() && span.second <= accepted_through_;
+    });
+  }
   if (is_doomed(seq, record)) {
     refuse_before(seq, record);
     return false;
   }
-  const bool queue_free = to.parked_calls.empty() && !to.parked;
+  const bool queue_free = to.detours().parked.empty() && !to.parked;
   if (queue_free && is_first(record, to) && dependencies_ready(record)) return true;
   hold(seq, record, to);
   return false;
@@ -239,9 +242,10 @@ bool Session::may_leave(std::uint64_t seq, CallRecord& record, Handle& to) {
 
 /// No call of the handle that was submitted before this one waits to leave.
 bool Session::is_first(const CallRecord& record, Handle& to) {
-  if (!to.released.empty() && *to.released.begin() < record.order) return false;
-  for (; !to.held.empty(); to.held.pop_front()) {
-    const CallRecord* first = calls_.find(to.held.front());
+  const auto& released = to.detours().released;
+  if (!released.empty() && *released.begin() < record.order) return false;
+  for (; !to.detours().held.empty(); to.change_detours().held.pop_front()) {
+    const CallRecord* first = calls_.find(to.detours().held.front());
     if (first != nullptr) return first->order > record.order;
   }
   return true;
@@ -250,12 +254,13 @@ bool Session::is_first(const CallRecord& record, Handle& to) {
 void Session::hold(std::uint64_t seq, CallRecord& record, Handle& to) {
   own_bytes(record);
   record.state = CallState::held;
-  auto at = to.held.end();
-  for (; at != to.held.begin(); --at) {
+  auto& held = to.change_detours().held;
+  auto at = held.end();
+  for (; at != held.begin(); --at) {
     const CallRecord* before = calls_.find(*std::prev(at));
     if (before != nullptr && before->order < record.order) break;
   }
-  to.held.insert(at, seq);
+  held.insert(at, seq);
   holding_.insert(record.handle);
 }
 
@@ -296,11 +301,12 @@ bool Session::dependencies_ready(const CallRecord& record) {
 void Session::release_held() {
   for (auto at = holding_.begin(); at != holding_.end();) {
     Handle& to = handle(*at);
-    while (!to.held.empty() && to.parked_calls.empty() && !to.parked) {
-      const std::uint64_t old = to.held.front();
+    const Detours& detours = to.detours();
+    while (!detours.held.empty() && detours.parked.empty() && !to.parked) {
+      const std::uint64_t old = detours.held.front();
       CallRecord* record = calls_.find(old);
       if (record != nullptr && !dependencies_ready(*record)) break;
-      to.held.pop_front();
+      to.change_detours().held.pop_front();
       if (record == nullptr) continue;
       // It goes to the end of the line under a new number: its own has been passed.
       CallRecord moved = std::move(*record);
@@ -310,14 +316,14 @@ void Session::release_held() {
       place = std::move(moved);
       place.state = CallState::unsent;
       place.released = true;
-      to.released.insert(place.order);
+      to.change_detours().released.insert(place.order);
       number(seq, place);
     }
-    if (!to.held.empty()) {
+    if (!detours.held.empty()) {
       ++at;
       continue;
     }
-    if (to.parked_calls.empty() && !to.parked) parking_done(*at, to);
+    if (detours.parked.empty() && !to.parked) parking_done(*at, to);
     at = holding_.erase(at);
   }
 }

@@ -129,6 +129,14 @@ class Session final : public wire::LinkMember {
     add(seq, call, static_cast<std::uint32_t>(call.args.size() + call.options.size()));
     return seq;
   }
+  /// A call of this handle is submitted soon: asks for where the handle is to be found, and for
+  /// what of it a call looks at.
+  void expect_place(std::uint32_t number) const {
+    if (number < handles_.size()) __builtin_prefetch(&handles_[number]);
+  }
+  void expect_call(std::uint32_t number) const {
+    if (number < handles_.size()) prefetch_to_write(handles_[number].get(), kCacheLine);
+  }
   /// Keeps the bytes of the arguments of the calls submitted since the last keep().
   void keep(std::string bytes);
   /// Strings that are no longer needed, for their memory.
@@ -200,6 +208,15 @@ class Session final : public wire::LinkMember {
   };
   static constexpr std::uint64_t kUnbounded = UINT64_MAX;
 
+  /// Asks for the handle of the call that is so far behind `seq`: of many, few are in the caches.
+  void expect_handle_behind(std::uint64_t seq) {
+    constexpr std::size_t kFewHandles = 64;
+    constexpr std::uint64_t kAhead = 4;
+    if (handles_.size() <= kFewHandles) return;
+    const CallRecord* const ahead = calls_.find(seq + kAhead);
+    if (ahead != nullptr) expect_call(ahead->handle);
+  }
+
   // Here and not in session.cpp: each of a million calls a second comes by.
   Handle& handle(std::uint32_t number) {
     CALLBOARD_CHECK(number < handles_.size());
@@ -257,7 +274,7 @@ class Session final : public wire::LinkMember {
   void pump_markers(Instant now, wire::LinkOut& out);
   /// A call of it that has nothing special may leave, and nothing has to be told before it.
   bool leaves_at_once(const Handle& to) const {
-    return to.plain() && to.opened_on == connection_ && to.methods_told == to.methods.size();
+    return to.plain() && to.opened_on == connection_ && !to.methods_due;
   }
   void sent(CallRecord& record) {
     record.state = CallState::sent;
@@ -283,6 +300,7 @@ class Session final : public wire::LinkMember {
   bool add_dependencies(std::uint64_t seq, CallRecord& record, wire::CallOptions& options);
   void encode_arguments(CallRecord& record, bool separate);
   bool fail_dependent(std::uint64_t seq, CallRecord& record, const Dependency& dependency);
+  void note_opened(Handle& to);
   void ensure_open(std::uint32_t number, Handle& to, wire::LinkOut& out);
   void write_close(Instant now, std::uint32_t number, Handle& to, wire::LinkOut& out);
 
@@ -317,6 +335,7 @@ class Session final : public wire::LinkMember {
   void end_memory_call(std::uint64_t seq, CallRecord& record);
   bool is_unknown(const CallRecord& record);
   void settle_of_before(Handle& to, bool memory);
+  static void forget_parked(Handle& to);
   bool is_memory(const CallRecord& record);
   bool is_retried(const CallRecord& record);
   bool is_doomed(std::uint64_t seq, const CallRecord& record);

@@ -1,13 +1,23 @@
 // Calls and handles as messages: what is known only when they leave is filled in here.
 #include "client/core/session.hpp"
 
+#include <utility>
+
 namespace callboard::client {
 
 // --- handles ------------------------------------------------------------------------------------
 
+/// It leaves with all of its methods.
+void Session::note_opened(Handle& to) {
+  to.opened_on = connection_;
+  to.methods_told = to.methods.size();
+  to.methods_due = false;
+  ++to.answers_due;
+}
+
 void Session::ensure_open(std::uint32_t number, Handle& to, wire::LinkOut& out) {
   if (to.opened_on == connection_) {
-    if (to.methods_told == to.methods.size()) return;
+    if (!std::exchange(to.methods_due, false)) return;
     const auto first = to.methods.begin() + static_cast<std::ptrdiff_t>(to.methods_told);
     wire::FrameWriter writer = out.message();
     write(writer, wire::Methods{number, {first, to.methods.end()}});
@@ -22,9 +32,7 @@ void Session::ensure_open(std::uint32_t number, Handle& to, wire::LinkOut& out) 
   // A creation that may have found an existing actor: only its name surely leads there.
   if (to.creation != 0 && to.get_if_exists) open.kind = wire::TargetKind::name;
   open.methods = to.methods;
-  to.opened_on = connection_;
-  to.methods_told = to.methods.size();
-  ++to.answers_due;
+  note_opened(to);
   wire::FrameWriter writer = out.message();
   write(writer, open);
 }
@@ -53,9 +61,7 @@ void Session::write_call(Instant now, std::uint64_t seq, CallRecord& record, wir
     if (record.extra->creation) return write_creation(seq, record, to, out);
     if (!encode_extra(now, seq, record)) return;
   }
-  if (to.opened_on != connection_ || to.methods_told != to.methods.size()) {
-    ensure_open(record.handle, to, out);
-  }
+  ensure_open(record.handle, to, out);
   wire::Submit message;
   message.seq = seq;
   message.handle = record.handle;
@@ -78,9 +84,7 @@ void Session::write_creation(std::uint64_t seq, CallRecord& record, Handle& to,
   message.args.bytes = creation.args;
   message.options = creation.options;
   message.methods = to.methods;
-  to.opened_on = connection_;
-  to.methods_told = to.methods.size();
-  ++to.answers_due;
+  note_opened(to);
   wire::FrameWriter writer = out.message();
   write(writer, message);
   sent(record);

@@ -379,5 +379,30 @@ TEST(Messages, NumbersAreNamedAsFewRanges) {
   EXPECT_TRUE(ranges_of(numbers).empty());
 }
 
+TEST(Messages, ManyNumbersInAnyOrderAreNamedAsFewRanges) {
+  std::mt19937_64 random(7);
+  // How far apart they may lie: close together, at the bound of what is marked, far apart.
+  for (const std::uint64_t places : {1, 64, 700, 1600, 3200, 1'000'000}) {
+    for (int round = 0; round < 20; ++round) {
+      const std::uint64_t base = round % 2 == 0 ? random() / 2 : UINT64_MAX - places;
+      std::set<std::uint64_t> all;
+      std::vector<std::uint64_t> numbers;
+      for (int i = 0; i < 200; ++i) {
+        numbers.push_back(base + random() % places);
+        all.insert(numbers.back());
+      }
+      const Ranges ranges = ranges_of(numbers);
+      std::set<std::uint64_t> named;
+      std::uint64_t end = 0;
+      for (const auto& [first, count] : ranges) {
+        EXPECT_TRUE(&ranges.front().first == &first || first > end) << "as few as there can be";
+        for (std::uint64_t i = 0; i < count; ++i) named.insert(first + i);
+        end = first + count;
+      }
+      EXPECT_EQ(named, all) << places << " places from " << base;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace callboard::wire
