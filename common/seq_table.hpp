@@ -1,18 +1,17 @@
 // Records by a number that rises: the calls of a session, the leases of a worker.
 //
 // Numbers rise, records go in any order, and one may stay for hours while millions pass: records
-// live in chunks of 64 neighbours, found by a hash of the chunk's number, and a chunk goes when its
-// last record does. Chunks used lately are remembered, so that runs of neighbours, some at the old
-// and some at the new end, cost a look-up each; emptied chunks are kept for later numbers.
-// Thread safety: none. References stay valid until the record is erased.
+// live in chunks of 64 neighbours, and a chunk goes when its last record does. Emptied chunks are
+// kept for later numbers. Thread safety: none. References stay valid until the record is erased.
 #pragma once
+
+#include "common/chunk_index.hpp"
 
 #include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -66,12 +65,12 @@ class SeqTable {
   /// Calls visit(number, record) for all, in no order.
   template <class Visit>
   void each(Visit visit) const {
-    for (const auto& [index, chunk] : chunks_) {
-      for (std::uint64_t live = chunk->live; live != 0; live &= live - 1) {
+    chunks_.each([&visit](std::uint64_t index, Chunk& chunk) {
+      for (std::uint64_t live = chunk.live; live != 0; live &= live - 1) {
         const auto place = static_cast<std::size_t>(std::countr_zero(live));
-        visit(index * kChunk + place, chunk->records[place]);
+        visit(index * kChunk + place, chunk.records[place]);
       }
-    }
+    });
   }
   /// The numbers of all records, in no order.
   std::vector<std::uint64_t> numbers() const {
@@ -90,14 +89,6 @@ class SeqTable {
     bool has(std::uint64_t number) const { return (live & bit(number)) != 0; }
   };
 
-  /// A chunk that was used lately, at the place that the low bits of its index say.
-  struct Recent {
-    std::uint64_t index = 0;
-    Chunk* chunk = nullptr;
-  };
-  static constexpr std::size_t kRecent = 16;
-  Recent& recent(std::uint64_t index) { return recent_[index % kRecent]; }
-
   static constexpr std::uint64_t bit(std::uint64_t number) {
     return std::uint64_t{1} << (number % kChunk);
   }
@@ -109,17 +100,10 @@ class SeqTable {
     }
   }
   [[gnu::noinline]] Chunk& make_chunk(std::uint64_t index) {
-    std::unique_ptr<Chunk> made;
-    if (spare_.empty()) {
-      made = std::make_unique<Chunk>();
-    } else {
-      made = std::move(spare_.back());
-      spare_.pop_back();
-    }
-    Chunk* const chunk = made.get();
-    recent(index) = {index, chunk};
-    chunks_.emplace(index, std::move(made));
-    return *chunk;
+    if (spare_.empty()) return chunks_.add(index, std::make_unique<Chunk>());
+    std::unique_ptr<Chunk> spare = std::move(spare_.back());
+    spare_.pop_back();
+    return chunks_.add(index, std::move(spare));
   }
   void erase_from(Chunk& chunk, std::uint64_t number) {
     renew(chunk.records[number % kChunk]);
@@ -128,27 +112,13 @@ class SeqTable {
     if (chunk.live == 0) drop_chunk(number / kChunk);
   }
   [[gnu::noinline]] void drop_chunk(std::uint64_t index) {
-    const auto found = chunks_.find(index);
-    if (spare_.size() < kSpareChunks) spare_.push_back(std::move(found->second));
-    chunks_.erase(found);
-    recent(index) = {};
+    std::unique_ptr<Chunk> empty = chunks_.take_out(index);
+    if (spare_.size() < kSpareChunks) spare_.push_back(std::move(empty));
   }
-  Chunk* chunk_of(std::uint64_t number) {
-    const std::uint64_t index = number / kChunk;
-    Recent& place = recent(index);
-    if (place.chunk != nullptr && place.index == index) return place.chunk;
-    return look_up(index);
-  }
-  [[gnu::noinline]] Chunk* look_up(std::uint64_t index) {
-    const auto found = chunks_.find(index);
-    if (found == chunks_.end()) return nullptr;
-    recent(index) = {index, found->second.get()};
-    return found->second.get();
-  }
+  Chunk* chunk_of(std::uint64_t number) { return chunks_.find(number / kChunk); }
 
-  std::unordered_map<std::uint64_t, std::unique_ptr<Chunk>> chunks_;
+  ChunkIndex<Chunk> chunks_;
   std::vector<std::unique_ptr<Chunk>> spare_;
-  std::array<Recent, kRecent> recent_;
   std::size_t size_ = 0;
 };
 

@@ -1,14 +1,16 @@
-// A map from rising numbers to values: chunks of 256 neighbours in a hash table.
+// A map from rising numbers to values: chunks of 256 neighbours.
 //
-// Numbers are given out in order and most die young, so neighbours share a chunk, and the chunks of
-// both ends are cached; a few that live for long cost one chunk each, not a growing window.
+// Numbers are given out in order and most die young, so neighbours share a chunk; a few that live
+// for long cost one chunk each, not a growing window.
 // Thread safety: none.
 #pragma once
+
+#include "common/chunk_index.hpp"
 
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <unordered_map>
+#include <utility>
 
 namespace callboard::broker {
 
@@ -45,11 +47,11 @@ class SeqMap {
   /// Calls visit(number, value) for all; the order is not defined.
   template <class Visit>
   void each(Visit visit) const {
-    for (const auto& [chunk_number, chunk] : chunks_) {
+    chunks_.each([&visit](std::uint64_t chunk_number, Chunk& chunk) {
       for (std::size_t i = 0; i < kWidth; ++i) {
-        if (chunk->values[i]) visit(chunk_number * kWidth + i, chunk->values[i]);
+        if (chunk.values[i]) visit(chunk_number * kWidth + i, chunk.values[i]);
       }
-    }
+    });
   }
 
  private:
@@ -58,40 +60,19 @@ class SeqMap {
     std::array<T, kWidth> values{};
     std::uint32_t count = 0;
   };
-  struct Cached {
-    std::uint64_t number = 0;
-    Chunk* chunk = nullptr;
-  };
-  static constexpr std::size_t kCached = 8;
-  Cached& cached(std::uint64_t chunk) { return cached_[chunk % kCached]; }
   [[gnu::always_inline]] Chunk* chunk_of(std::uint64_t number) {
-    const Cached& place = cached(number / kWidth);
-    if (place.chunk != nullptr && place.number == number / kWidth) return place.chunk;
-    return look_up(number / kWidth);
+    return chunks_.find(number / kWidth);
   }
   // What happens once in many numbers is a call, so that the rest can be inlined.
-  [[gnu::noinline]] Chunk* look_up(std::uint64_t chunk) {
-    const auto found = chunks_.find(chunk);
-    if (found == chunks_.end()) return nullptr;
-    cached(chunk) = {chunk, found->second.get()};
-    return found->second.get();
-  }
   [[gnu::noinline]] Chunk* add_chunk(std::uint64_t chunk) {
-    auto& place = chunks_[chunk];
-    place = spare_ ? std::move(spare_) : std::make_unique<Chunk>();
-    cached(chunk) = {chunk, place.get()};
-    return place.get();
+    return &chunks_.add(chunk, spare_ ? std::move(spare_) : std::make_unique<Chunk>());
   }
   [[gnu::noinline]] void drop_chunk(std::uint64_t chunk) {
-    cached(chunk) = {};
-    const auto found = chunks_.find(chunk);
-    spare_ = std::move(found->second);  // all of it is "nothing" again
-    chunks_.erase(found);
+    spare_ = chunks_.take_out(chunk);  // all of it is "nothing" again
   }
 
-  std::unordered_map<std::uint64_t, std::unique_ptr<Chunk>> chunks_;
+  ChunkIndex<Chunk> chunks_;
   std::unique_ptr<Chunk> spare_;
-  std::array<Cached, kCached> cached_;
   std::size_t size_ = 0;
 };
 

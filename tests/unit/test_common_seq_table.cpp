@@ -90,5 +90,25 @@ TEST(SeqTable, SearchEndsAtTheHighestNumberOfAll) {
   EXPECT_EQ(table.next(UINT64_MAX - 100, UINT64_MAX - 2), UINT64_MAX - 1);
 }
 
+TEST(SeqTable, ManyRecordsAreFoundAtBothEnds) {
+  SeqTable<std::uint64_t> table;
+  constexpr std::uint64_t kThere = 100'000;
+  std::uint64_t first = 1;
+  for (std::uint64_t number = 1; number <= 2 * kThere; ++number) {
+    table.add(number) = number;
+    if (number <= kThere) continue;
+    ASSERT_NE(table.find(first), nullptr);
+    EXPECT_EQ(*table.find(first), first);
+    table.erase(first++);
+    ASSERT_EQ(table.find(first - 1), nullptr);
+    ASSERT_EQ(*table.find(number), number);
+  }
+  EXPECT_EQ(table.size(), kThere);
+  EXPECT_EQ(table.next(1, 2 * kThere), first);
+  for (const std::uint64_t number : table.numbers()) table.erase(number);
+  EXPECT_TRUE(table.empty());
+  EXPECT_EQ(table.find(first), nullptr);
+}
+
 }  // namespace
 }  // namespace callboard

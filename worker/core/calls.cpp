@@ -72,26 +72,28 @@ void WorkerSession::end_here(Held& held, std::uint64_t lease, Errc code, std::st
   ended_leases_.push_back(lease);
 }
 
-/// One RUN, and those right behind it.
+/// One RUN, and those right behind it. They are read a few ahead, to ask for the memory of their
+/// actors: of many, few are in the caches.
 bool WorkerSession::on_runs(Instant now, std::uint32_t fields, wire::FrameReader& in) {
+  std::size_t read = 0;
+  std::size_t taken = 0;
+  const auto take_next = [&] {
+    ArrivedRun& next = arrived_[taken++ % arrived_.size()];
+    take_run(now, next.run, next.slot);
+    if (next.run.args.part) next.run.args = {};
+  };
+  bool whole = true;
   do {
-    if (!wire::read_run(in, fields, run_)) return false;
-    Slot* const slot = find_slot(run_.slot);  // found already for all but the first
-    expect_run(in);
-    take_run(now, run_, slot);
-    if (run_.args.part) run_.args = {};
+    ArrivedRun& run = arrived_[read % arrived_.size()];
+    whole = wire::read_run(in, fields, run.run);
+    if (!whole) break;
+    Slot* const before = cached_slot_;
+    run.slot = find_slot(run.run.slot);
+    if (run.slot != before) prefetch_to_write(run.slot, Slot::kHotBytes);
+    if (++read - taken == arrived_.size()) take_next();
   } while (in.message_of(static_cast<std::uint8_t>(wire::Type::run), fields));
-  return true;
-}
-
-/// Asks for the memory of the actor that the next RUN names: of many, few are in the caches.
-inline void WorkerSession::expect_run(wire::FrameReader in) {
-  std::uint64_t lease = 0;
-  std::uint64_t slot = 0;
-  std::uint32_t fields = 0;
-  if (!in.message_of(static_cast<std::uint8_t>(wire::Type::run), fields)) return;
-  if (!in.uint(lease) || !in.uint(slot) || slot == run_.slot) return;
-  prefetch_to_write(find_slot(static_cast<std::uint32_t>(slot)), Slot::kHotBytes);
+  while (taken < read) take_next();
+  return whole;
 }
 
 /// Takes its arguments, where they are a part.
@@ -167,11 +169,21 @@ void WorkerSession::submit_jobs() {
   job_count_ = 0;
 }
 
+/// Something is to be noted of this slot soon: of many, few are in the caches.
+inline void WorkerSession::expect_slot(std::uint32_t number) {
+  if (number == cached_number_) return;
+  const std::unique_ptr<Slot>* const found = slots_.find(number);
+  if (found != nullptr) prefetch_to_write(found->get(), Slot::kHotBytes);
+}
+
 void WorkerSession::outcomes(std::span<Outcome> outcomes) {
   const std::size_t before = ended_leases_.size();
   ended_leases_.resize(before + outcomes.size());
   auto ended_lease = ended_leases_.begin() + static_cast<std::ptrdiff_t>(before);
-  for (Outcome& outcome : outcomes) {
+  constexpr std::size_t kAhead = 4;
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    Outcome& outcome = outcomes[i];
+    if (i + kAhead < outcomes.size()) expect_slot(outcomes[i + kAhead].slot);
     Held* const found = calls_.find(outcome.lease);
     if (found == nullptr || found->ended || found->call != outcome.call ||
         found->attempt != outcome.attempt) {

@@ -26,6 +26,7 @@
 #include <callboard/error.hpp>
 #include <callboard/ids.hpp>
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -162,6 +163,7 @@ class WorkerSession final : public wire::LinkMember {
     cached_slot_ = found->get();
     return cached_slot_;
   }
+  void expect_slot(std::uint32_t number);
   Slot& add_slot(std::uint32_t number);
   void erase_slot(std::uint32_t number);
   void activate(std::uint32_t number, Slot& slot) {
@@ -176,7 +178,6 @@ class WorkerSession final : public wire::LinkMember {
 
   // calls.cpp
   bool on_runs(Instant now, std::uint32_t fields, wire::FrameReader& in);
-  void expect_run(wire::FrameReader in);
   bool on_forget(std::uint32_t fields, wire::FrameReader& in);
   bool on_revoke(std::uint32_t fields, wire::FrameReader& in, wire::LinkOut& out);
   Held& add_call(const wire::Run& run, const Slot& slot);
@@ -227,7 +228,11 @@ class WorkerSession final : public wire::LinkMember {
   Slot* cached_slot_ = nullptr;
   SeqTable<Held> calls_;             ///< by lease
 
-  wire::Run run_;                                  ///< the last one: making one costs something
+  struct ArrivedRun {
+    wire::Run run;
+    Slot* slot = nullptr;
+  };
+  std::array<ArrivedRun, 4> arrived_;              ///< kept: making one costs something
   std::vector<Job> jobs_;                          ///< [0, job_count_) wait for submit_jobs()
   std::size_t job_count_ = 0;
 
