@@ -7,6 +7,7 @@
 
 #include "common/prefetch.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <mutex>
 #include <new>
@@ -22,12 +23,12 @@ class BlockCache {
   static void* take() {
     Magazine* own = mine();
     if (own == nullptr || own->empty()) own = filled();
-    return own == nullptr ? ::operator new(sizeof(T)) : own->pop();
+    return own == nullptr ? make() : own->pop();
   }
   static void give(void* block) noexcept {
     Magazine* own = mine();
     if (own == nullptr) own = magazine();
-    if (own == nullptr || !own->push(block)) ::operator delete(block);
+    if (own == nullptr || !own->push(block)) unmake(block);
   }
 
  private:
@@ -35,7 +36,15 @@ class BlockCache {
   static constexpr std::size_t kAhead = 2;       ///< blocks that are asked for before their turn
   static constexpr std::size_t kShelfMax = 256;  ///< full magazines that wait to be used
 
+  static constexpr std::size_t kHotBytes = 3 * kCacheLine;  ///< what most users touch, about
+
   using Blocks = std::vector<void*>;
+
+  // On a line's boundary, so that a block has no more lines than it needs.
+  static constexpr std::align_val_t kAlignment{
+      sizeof(T) < kCacheLine ? alignof(std::max_align_t) : kCacheLine};
+  static void* make() { return ::operator new(sizeof(T), kAlignment); }
+  static void unmake(void* block) noexcept { ::operator delete(block, kAlignment); }
 
   /// Full magazines of all threads. Never destroyed: threads may end after static objects.
   struct Shelf {
@@ -54,7 +63,7 @@ class BlockCache {
       mine() = this;
     }
     ~Magazine() {
-      for (void* block : blocks_) ::operator delete(block);
+      for (void* block : blocks_) unmake(block);
       mine() = nullptr;
       gone() = true;
     }
@@ -67,7 +76,7 @@ class BlockCache {
       blocks_.pop_back();
       // The thread that let go of the next ones wrote to them.
       if (blocks_.size() >= kAhead) {
-        prefetch_to_write(blocks_[blocks_.size() - kAhead], sizeof(T));
+        prefetch_to_write(blocks_[blocks_.size() - kAhead], std::min(sizeof(T), kHotBytes));
       }
       return block;
     }
@@ -80,7 +89,7 @@ class BlockCache {
         }
       }
       blocks_.reserve(2 * kMagazine);
-      if (blocks_.empty()) blocks_.push_back(::operator new(sizeof(T)));
+      if (blocks_.empty()) blocks_.push_back(make());
     }
     /// False: there are enough of them.
     bool push(void* block) noexcept {

@@ -306,7 +306,7 @@ void Core::drain(Instant now) {
   const auto is_other = [&](std::ptrdiff_t at) {
     return left > at && entry[at].slot != entry->slot && entry[at].slot < slots_.size();
   };
-  if (left > kAhead) prefetch_to_write(entry[kAhead].state, sizeof(FutureState));
+  if (left > kAhead) prefetch_to_write(entry[kAhead].state, FutureState::kHotBytes);
   if (is_other(kAhead)) session_.expect_call(slots_[entry[kAhead].slot].handle);
   if (is_other(2 * kAhead)) session_.expect_place(slots_[entry[2 * kAhead].slot].handle);
   if (is_other(3 * kAhead)) __builtin_prefetch(&slots_[entry[3 * kAhead].slot]);
@@ -390,7 +390,7 @@ void Core::on_answer(Token token, Errc status, const wire::Body& value) {
 }
 
 void Core::expect_answer(Token token) {
-  prefetch_to_write(reinterpret_cast<const void*>(token), sizeof(FutureState));
+  prefetch_to_write(reinterpret_cast<const void*>(token), FutureState::kHotBytes);
 }
 
 void Core::on_refused(Token token, std::uint32_t handle, Errc status, std::string_view error) {

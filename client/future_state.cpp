@@ -27,14 +27,24 @@ const std::shared_ptr<Core>& FutureState::core() const {
   return reference_ == nullptr ? none : reference_->core();
 }
 
+const std::shared_ptr<const void>& AnswerBytes::owner() const {
+  static const std::shared_ptr<const void> nobody;
+  return kind_ == Kind::part ? part_.owner() : nobody;
+}
+
 FutureState::~FutureState() {
-  Follower* follower = followers_.load();
-  while (follower != nullptr && follower != closed()) {
+  Follower* const followers = followers_.load();
+  if (followers != nullptr && followers != closed()) let_go_of_all(followers);
+  if (only_used_.load(std::memory_order_relaxed)) only_.~Follower();
+  if (reference_ != nullptr) reference_->drop();
+}
+
+void FutureState::let_go_of_all(Follower* follower) {
+  while (follower != nullptr) {
     Follower* next = follower->next;
     let_go(follower);
     follower = next;
   }
-  if (reference_ != nullptr) reference_->drop();
 }
 
 void FutureState::let_go(Follower* follower) {
@@ -150,7 +160,7 @@ void FutureState::run_all(Follower* follower) {
 void FutureState::follow(std::function<void()> function) {
   Follower* head = followers_.load();
   if (head == closed()) return function();
-  Follower* follower = only_used_.exchange(true) ? new Follower : &only_;
+  Follower* follower = only_used_.exchange(true) ? new Follower : new (&only_) Follower;
   follower->function = std::move(function);
   do {
     if (head == closed()) {

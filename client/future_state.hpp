@@ -8,6 +8,7 @@
 
 #include "client/core/call_table.hpp"
 #include "common/frame.hpp"
+#include "common/limits.hpp"
 
 #include <callboard/error.hpp>
 #include <callboard/ids.hpp>
@@ -18,6 +19,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,21 +32,47 @@ class Core;
 /// than the one that wrote them, and malloc makes the two wait for each other.
 class AnswerBytes {
  public:
-  void assign(std::string_view bytes) {
-    size_ = bytes.size();
-    if (size_ <= sizeof short_) {
-      std::memcpy(short_, bytes.data(), size_);
-    } else {
-      long_.reset(new char[size_]);
-      std::memcpy(long_.get(), bytes.data(), size_);
-    }
+  AnswerBytes() {}
+  ~AnswerBytes() {
+    if (kind_ == Kind::heap) delete[] heap_;
+    if (kind_ == Kind::part) part_.~Blob();
   }
-  std::string_view view() const { return {size_ <= sizeof short_ ? short_ : long_.get(), size_}; }
+  AnswerBytes(const AnswerBytes&) = delete;
+  AnswerBytes& operator=(const AnswerBytes&) = delete;
+
+  /// REQUIRES: nothing was assigned before.
+  void assign(const wire::Body& value) {
+    if (value.part) {
+      new (&part_) Blob(value.part);
+      kind_ = Kind::part;
+      return;
+    }
+    static_assert(limits::kPayloadBytesMax <= UINT32_MAX);
+    size_ = static_cast<std::uint32_t>(value.bytes.size());
+    char* to = short_;
+    if (size_ > sizeof short_) {
+      to = heap_ = new char[size_];
+      kind_ = Kind::heap;
+    }
+    std::memcpy(to, value.bytes.data(), size_);
+  }
+  std::string_view view() const {
+    if (kind_ == Kind::part) return part_.view();
+    return {kind_ == Kind::heap ? heap_ : short_, size_};
+  }
+  /// What keeps the bytes, where they have an owner of their own.
+  const std::shared_ptr<const void>& owner() const;
 
  private:
-  std::size_t size_ = 0;
-  char short_[96];
-  std::unique_ptr<char[]> long_;
+  enum class Kind : std::uint8_t { here, heap, part };
+
+  std::uint32_t size_ = 0;  ///< of what is no part
+  Kind kind_ = Kind::here;
+  union {
+    char short_[96];
+    char* heap_;
+    Blob part_;
+  };
 };
 
 /// A reference to a client that many futures hold together, each counted from the start: those who
@@ -101,7 +129,7 @@ class ReferenceStock {
 class FutureState {
  public:
   /// `call`: it is the result of a call, and so has an id. `core` may be null.
-  FutureState(std::shared_ptr<Core> core, bool call) : call_(call) {
+  FutureState(std::shared_ptr<Core> core, bool call) : FutureState(call) {
     if (core) belongs_to(std::move(core));
   }
   explicit FutureState(bool call) : call_(call) {}
@@ -118,9 +146,9 @@ class FutureState {
 
   /// REQUIRES: ready(). The encoded value or the encoded ErrorInfo.
   Errc status() const { return status_; }
-  std::string_view bytes() const { return part_ ? part_.view() : bytes_.view(); }
+  std::string_view bytes() const { return bytes_.view(); }
   /// What keeps the value, if it has an owner of its own.
-  const std::shared_ptr<const void>& owner() const { return part_.owner(); }
+  const std::shared_ptr<const void>& owner() const { return bytes_.owner(); }
   ErrorInfo error() const;
 
   /// The call's id if it has one already.
@@ -142,6 +170,8 @@ class FutureState {
   static FutureState& of(Token token) {
     return *reinterpret_cast<FutureState*>(static_cast<std::uintptr_t>(token));
   }
+  /// What a call with a short answer touches, about.
+  static constexpr std::size_t kHotBytes = 160;
   /// Keeps `self` alive until release().
   void keep(std::shared_ptr<FutureState> self) { self_ = std::move(self); }
   std::shared_ptr<FutureState> release() { return std::move(self_); }
@@ -152,8 +182,7 @@ class FutureState {
   /// Makes the answer visible. True when someone sleeps for it: wake() them soon.
   bool finish(Errc status, const wire::Body& value) {
     status_ = status;
-    if (value.part) part_ = value.part;
-    else bytes_.assign(value.bytes);
+    bytes_.assign(value);
     return (word_.exchange(kReady) & kSleepers) != 0;
   }
   bool finish_error(Errc status, std::string message);
@@ -176,20 +205,24 @@ class FutureState {
   };
   void run_all(Follower* follower);
   void let_go(Follower* follower);
+  void let_go_of_all(Follower* follower);
   static Follower* closed() { return reinterpret_cast<Follower*>(std::uintptr_t{1}); }
 
+  // A client keeps thousands of them on their way: what each call needs comes first, and what it
+  // does not need is not touched.
   SharedReference* reference_ = nullptr;
-  const bool call_;
   std::atomic<std::uint32_t> word_{0};
   Errc status_ = Errc::ok;
+  const bool call_;
+  std::atomic<bool> only_used_{false};
+  std::atomic<Follower*> followers_{nullptr};
   std::atomic<std::uint64_t> session_{0};
   std::atomic<std::uint64_t> seq_{0};
-  AnswerBytes bytes_;
-  Blob part_;
-  std::atomic<Follower*> followers_{nullptr};
-  Follower only_;  ///< most have one at most
-  std::atomic<bool> only_used_{false};
   std::shared_ptr<FutureState> self_;
+  AnswerBytes bytes_;
+  union {
+    Follower only_;  ///< most have one at most; there once only_used_ is set
+  };
 };
 
 using StatePtr = std::shared_ptr<FutureState>;
