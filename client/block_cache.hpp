@@ -33,7 +33,7 @@ class BlockCache {
 
  private:
   static constexpr std::size_t kMagazine = 128;
-  static constexpr std::size_t kAhead = 2;       ///< blocks that are asked for before their turn
+  static constexpr std::size_t kAhead = 4;       ///< blocks that are asked for before their turn
   static constexpr std::size_t kShelfMax = 256;  ///< full magazines that wait to be used
 
   static constexpr std::size_t kHotBytes = 3 * kCacheLine;  ///< what most users touch, about

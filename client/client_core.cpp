@@ -21,7 +21,7 @@ namespace {
 constexpr std::size_t kBatchBytes = 16 * 1024;
 
 /// Calls whose future and handle are asked for before their turn; what leads there, before that.
-constexpr std::ptrdiff_t kAhead = 3;
+constexpr std::ptrdiff_t kAhead = 5;
 
 /// With so many calls unanswered and answers coming all the time, later calls gather until the next
 /// frame from the broker, until they are a frame worth its cost, or until they have waited so long.

@@ -183,7 +183,7 @@ bool Session::on_results(Instant now, std::uint32_t fields, wire::FrameReader& i
   }
   calls_.erase(message.seq);
   take(now, message.seq);
-  constexpr std::uint64_t kAhead = 4;  // results come in about the order of their calls
+  constexpr std::uint64_t kAhead = 7;  // results come in about the order of their calls
   const CallRecord* const ahead = calls_.find(message.seq + kAhead);
   if (ahead != nullptr) {
     sink_.expect_answer(ahead->token);
