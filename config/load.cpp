@@ -15,9 +15,13 @@ namespace callboard::config {
 
 namespace {
 
-/// Variables that are no settings: they are needed to find the settings, or the programs.
-constexpr std::array<std::string_view, 4> kOtherVariables = {
-    "CALLBOARD_CONFIG", "CALLBOARD_BIN", "CALLBOARD_REDIS_SERVER", "CALLBOARD_READY_FD"};
+/// Variables that are no settings: they are needed to find the settings, or the programs, or are of
+/// every process, also those of users' own that read no settings.
+constexpr std::array<std::string_view, 7> kOtherVariables = {
+    "CALLBOARD_CONFIG",        "CALLBOARD_BIN",
+    "CALLBOARD_REDIS_SERVER",  "CALLBOARD_READY_FD",
+    "CALLBOARD_SHARED_MEMORY", "CALLBOARD_SHARED_MEMORY_DIR",
+    "CALLBOARD_BUSY_POLL_US"};
 
 Result<bool> put(Loaded& loaded, int row, const Value& value, Layer layer, std::string place) {
   const auto& setting = table()[static_cast<std::size_t>(row)];

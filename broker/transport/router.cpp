@@ -124,15 +124,15 @@ void Router::wait(std::span<WatchedFd> watched, long timeout_ms, bool for_frames
   if (memory_.enabled()) at_most(kSweepMs);
   std::array<pollfd, 8> items{};
   CALLBOARD_CHECK(watched.size() + 2 <= items.size());
-  nfds_t count = 0;
+  std::size_t count = 0;
   items[count++] = {for_frames ? frames_fd_ : -1, POLLIN, 0};
   items[count++] = {blocked_fd_, POLLIN, 0};
   for (const WatchedFd& each : watched) {
     const int wanted = (each.read ? POLLIN : 0) | (each.write ? POLLOUT : 0);
     items[count++] = {each.fd, static_cast<short>(wanted), 0};
   }
-  const int ready =
-      ::poll(items.data(), count, static_cast<int>(std::min<long>(timeout_ms, INT_MAX)));
+  const int ready = busy_poll_.poll({items.data(), count},
+                                    static_cast<int>(std::min<long>(timeout_ms, INT_MAX)));
   std::size_t next = 2;
   for (WatchedFd& each : watched) {
     each.ready = each.fd >= 0 && ready > 0 && items[next].revents != 0;
@@ -271,6 +271,7 @@ void Router::take_from(Connection& connection, std::size_t frames_max, std::size
     if (next == zmtp::Stream::Next::message) {
       ++got.frames;
       got.bytes += stream.head().size();
+      busy_poll_.received(stream.head().size());
       take_message(connection, on_frame, on_lost);
       continue;
     }

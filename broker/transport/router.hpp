@@ -14,6 +14,7 @@
 #include "broker/core/event.hpp"
 #include "broker/transport/listener.hpp"
 #include "broker/transport/publisher.hpp"
+#include "common/busy_poll.hpp"
 #include "common/shared_peer.hpp"
 #include "common/zmtp/message_reader.hpp"
 
@@ -127,6 +128,8 @@ class Router {
   std::vector<std::uint64_t> silent_;  ///< numbers of those that are at their end
   bool accepts_ = true;                ///< false: there was no file left for one more
   bool paused_ = false;                ///< no frames were taken of late: silence says nothing
+  /// It serves many, and keeps a processor only while something comes all the time.
+  BusyPoll busy_poll_{75};
   std::int64_t looked_us_ = 0;         ///< when all connections were last looked after
   SharedMemory& memory_ = SharedMemory::process();
   std::int64_t swept_us_ = 0;

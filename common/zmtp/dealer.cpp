@@ -1,5 +1,6 @@
 #include "common/zmtp/dealer.hpp"
 
+#include "common/busy_poll.hpp"
 #include "common/check.hpp"
 #include "common/clock.hpp"
 #include "common/shared_peer.hpp"
@@ -24,6 +25,8 @@ namespace {
 
 constexpr std::int64_t kReconnectMs = 20;  ///< first pause before it connects again
 constexpr std::int64_t kReconnectMsMax = 500;
+/// What its own thread has to wait for no longer than this is worth keeping a processor for.
+constexpr std::int64_t kSoonUs = 100;
 
 /// The lookups of one endpoint's host.
 struct Lookup {
@@ -53,6 +56,7 @@ struct Dealer::Impl {
   std::vector<wire::Frame> early;         ///< to be sent when the connection is made
   ReadBuffer buffer;
   bool drained = false;                   ///< nothing to read is there, as far as is known
+  BusyPoll busy_poll{kSoonUs};
   wire::SharedPeer shared{SharedMemory::process()};
 
   void look_up_host(const std::string& endpoint, const Endpoint& named) {
@@ -215,6 +219,7 @@ bool Dealer::receive(ArrivedFrame& frame) {
     if (!impl_->next()) return false;
   } while (impl_->hear(impl_->stream->head()));
   frame.head = impl_->stream->head();
+  impl_->busy_poll.received(frame.head.size());
   frame.parts.swap(impl_->stream->parts());
   if (!impl_->shared.resolve(frame.parts)) {
     // Without its parts the frame cannot be read, which is what whoever reads it makes of it too:
@@ -254,7 +259,7 @@ void Dealer::wait(std::int64_t timeout_ms) {
     if (impl.connecting || impl.stream->blocked()) items[1].events |= POLLOUT;
   }
   const auto timeout = static_cast<int>(std::min<std::int64_t>(timeout_ms, INT_MAX));
-  const int ready = ::poll(items, 2, timeout);
+  const int ready = impl.busy_poll.poll(items, timeout);
   if (ready > 0 && (items[0].revents & POLLIN) != 0) read_event(impl.wake_fd);
   if (impl.awaited == nullptr && impl.stream && ready >= 0) {
     if (items[1].revents != 0 || !impl.connecting) impl.on_socket(items[1].revents);
