@@ -18,8 +18,8 @@ namespace {
 
 constexpr std::int64_t kSpinUs = 200;
 constexpr std::int64_t kSpinMaxUs = 1'000'000;
-/// Of so many waits the next is tried while it is not worthwhile, and those after it until the score
-/// is used up: whoever is waited for may do the same, and take less time from then on.
+/// Of so many waits the next is tried while it is not worthwhile, and those after it until the
+/// score is used up: whoever is waited for may do the same, and take less time from then on.
 constexpr std::uint32_t kTryEvery = 256;
 constexpr std::uint32_t kScoreMax = 32;
 constexpr std::uint32_t kLate = 2;

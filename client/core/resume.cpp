@@ -264,7 +264,8 @@ void Session::expire_waiting(Instant now) {
   // Only those that the broker does not have; the others are its business.
   for (std::uint64_t seq = sent_through_ + 1; seq <= last_seq_; ++seq) expire(seq);
   for (const std::uint32_t number : std::set<std::uint32_t>(holding_)) {
-    for (const std::uint64_t seq : std::deque<std::uint64_t>(handle(number).detours().held)) expire(seq);
+    const std::deque<std::uint64_t> held = handle(number).detours().held;
+    for (const std::uint64_t seq : held) expire(seq);
   }
   for (const std::uint64_t seq : std::set<std::uint64_t>(limbo_)) {
     const CallRecord* record = calls_.find(seq);

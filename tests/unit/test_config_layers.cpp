@@ -136,7 +136,8 @@ TEST(ConfigLayers, LeasesThatContradictEachOtherAreRefused) {
 
 TEST(ConfigLayers, VariableThatNothingReadsIsNamed) {
   Sources sources;
-  sources.environment = {{"CALLBOARD_BROKER_LISSEN", "x"}, {"CALLBOARD_CONFIG", "y"}};
+  sources.environment = {{"CALLBOARD_BROKER_LISSEN", "x"}, {"CALLBOARD_CONFIG", "y"},
+                         {"CALLBOARD_BUSY_POLL_US", "0"}};
   const auto loaded = load(sources);
   ASSERT_TRUE(loaded) << loaded.text();
   EXPECT_THAT(loaded->unknown, ElementsAre("CALLBOARD_BROKER_LISSEN"));
