@@ -28,7 +28,8 @@ const std::shared_ptr<Core>& FutureState::core() const {
 }
 
 const std::shared_ptr<const void>& AnswerBytes::owner() const {
-  static const std::shared_ptr<const void> nobody;
+  // Never destroyed: futures may end after static objects.
+  static const auto& nobody = *new std::shared_ptr<const void>;
   return kind_ == Kind::part ? part_.owner() : nobody;
 }
 

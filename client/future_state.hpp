@@ -7,6 +7,7 @@
 #pragma once
 
 #include "client/core/call_table.hpp"
+#include "common/check.hpp"
 #include "common/frame.hpp"
 #include "common/limits.hpp"
 
@@ -42,6 +43,7 @@ class AnswerBytes {
 
   /// REQUIRES: nothing was assigned before.
   void assign(const wire::Body& value) {
+    CALLBOARD_CHECK(kind_ == Kind::here);
     if (value.part) {
       new (&part_) Blob(value.part);
       kind_ = Kind::part;

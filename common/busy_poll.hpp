@@ -11,6 +11,8 @@
 // Thread safety: none.
 #pragma once
 
+#include "common/time.hpp"
+
 #include <poll.h>
 
 #include <algorithm>
@@ -26,9 +28,9 @@ class BusyPoll {
   explicit BusyPoll(std::int64_t soon_us, std::int64_t spin_us = default_spin_us())
       : soon_us_(soon_us), spin_us_(spin_us) {}
 
-  /// As ::poll().
+  /// As ::poll(), and as soon.
   int poll(std::span<pollfd> items, int timeout_ms);
-  /// So many bytes came since the last poll().
+  /// So many bytes of frames came, without the values that are parts of their own.
   void received(std::size_t bytes) { received_ += bytes; }
 
   // --- what poll() goes by; for tests -----------------------------------------------------------
@@ -51,6 +53,7 @@ class BusyPoll {
   std::uint32_t waits_ = 0;      ///< since it was tried last, while it is not
   std::int64_t pause_us_ = 0;    ///< how long it was left off when it was last crowded out
   std::int64_t resume_us_ = 0;   ///< when it may be tried again
+  std::int64_t calm_since_us_ = kNever;  ///< of the first look since it was crowded out
 };
 
 }  // namespace callboard

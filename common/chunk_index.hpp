@@ -2,8 +2,8 @@
 //
 // Numbers are looked up in runs, some at the old and some at the new end, so a chunk that was used
 // lately is found by the low bits of its number, without a hash. There is a place for each chunk at
-// the least: with fewer, both ends would drive each other out whenever they lie a certain distance
-// apart. Thread safety: none. A chunk stays where it is until it is taken out.
+// the least: with fewer, the ends of a long row of neighbours would drive each other out. Thread
+// safety: none. A chunk stays where it is until it is taken out.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +18,10 @@ namespace callboard {
 template <class Chunk>
 class ChunkIndex {
  public:
+  ChunkIndex() = default;
+  ChunkIndex(const ChunkIndex&) = delete;
+  ChunkIndex& operator=(const ChunkIndex&) = delete;
+
   /// Null when there is none.
   [[gnu::always_inline]] Chunk* find(std::uint64_t number) {
     const Place& place = place_of(number);
@@ -55,7 +59,7 @@ class ChunkIndex {
     std::uint64_t number = 0;
     Chunk* chunk = nullptr;
   };
-  static constexpr std::size_t kPlaces = 8;  ///< at first; always a power of two
+  static constexpr std::size_t kPlaces = 16;  ///< at first; always a power of two
 
   Place& place_of(std::uint64_t number) { return places_[number & (places_.size() - 1)]; }
   // What happens once in many numbers is a call, so that the rest can be inlined.

@@ -97,7 +97,8 @@ struct alignas(kCacheLine) Handle {
 
  private:
   static const Detours& none() {
-    static const Detours nothing;
+    // Never destroyed: clients may end after static objects.
+    static const Detours& nothing = *new Detours;
     return nothing;
   }
 };
