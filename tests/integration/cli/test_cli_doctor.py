@@ -90,6 +90,8 @@ class Problems(unittest.TestCase):
         _, errors = waiting.communicate(timeout=PATIENCE_S)
         self.assertEqual(waiting.returncode, 1, errors)
         self.assertIn("lost: ", errors)
+        # It is not well while it hears its workers again.
+        self.assertTrue(eventually(lambda: self.dev.run("health").returncode == 0))
         health = self.dev.json("health")
         self.assertEqual((health["timeline"], health["times_back"]), (2, 1))
         self.assertEqual(health["pid"], broker)  # it went on by itself
