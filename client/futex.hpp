@@ -1,6 +1,8 @@
 // Sleeping on a 32-bit word until it changes. Thread safety: all of it.
 #pragma once
 
+#include "common/clock.hpp"
+
 #include <atomic>
 #include <cstdint>
 
@@ -11,10 +13,9 @@ namespace callboard::client {
 bool futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected, std::int64_t until_us);
 void futex_wake_all(std::atomic<std::uint32_t>& word);
 
-/// Microseconds of the steady clock; now plus a time, without overflow.
-std::int64_t steady_us();
-/// The same, late by some milliseconds, and cheaper.
+/// steady_us(), late by some milliseconds, and cheaper.
 std::int64_t steady_us_coarse();
+/// steady_us() plus a time, without overflow.
 std::int64_t steady_us_after(std::int64_t more_us);
 
 }  // namespace callboard::client

@@ -46,7 +46,7 @@ std::optional<std::size_t> wait_any_until(std::span<const FutureBase> futures,
   const std::uint32_t first = AnyReady::begin();
   for (std::uint32_t seen = first;; seen = AnyReady::now()) {
     found = find_ready(futures);
-    if (found || client::steady_us() >= until_us) break;
+    if (found || steady_us() >= until_us) break;
     AnyReady::sleep(seen, until_us);
   }
   AnyReady::end();

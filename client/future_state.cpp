@@ -34,18 +34,14 @@ const std::shared_ptr<const void>& AnswerBytes::owner() const {
 }
 
 FutureState::~FutureState() {
-  Follower* const followers = followers_.load();
-  if (followers != nullptr && followers != closed()) let_go_of_all(followers);
-  if (only_used_.load(std::memory_order_relaxed)) only_.~Follower();
-  if (reference_ != nullptr) reference_->drop();
-}
-
-void FutureState::let_go_of_all(Follower* follower) {
-  while (follower != nullptr) {
+  Follower* follower = followers_.load();
+  while (follower != nullptr && follower != closed()) {
     Follower* next = follower->next;
     let_go(follower);
     follower = next;
   }
+  if (only_used_.load(std::memory_order_relaxed)) only_.~Follower();
+  if (reference_ != nullptr) reference_->drop();
 }
 
 void FutureState::let_go(Follower* follower) {

@@ -207,7 +207,6 @@ class FutureState {
   };
   void run_all(Follower* follower);
   void let_go(Follower* follower);
-  void let_go_of_all(Follower* follower);
   static Follower* closed() { return reinterpret_cast<Follower*>(std::uintptr_t{1}); }
 
   // A client keeps thousands of them on their way: what each call needs comes first, and what it

@@ -1,12 +1,12 @@
 #include "common/busy_poll.hpp"
 
+#include "common/clock.hpp"
 #include "common/log.hpp"
 
 #include <sched.h>
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cstdlib>
 #include <string_view>
 #include <system_error>
@@ -34,11 +34,6 @@ constexpr std::int64_t kPauseMinUs = 10'000;
 constexpr std::int64_t kPauseMaxUs = 10'000'000;
 /// Whoever is crowded out so long after the first look since the last time is so by chance.
 constexpr std::int64_t kCalmUs = 1'000'000;
-
-std::int64_t steady_us() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
-}
 
 std::int64_t spin_from_environment() {
   const char* const set = std::getenv("CALLBOARD_BUSY_POLL_US");

@@ -45,7 +45,7 @@ Effects::Gathered* Effects::gather_for(PeerId peer) {
   begun.frames = last_;
   begun.enough = std::min(kBlockBytes, limits::kFrameBytesTarget - written);
   begun.block.resize(kBlockBytes + kGatheredBytesMax);
-  if (!std::exchange(begun.listed, true)) gathering_.push_back(place_of(peer));
+  gathering_.push_back(place_of(peer));
   return &begun;
 }
 
@@ -58,10 +58,7 @@ void Effects::append(Gathered& gathered) {
 }
 
 void Effects::append_gathered() {
-  for (const std::uint8_t place : gathering_) {
-    append(gathered_[place]);
-    gathered_[place].listed = false;
-  }
+  for (const std::uint8_t place : gathering_) append(gathered_[place]);
   gathering_.clear();
 }
 
@@ -72,11 +69,7 @@ void Effects::forget(PeerId peer) {
 }
 
 void Effects::clear() {
-  for (const std::uint8_t place : gathering_) {
-    Gathered& each = gathered_[place];
-    each.enough = each.bytes = 0;
-    each.listed = false;
-  }
+  for (const std::uint8_t place : gathering_) gathered_[place].enough = gathered_[place].bytes = 0;
   gathering_.clear();
   typical_bytes_ = std::exchange(largest_bytes_, 0);
   frames.clear();

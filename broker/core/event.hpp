@@ -145,7 +145,6 @@ struct Effects {
     std::size_t frames = 0;  ///< its place in Effects::frames
     std::size_t enough = 0;  ///< so many bytes are not added to; 0: nothing gathers
     std::size_t bytes = 0;
-    bool listed = false;  ///< in gathering_
     std::string block;
 
     char* place() { return block.data() + bytes; }
@@ -165,7 +164,7 @@ struct Effects {
   void append(Gathered& gathered);
 
   std::vector<Gathered> gathered_ = std::vector<Gathered>(kGathered);
-  std::vector<std::uint8_t> gathering_;  ///< which of them may hold something
+  std::vector<std::uint8_t> gathering_;  ///< which of them may hold something; some more than once
   std::size_t last_ = 0;           ///< the place that was written to last
   std::size_t typical_bytes_ = 0;  ///< room for a new head, so that it need not grow step by step
   std::size_t largest_bytes_ = 0;  ///< of the heads since clear()

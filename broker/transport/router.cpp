@@ -259,6 +259,7 @@ Router::Portion Router::receive(std::size_t frames_max, std::size_t bytes_max,
     // It has more to read and brought no frame: it may go on like this for ever.
     if (got.frames == frames && ready_.size() == ready) ++in_vain;
   }
+  busy_poll_.received(got.bytes);
   return got;
 }
 
@@ -271,7 +272,6 @@ void Router::take_from(Connection& connection, std::size_t frames_max, std::size
     if (next == zmtp::Stream::Next::message) {
       ++got.frames;
       got.bytes += stream.head().size();
-      busy_poll_.received(stream.head().size());
       take_message(connection, on_frame, on_lost);
       continue;
     }

@@ -1,5 +1,6 @@
 // What executors of every mode have in common: errors, refusals, deadlines, bad input.
 
+#include "common/clock.hpp"
 #include "tests/unit/worker_executor_fixture.hpp"
 
 #include <callboard/context.hpp>
@@ -137,7 +138,7 @@ TEST_P(EveryExecutorTest, MethodNumberBeyondTheTableIsRefused) {
 TEST_P(EveryExecutorTest, PassedDeadlineMeansThatItNeverBegins) {
   Executor& p = printer();
   Job made = job("print", 1);
-  made.deadline_us = steady_now_us() - 1;
+  made.deadline_us = steady_us() - 1;
   const std::uint64_t lease = submit(p, std::move(made));
   EXPECT_EQ(outcome(lease).fate, Outcome::Fate::refused);
   EXPECT_EQ(outcome(lease).status, Errc::expired);

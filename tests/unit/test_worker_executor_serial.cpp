@@ -1,5 +1,6 @@
 // The serial executor: one call at a time, in order; held after an error that may be retried.
 
+#include "common/clock.hpp"
 #include "tests/unit/worker_executor_fixture.hpp"
 
 #include <callboard/context.hpp>
@@ -376,14 +377,14 @@ TEST_F(SerialExecutorTest, ArgumentsMayComeAsAMessagePart) {
 
 TEST_F(SerialExecutorTest, ServiceTimeAndTimesOfACallAreMeasured) {
   Executor& desk = actor<Desk>({}, 0);
-  const std::int64_t before = steady_now_us();
+  const std::int64_t before = steady_us();
   const std::uint64_t lease = call(desk, "wait");
   ASSERT_TRUE(scene_.gate.wait_inside(1));
   scene_.gate.open();
   const Outcome ended = outcome(lease);
   EXPECT_GE(ended.began_us, before);
   EXPECT_GE(ended.ended_us, ended.began_us);
-  EXPECT_LE(ended.ended_us, steady_now_us());
+  EXPECT_LE(ended.ended_us, steady_us());
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 // What a method left behind (co_spawn with detached) keeps running until the actor stops, and is
 // then destroyed, not finished.
 
+#include "common/clock.hpp"
 #include "worker/executors/call_executor.hpp"
 #include "worker/executors/invoke.hpp"
 #include "worker/executors/lane.hpp"
@@ -255,9 +256,9 @@ void AsyncLane::take_changes() {
 }
 
 void AsyncLane::begin_calls() {
-  const std::int64_t turn_ends_us = steady_now_us() + kTurnUs;
+  const std::int64_t turn_ends_us = steady_us() + kTurnUs;
   for (int begun = 0; !ready_.empty() && may_begin(); ++begun) {
-    const std::int64_t now = steady_now_us();
+    const std::int64_t now = steady_us();
     if (begun == kTurnCalls || now > turn_ends_us) return schedule_pump();
     if (!begin_next(now)) return;
   }
@@ -295,7 +296,7 @@ bool AsyncLane::begin_next(std::int64_t now) {
       const LoopMeter::Scope busy(loop_->state.meter, call.method);
       invoke(call, invocation);
     }
-    finish(call, invocation, steady_now_us());
+    finish(call, invocation, steady_us());
   }
   return true;
 }
@@ -375,13 +376,13 @@ void AsyncLane::piece_over(bool outermost) {
   if (!outermost || !may_begin_) return;
   while (!ready_.empty() && may_begin()) {
     if (!begin_next(now) || --places == 0) return;
-    now = steady_now_us();
+    now = steady_us();
   }
 }
 
 /// Calls whose coroutines are gone have their outcomes. Returns the time.
 std::int64_t AsyncLane::settle() {
-  const std::int64_t now = steady_now_us();
+  const std::int64_t now = steady_us();
   std::vector<ActiveCall*> ended;  // what is let go of here may end others
   ended.swap(ended_);
   for (ActiveCall* call : ended) {
@@ -413,7 +414,7 @@ void AsyncLane::finish(ActiveCall& call, Invocation& invocation, std::int64_t no
 /// looks by itself once in kOutcomeDelayUs, should none end.
 void AsyncLane::tell_announced() {
   if (!announced_) return;
-  const std::int64_t now = steady_now_us();
+  const std::int64_t now = steady_us();
   if (!pace_.tells(now, running_, service_us())) return;
   announced_ = false;
   host().ended({}, false);
@@ -433,7 +434,7 @@ void AsyncLane::arm_deadline() {
 
 void AsyncLane::deadline_passed() {
   armed_us_ = kNever;
-  const std::int64_t now = steady_now_us();
+  const std::int64_t now = steady_us();
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     ActiveCall& call = *deadlines_.begin()->second;
     deadlines_.erase(deadlines_.begin());

@@ -5,6 +5,7 @@
 // begun and can be taken back. When the method throws, or gives another number of results than it
 // got calls, every call of the batch gets that error.
 
+#include "common/clock.hpp"
 #include "worker/executors/lane_thread.hpp"
 #include "worker/executors/pool_lane.hpp"
 
@@ -18,7 +19,7 @@ class BatchLane final : public PoolLane {
 
  protected:
   void push(CallQueue& calls) override {
-    const std::int64_t now = settings().batch_wait_us > 0 ? steady_now_us() : 0;
+    const std::int64_t now = settings().batch_wait_us > 0 ? steady_us() : 0;
     for (ActiveCall* call = calls.front(); call != nullptr; call = call->next) {
       call->queued_us = now;
     }

@@ -9,7 +9,4 @@ namespace callboard::worker {
 /// Names the calling thread after the class it works for, and readies it for the crash handler.
 void prepare_lane_thread(const std::string& class_name);
 
-/// The steady clock that Job::deadline_us is of.
-std::int64_t steady_now_us();
-
 }  // namespace callboard::worker

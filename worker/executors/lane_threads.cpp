@@ -1,5 +1,6 @@
 #include "worker/executors/lane_threads.hpp"
 
+#include "common/clock.hpp"
 #include "worker/executors/lane_thread.hpp"
 
 #include <sched.h>
@@ -312,7 +313,7 @@ void LaneThreads::run_hand(std::unique_lock<std::mutex>& lock, Hand& hand) {
     const Wakeup wakeup = call_help();
     lock.unlock();
   }
-  Turn turn{steady_now_us()};
+  Turn turn{steady_us()};
   std::int64_t began_us = turn.now_us;
   std::int64_t works = 0;
   for (; work != nullptr; work = hand.take().work) {

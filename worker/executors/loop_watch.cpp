@@ -1,6 +1,7 @@
 #include "worker/executors/loop_watch.hpp"
 
 #include "client/futex.hpp"
+#include "common/clock.hpp"
 #include "worker/executors/lane_thread.hpp"
 
 #include <callboard/registry.hpp>
@@ -19,7 +20,7 @@ constexpr std::int64_t kCoarseMs = 50;
 }  // namespace
 
 std::int64_t LoopMeter::now_us() const {
-  return warn_ms_ >= kCoarseMs ? client::steady_us_coarse() : steady_now_us();
+  return warn_ms_ >= kCoarseMs ? client::steady_us_coarse() : steady_us();
 }
 
 LoopMeter::Scope::Scope(LoopMeter& meter, const Method* method)
@@ -96,7 +97,7 @@ void LoopWatch::run() {
 
 /// Returns after how many milliseconds to look again.
 std::int64_t LoopWatch::look_at_all() {
-  const std::int64_t now = steady_now_us();
+  const std::int64_t now = steady_us();
   std::int64_t interval_ms = limits::kLoopWarnMs;
   for (LoopMeter* meter : meters_) {
     meter->look(now);

@@ -1,5 +1,6 @@
 #include "worker/executors/pool_lane.hpp"
 
+#include "common/clock.hpp"
 #include "worker/executors/lane_thread.hpp"
 
 #include <chrono>
@@ -96,7 +97,7 @@ void PoolLane::run(const std::function<void()>& first) {
   Turn turn;
   std::unique_lock lock(mutex_);
   for (;;) {
-    if (take(turn, steady_now_us())) {
+    if (take(turn, steady_us())) {
       get_help(lock);
       lock.unlock();
       hand_over(turn, true);
@@ -152,7 +153,7 @@ void PoolLane::wait(std::unique_lock<std::mutex>& lock) {
   if (due == kNever) {
     wake_.wait(lock);
   } else {
-    wake_.wait_for(lock, std::chrono::microseconds(due - steady_now_us()));
+    wake_.wait_for(lock, std::chrono::microseconds(due - steady_us()));
   }
   --idle_;
 }
@@ -161,7 +162,7 @@ void PoolLane::run_turn(Turn& turn) {
   turn.invocations.clear();
   turn.invocations.resize(turn.calls.size());
   run_taken(turn.calls, turn.invocations);
-  const std::int64_t now = steady_now_us();
+  const std::int64_t now = steady_us();
   for (std::size_t i = 0; i < turn.calls.size(); ++i) {
     ActiveCall& call = *turn.calls[i];
     Outcome outcome(call.job, Outcome::Fate::ended);

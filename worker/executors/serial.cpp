@@ -4,6 +4,7 @@
 // A lane that is held, or told to wait, keeps what it has taken: whatever I/O wants back it takes
 // from the calls themselves (active_call.hpp), not from a queue.
 
+#include "common/clock.hpp"
 #include "worker/executors/call_inbox.hpp"
 #include "worker/executors/invoke.hpp"
 #include "worker/executors/lane.hpp"
@@ -128,7 +129,7 @@ class SerialLane final : private LaneThreads::Work, public Lane {
     if (!shares_calls()) scratch.give_back();
     if (std::exchange(begins_, false)) {
       std::exchange(first_, nullptr)();
-      turn.now_us = steady_now_us();
+      turn.now_us = steady_us();
     }
     for (bool again = false; take(turn, scratch); again = true) {
       if (again) scratch.give_back();  // it may go on like this for long
@@ -158,7 +159,7 @@ class SerialLane final : private LaneThreads::Work, public Lane {
       scratch.give_back();
       if (drained_) {
         settings().owner->last_rites();
-        turn.now_us = steady_now_us();
+        turn.now_us = steady_us();
         return leave();
       }
       drained_ = true;
@@ -212,7 +213,7 @@ class SerialLane final : private LaneThreads::Work, public Lane {
   std::int64_t run_call(ActiveCall& call, Invocation& invocation, Outcome& outcome) {
     outcome.begin(call.job, Outcome::Fate::ended);
     invoke(call, invocation);
-    const std::int64_t now = steady_now_us();
+    const std::int64_t now = steady_us();
     conclude(call, invocation.error.get(), true, now, outcome);
     complete(call, invocation, outcome);
     return now;
