@@ -309,7 +309,7 @@ void Core::drain(Instant now) {
   if (left > kAhead) prefetch_to_write(entry[kAhead].state, FutureState::kHotBytes);
   if (is_other(kAhead)) session_.expect_call(slots_[entry[kAhead].slot].handle);
   if (is_other(2 * kAhead)) session_.expect_place(slots_[entry[2 * kAhead].slot].handle);
-  if (is_other(3 * kAhead)) __builtin_prefetch(&slots_[entry[3 * kAhead].slot]);
+  if (is_other(3 * kAhead)) prefetch_to_read(&slots_[entry[3 * kAhead].slot], 1);
 }
 
 void Core::take(Instant now, Gathered& gathered) {

@@ -132,7 +132,7 @@ class Session final : public wire::LinkMember {
   /// A call of this handle is submitted soon: asks for where the handle is to be found, and for
   /// what of it a call looks at.
   void expect_place(std::uint32_t number) const {
-    if (number < handles_.size()) __builtin_prefetch(&handles_[number]);
+    if (number < handles_.size()) prefetch_to_read(&handles_[number], 1);
   }
   void expect_call(std::uint32_t number) const {
     if (number < handles_.size()) prefetch_to_write(handles_[number].get(), kCacheLine);
