@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common/chunk_index.hpp"
+#include "common/prefetch.hpp"
 
 #include <array>
 #include <bit>
@@ -28,6 +29,13 @@ class SeqTable {
     return chunk != nullptr && chunk->has(number) ? &chunk->records[number % kChunk] : nullptr;
   }
   bool contains(std::uint64_t number) { return find(number) != nullptr; }
+  /// It is looked up soon: asks for its place.
+  void expect(std::uint64_t number) {
+    Chunk* const chunk = chunk_of(number);
+    if (chunk == nullptr) return;
+    prefetch_to_read(&chunk->live, 1);
+    prefetch_to_read(&chunk->records[number % kChunk], 1);
+  }
   /// REQUIRES: there is no record of that number.
   T& add(std::uint64_t number) {
     Chunk* chunk = chunk_of(number);

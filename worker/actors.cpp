@@ -16,8 +16,8 @@ namespace {
 /// How long a method may take to notice that its actor is to stop at once.
 constexpr std::int64_t kOverstayUs = 200'000;
 /// So many jobs before its own, an executor is asked for, and then what it needs beside itself.
-constexpr std::size_t kFarAhead = 8;
-constexpr std::size_t kNearAhead = 4;
+constexpr std::size_t kFarAhead = 16;
+constexpr std::size_t kNearAhead = 8;
 constexpr std::size_t kExecutorBytes = 192;  ///< what it uses for a call, about
 
 }  // namespace

@@ -380,6 +380,7 @@ class Core {
   Worker* holder_of(const Call& call);  ///< null: that keeps its result no more
   void drop_if_done(Call& call);
   void drop(Call& call);
+  static void expect_taken(Session& session, std::uint64_t seq);
   void on_taken(Session& session, const wire::Taken& message);
   void settle();
   Call* find_call(CallId id);

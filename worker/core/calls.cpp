@@ -72,26 +72,36 @@ void WorkerSession::end_here(Held& held, std::uint64_t lease, Errc code, std::st
   ended_leases_.push_back(lease);
 }
 
-/// One RUN, and those right behind it. They are read a few ahead, to ask for the memory of their
-/// actors: of many, few are in the caches.
+/// One RUN, and those right behind it. They are read some ahead, to ask for the memory of their
+/// actors: of many, few are in the caches. First for the place where an actor's slot is to be found,
+/// then for the slot.
 bool WorkerSession::on_runs(Instant now, std::uint32_t fields, wire::FrameReader& in) {
+  constexpr std::size_t kFindAhead = 4;
   std::size_t read = 0;
+  std::size_t found = 0;
   std::size_t taken = 0;
+  const auto find_next = [&] {
+    ArrivedRun& next = arrived_[found++ % arrived_.size()];
+    Slot* const before = cached_slot_;
+    next.slot = find_slot(next.run.slot);
+    if (next.slot != before) prefetch_to_write(next.slot, Slot::kHotBytes);
+  };
   const auto take_next = [&] {
     ArrivedRun& next = arrived_[taken++ % arrived_.size()];
     take_run(now, next.run, next.slot);
     if (next.run.args.part) next.run.args = {};
   };
   bool whole = true;
+  std::uint32_t last = 0;
   do {
     ArrivedRun& run = arrived_[read % arrived_.size()];
     whole = wire::read_run(in, fields, run.run);
     if (!whole) break;
-    Slot* const before = cached_slot_;
-    run.slot = find_slot(run.run.slot);
-    if (run.slot != before) prefetch_to_write(run.slot, Slot::kHotBytes);
-    if (++read - taken == arrived_.size()) take_next();
+    if (std::exchange(last, run.run.slot) != run.run.slot) slots_.expect(run.run.slot);
+    if (++read - found > arrived_.size() - kFindAhead) find_next();
+    if (read - taken == arrived_.size()) take_next();
   } while (in.message_of(static_cast<std::uint8_t>(wire::Type::run), fields));
+  while (found < read) find_next();
   while (taken < read) take_next();
   return whole;
 }

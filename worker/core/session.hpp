@@ -232,7 +232,7 @@ class WorkerSession final : public wire::LinkMember {
     wire::Run run;
     Slot* slot = nullptr;
   };
-  std::array<ArrivedRun, 4> arrived_;              ///< kept: making one costs something
+  std::array<ArrivedRun, 8> arrived_;              ///< kept: making one costs something
   std::vector<Job> jobs_;                          ///< [0, job_count_) wait for submit_jobs()
   std::size_t job_count_ = 0;
 

@@ -73,7 +73,8 @@ class LaneThreads {
   /// Work that is ready, and where it will find what it needs: only to be asked for.
   struct Ready {
     Work* work = nullptr;
-    const void* needs = nullptr;
+    const void* needs = nullptr;  ///< to write
+    const void* reads = nullptr;
   };
 
   /// First in, first out. An array, so that what waits is not touched before it is its turn.
@@ -176,13 +177,10 @@ class LaneThreads {
     ReadyList works_;
   };
 
-  /// `needs`: as Ready says. Throws std::system_error when there is no thread yet and none can be
-  /// had.
-  Wakeup ready(Work& work, const void* needs = nullptr) {
-    if (gathers_here_ == nullptr || &gathers_here_->threads_ != this) {
-      return ready_now({&work, needs});
-    }
-    gathers_here_->works_.push_back({&work, needs});
+  /// Throws std::system_error when there is no thread yet and none can be had.
+  Wakeup ready(const Ready& ready) {
+    if (gathers_here_ == nullptr || &gathers_here_->threads_ != this) return ready_now(ready);
+    gathers_here_->works_.push_back(ready);
     return {};
   }
   /// Others wait: work that has run for a while should give way.
@@ -200,6 +198,7 @@ class LaneThreads {
     static constexpr std::size_t kMax = 32;
     static constexpr std::size_t kWorkBytes = 192;   ///< what a serial lane uses, about
     static constexpr std::size_t kNeedsBytes = 448;  ///< what a call takes, about
+    static constexpr std::size_t kReadsBytes = 128;  ///< short arguments
     std::array<Ready, kMax> works;
     std::atomic<std::uint32_t> next{0};   ///< by its thread, or with the lock by others
     std::uint32_t count = 0;              ///< written by its thread, with the lock
@@ -218,7 +217,10 @@ class LaneThreads {
     /// next needs.
     void prefetch() const {
       const std::size_t at = next.load(std::memory_order_relaxed);
-      if (at < count && works[at].needs != nullptr) prefetch_to_write(works[at].needs, kNeedsBytes);
+      if (at < count && works[at].needs != nullptr) {
+        prefetch_to_write(works[at].needs, kNeedsBytes);
+        prefetch_to_read(works[at].reads, kReadsBytes);
+      }
       if (at + 1 < count) prefetch_to_write(works[at + 1].work, kWorkBytes);
     }
     /// Without work: there is none left.
