@@ -67,15 +67,19 @@ void Recorder::release(std::span<const std::uint32_t> slots) {
     CALLBOARD_CHECK(slots[i] != kNoSlot && slots[i] <= kSlots);
     page_->slot[slots[i] - 1].state.store(static_cast<std::uint32_t>(SlotState::free),
                                           std::memory_order_release);
-    if (i > 0) below_[slots[i]].store(slots[i - 1], std::memory_order_relaxed);
+    if (i > 0) {
+      below_[slots[i]].store(static_cast<std::uint16_t>(slots[i - 1]), std::memory_order_relaxed);
+    }
   }
-  in_use_.fetch_sub(static_cast<std::uint32_t>(slots.size()), std::memory_order_relaxed);
-  std::uint64_t top = freed_.load(std::memory_order_relaxed);
-  std::uint64_t next = 0;
+  std::uint64_t word = freed_.load(std::memory_order_relaxed);
+  Freed next;
   do {
-    below_[slots.front()].store(static_cast<std::uint32_t>(top), std::memory_order_relaxed);
-    next = ((top >> 32) + 1) << 32 | slots.back();
-  } while (!freed_.compare_exchange_weak(top, next, std::memory_order_release,
+    const Freed freed = of_word(word);
+    below_[slots.front()].store(freed.top, std::memory_order_relaxed);
+    next.top = static_cast<std::uint16_t>(slots.back());
+    next.count = static_cast<std::uint16_t>(freed.count + slots.size());
+    next.change = freed.change + 1;
+  } while (!freed_.compare_exchange_weak(word, word_of(next), std::memory_order_release,
                                          std::memory_order_relaxed));
 }
 

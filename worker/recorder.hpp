@@ -19,6 +19,7 @@
 #include <callboard/ids.hpp>
 
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -59,7 +60,6 @@ class Recorder {
   std::uint32_t begin(const RecordedCall& call) {
     const std::uint32_t number = take();
     if (number == kNoSlot) return kNoSlot;
-    in_use_.fetch_add(1, std::memory_order_relaxed);
     FlightSlot& slot = page_->slot[number - 1];
     slot.attempt = call.attempt;
     slot.call_session = value_of(call.call.session);
@@ -88,7 +88,10 @@ class Recorder {
   void release(std::span<const std::uint32_t> slots);
   void release(std::uint32_t slot) { release({&slot, 1}); }
   /// Slots that are not free.
-  std::uint32_t in_use() const { return in_use_.load(std::memory_order_relaxed); }
+  std::uint32_t in_use() const {
+    const Freed freed = of_word(freed_.load(std::memory_order_acquire));
+    return untouched_.load(std::memory_order_relaxed) - kNoSlot - 1 - freed.count;
+  }
   /// Looks at every slot that was ever used: not for every turn.
   RunningNow running_now() const;
 
@@ -98,16 +101,28 @@ class Recorder {
   void blame(std::uint32_t slot, int signal);
 
  private:
+  /// The stack of freed slots, which is one word.
+  struct Freed {
+    std::uint16_t top = kNoSlot;
+    std::uint16_t count = 0;
+    std::uint32_t change = 0;  ///< counts changes, against the ABA problem
+  };
+  static_assert(limits::kRecorderSlots <= UINT16_MAX);
+  static Freed of_word(std::uint64_t word) { return std::bit_cast<Freed>(word); }
+  static std::uint64_t word_of(Freed freed) { return std::bit_cast<std::uint64_t>(freed); }
+
   std::uint32_t take() {
-    std::uint64_t top = freed_.load(std::memory_order_acquire);
-    while (static_cast<std::uint32_t>(top) != kNoSlot) {
-      const auto slot = static_cast<std::uint32_t>(top);
-      const std::uint64_t below = below_[slot].load(std::memory_order_relaxed);
-      const std::uint64_t next = ((top >> 32) + 1) << 32 | below;
-      if (freed_.compare_exchange_weak(top, next, std::memory_order_acquire)) {
+    std::uint64_t word = freed_.load(std::memory_order_acquire);
+    for (Freed freed = of_word(word); freed.top != kNoSlot; freed = of_word(word)) {
+      const std::uint16_t below = below_[freed.top].load(std::memory_order_relaxed);
+      const Freed next{below, static_cast<std::uint16_t>(freed.count - 1), freed.change + 1};
+      if (freed_.compare_exchange_weak(word, word_of(next), std::memory_order_acquire)) {
         // The thread that released it wrote to the next one, too.
-        if (below != kNoSlot) prefetch_to_write(&page_->slot[below - 1], sizeof(FlightSlot));
-        return slot;
+        if (below != kNoSlot) {
+          prefetch_to_write(&page_->slot[below - 1], sizeof(FlightSlot));
+          prefetch_to_read(&below_[below], 1);
+        }
+        return freed.top;
       }
     }
     return take_untouched();
@@ -116,11 +131,9 @@ class Recorder {
 
   FlightPage* page_ = nullptr;
   int fd_ = -1;
-  /// Stack of freed slots: its top in the low half, above it a count against the ABA problem.
-  std::atomic<std::uint64_t> freed_{0};
-  std::vector<std::atomic<std::uint32_t>> below_;      ///< slot -> the one below it on the stack
+  std::atomic<std::uint64_t> freed_{word_of({})};
+  std::vector<std::atomic<std::uint16_t>> below_;      ///< slot -> the one below it on the stack
   std::atomic<std::uint32_t> untouched_{kNoSlot + 1};  ///< slots from here on were never taken
-  std::atomic<std::uint32_t> in_use_{0};
 };
 
 }  // namespace callboard::worker

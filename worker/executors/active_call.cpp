@@ -17,8 +17,7 @@ bool is_here(const ActiveCall& call) {
 
 }  // namespace
 
-void CallReference::drop() noexcept {
-  if (call_ == nullptr) return;
+void CallReference::drop_shared() noexcept {
   if (call_->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   call_->pool->last_reference_gone(*call_);
 }
@@ -93,6 +92,7 @@ void CallPool::release(CallQueue& ended) {
   CallQueue free;
   CallQueue referred;
   while (ActiveCall* call = ended.pop_front()) {
+    call->count_together();
     // Nobody can add a reference to a call that only we refer to.
     if (call->references.load(std::memory_order_acquire) == 1) {
       clear(*call);

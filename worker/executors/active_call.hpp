@@ -11,7 +11,10 @@
 // done with it last frees it.
 //
 // Calls are counted by reference: a coroutine's executor, which user code may keep, refers to its
-// call, and the memory stays until the last of them is gone.
+// call, and the memory stays until the last of them is gone. Asio copies executors some ten times
+// for one wait, nearly always on the loop's thread: while a call runs, that thread counts its own
+// references apart, without instructions that wait for all its earlier stores. What it counted is
+// added to the others' before the executor gives up its own reference.
 //
 // Thread safety: as said at each member. "I/O" is the thread that calls the Executor.
 #pragma once
@@ -55,7 +58,10 @@ struct ActiveCall {
 
   // Shared.
   std::atomic<State> state{State::free};
+  /// Of all threads but `counts_apart`; far from zero while that is one.
   std::atomic<std::uint32_t> references{0};
+  std::atomic<const void*> counts_apart{nullptr};  ///< a thread (this_thread_mark), or none
+  std::uint32_t references_apart = 0;              ///< that thread's own; may wrap around
   /// What the method sees of it; complete once it has begun. Its cancel_requested is set by I/O.
   callboard::detail::RunningCall running;
 
@@ -80,10 +86,37 @@ struct ActiveCall {
   /// A call that could not be claimed is out of the queue. True: the caller frees it; otherwise it
   /// may be gone already.
   bool drop() { return state.exchange(State::dropped) == State::taken; }
+  /// The calling thread counts its references apart from now on. REQUIRES: there is one reference,
+  /// the executor's.
+  void count_apart() {
+    references_apart = 0;
+    references.store(kFarFromZero + 1, std::memory_order_relaxed);
+    counts_apart.store(this_thread_mark(), std::memory_order_relaxed);
+  }
+  bool is_counted_apart_here() const {
+    return counts_apart.load(std::memory_order_relaxed) == this_thread_mark();
+  }
+  /// All references are counted as one again. On the thread that counted apart, or once it is gone.
+  void count_together() {
+    if (counts_apart.load(std::memory_order_relaxed) == nullptr) return;
+    counts_apart.store(nullptr, std::memory_order_relaxed);
+    // Mostly there are no others any more, who could change it.
+    const bool alone = references_apart == 0 &&
+                       references.load(std::memory_order_acquire) == kFarFromZero + 1;
+    if (alone) return references.store(1, std::memory_order_relaxed);
+    references.fetch_add(references_apart - kFarFromZero, std::memory_order_acq_rel);
+  }
   /// REQUIRES: the caller has claimed it, and puts it back to the front of its queue.
   void unclaim() { state.store(State::queued, std::memory_order_release); }
 
  private:
+  static constexpr std::uint32_t kFarFromZero = 1u << 30;
+
+  /// Different for each thread that runs.
+  static const void* this_thread_mark() {
+    static constinit thread_local char mark = 0;
+    return &mark;
+  }
   bool leave_queue(State to) {
     State expected = State::queued;
     return state.compare_exchange_strong(expected, to, std::memory_order_acq_rel);
@@ -108,9 +141,22 @@ class CallReference {
 
  private:
   void add() noexcept {
-    if (call_ != nullptr) call_->references.fetch_add(1, std::memory_order_relaxed);
+    if (call_ == nullptr) return;
+    if (call_->is_counted_apart_here()) {
+      ++call_->references_apart;
+    } else {
+      call_->references.fetch_add(1, std::memory_order_relaxed);
+    }
   }
-  void drop() noexcept;
+  void drop() noexcept {
+    if (call_ == nullptr) return;
+    if (call_->is_counted_apart_here()) {
+      --call_->references_apart;
+    } else {
+      drop_shared();
+    }
+  }
+  void drop_shared() noexcept;
 
   ActiveCall* call_ = nullptr;
 };

@@ -317,6 +317,7 @@ void AsyncLane::spawn(ActiveCall& call, std::int64_t now) {
     deadlines_.emplace(call.job.deadline_us, &call);
     arm_deadline();
   }
+  call.count_apart();
   const asio::any_io_executor executor(
       CallExecutor(loop_->context.get_executor(), CallReference(call), loop_->state));
   const auto slot = coroutine.stop.slot();

@@ -183,6 +183,7 @@ class LaneThreads {
     gathers_here_->works_.push_back(ready);
     return {};
   }
+  Wakeup ready(Work& work) { return ready({.work = &work}); }
   /// Others wait: work that has run for a while should give way.
   bool crowded() const;
   /// The calling thread, which is one of these, begins or ends a wait inside its work.

@@ -48,7 +48,7 @@ class SerialLane final : private LaneThreads::Work, public Lane {
     }
     first_ = std::move(first);
     has_first_ = begins_ = first_ != nullptr;
-    if (has_first_) threads().ready({this});
+    if (has_first_) threads().ready(*this);
     else inbox_.nobody_comes();  // until somebody knocks
     started_ = true;
   }
@@ -106,7 +106,9 @@ class SerialLane final : private LaneThreads::Work, public Lane {
   /// REQUIRES: the inbox said so.
   void call_thread(const ActiveCall* call = nullptr) {
     try {
-      threads().ready({this, call, call == nullptr ? nullptr : call->arguments});
+      threads().ready({.work = this,
+                       .needs = call,
+                       .reads = call == nullptr ? nullptr : call->arguments});
     } catch (...) {
       inbox_.nobody_comes();
       throw;
@@ -136,7 +138,7 @@ class SerialLane final : private LaneThreads::Work, public Lane {
       if (run_taken(turn, began_us, scratch)) continue;
       if (!shares_calls()) scratch.give_back();
       tell_announced();
-      threads().ready({this});
+      threads().ready(*this);
       return;
     }
   }
