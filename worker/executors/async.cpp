@@ -274,6 +274,9 @@ void AsyncLane::begin_calls() {
 bool AsyncLane::begin_next(std::int64_t now) {
   ActiveCall& call = *ready_.pop_front();
   ready_.prefetch();
+  if (const ActiveCall* const next = ready_.front()) {
+    prefetch_to_write(next->extension.get(), sizeof(Coroutine));
+  }
   switch (admit(call, now, outcomes_[outcome_count_])) {
     case Admission::wait:
       ready_.push_front(call);

@@ -11,6 +11,7 @@
 // Thread safety: like the executor inside.
 #pragma once
 
+#include "common/prefetch.hpp"
 #include "worker/context.hpp"
 #include "worker/executors/active_call.hpp"
 #include "worker/executors/loop_watch.hpp"
@@ -88,6 +89,7 @@ class CallExecutor {
   template <class Function>
   static void run_piece(ActiveCall& call, LoopState& loop, Function&& run) {
     bool outermost = false;
+    prefetch_to_write(&call, sizeof(ActiveCall));  // it may be the last piece
     {
       const LoopMeter::Scope busy(loop.meter, call.method);
       const RunningScope scope(call);
