@@ -9,42 +9,43 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace callboard {
 
 inline constexpr std::size_t kCacheLine = 64;
 
-/// The line of this address, to write it. Any address will do, a null one too.
-inline void prefetch_line_to_write(const char* address) {
+/// The line of this address, to write it. Any will do: nothing is read.
+inline void prefetch_line_to_write(std::uintptr_t address) {
 #if defined(__x86_64__)
-  asm volatile("prefetchw %0" : : "m"(*address));
+  asm volatile("prefetchw (%0)" : : "r"(address));
 #else
   asm volatile("");
-  __builtin_prefetch(address, 1);
+  __builtin_prefetch(reinterpret_cast<const void*>(address), 1);
 #endif
 }
 /// The same, to read it.
-inline void prefetch_line_to_read(const char* address) {
+inline void prefetch_line_to_read(std::uintptr_t address) {
 #if defined(__x86_64__)
-  asm volatile("prefetcht0 %0" : : "m"(*address));
+  asm volatile("prefetcht0 (%0)" : : "r"(address));
 #else
   asm volatile("");
-  __builtin_prefetch(address, 0);
+  __builtin_prefetch(reinterpret_cast<const void*>(address), 0);
 #endif
 }
 
-/// Brings the lines of an object that is written soon. Any address will do, a null one too.
+/// Brings the lines of an object that is written soon. There need not be one.
 inline void prefetch_to_write(const void* object, std::size_t bytes) {
 #pragma GCC unroll 8
   for (std::size_t at = 0; at < bytes; at += kCacheLine) {
-    prefetch_line_to_write(static_cast<const char*>(object) + at);
+    prefetch_line_to_write(reinterpret_cast<std::uintptr_t>(object) + at);
   }
 }
 /// The same for one that is read.
 inline void prefetch_to_read(const void* object, std::size_t bytes) {
 #pragma GCC unroll 8
   for (std::size_t at = 0; at < bytes; at += kCacheLine) {
-    prefetch_line_to_read(static_cast<const char*>(object) + at);
+    prefetch_line_to_read(reinterpret_cast<std::uintptr_t>(object) + at);
   }
 }
 
