@@ -27,6 +27,13 @@ if(CALLBOARD_HAS_MEMSET_STRATEGY)
   add_compile_options("${callboard_memset}")
 endif()
 
+# Where the processor can: memory that is written soon is asked for to be written
+# (common/prefetch.hpp). Every x86-64 knows the instruction; old ones do nothing for it.
+check_cxx_compiler_flag(-mprfchw CALLBOARD_HAS_PREFETCH_TO_WRITE)
+if(CALLBOARD_HAS_PREFETCH_TO_WRITE)
+  add_compile_options(-mprfchw)
+endif()
+
 # Nobody replaces a function of ours by another library's of the same name. g++ reckons with it in
 # code that may be loaded at any address, and inlines none that other sources can call.
 check_cxx_compiler_flag(-fno-semantic-interposition CALLBOARD_HAS_NO_SEMANTIC_INTERPOSITION)

@@ -108,6 +108,16 @@ class FrameReader : public Reader {
     std::uint64_t same = 0;
     return message(same, fields);
   }
+  /// Whether a message of this type begins so many bytes from here; `there` reads it then. Where
+  /// messages are of one length that tells what comes some messages later; where they are not it
+  /// may be wrong, so that it is good for nothing but to ask for memory.
+  [[gnu::always_inline]] bool glance(std::uint8_t type, std::size_t bytes, Reader& there) const {
+    const std::string_view ahead = rest();
+    if (ahead.size() < 2 || bytes > ahead.size() - 2) return false;
+    if (static_cast<std::uint8_t>(ahead[bytes + 1]) != type) return false;
+    there = Reader(ahead.substr(bytes + 2));
+    return true;
+  }
   /// Reads a value that may be a part of its own.
   [[gnu::always_inline]] bool body(Body& value) {
     if (try_nil()) {

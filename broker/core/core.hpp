@@ -246,7 +246,7 @@ class Core {
 
   // --- submit.cpp ------------------------------------------------------------------------------
   bool on_submits(Session& session, std::uint32_t fields, wire::FrameReader& in);
-  static void expect_submit(Session& session, wire::FrameReader in);
+  static void expect_submit(Session& session, const wire::FrameReader& in, std::size_t bytes);
   void on_submit(Session& session, const wire::Submit& message);
   void submit(Session& session, Handle& handle, const wire::Submit& message,
               const wire::CallOptions* options);
@@ -354,7 +354,7 @@ class Core {
 
   // --- returns.cpp -----------------------------------------------------------------------------
   bool on_dones(Worker& worker, std::uint32_t fields, wire::FrameReader& in);
-  static void expect_done(Worker& worker, std::uint64_t lease);
+  static void expect_done(Worker& worker, const wire::FrameReader& in, std::size_t bytes);
   void on_done(Worker& worker, const wire::Done& message);
   bool on_failed(Call& call, Instance& instance, const wire::Done& message);
   void on_returned(Worker& worker, const wire::Returned& message);

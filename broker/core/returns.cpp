@@ -10,14 +10,25 @@
 
 namespace callboard::broker {
 
-/// Of a worker whose actors have a call each: asks for what the results behind this one change.
-void Core::expect_done(Worker& worker, std::uint64_t lease) {
-  constexpr std::uint64_t kAhead = 2;  // workers tell them in about the order of their leases
-  const Lease* const next = worker.leases.find(lease + kAhead);
-  if (next == nullptr) return;
-  prefetch_to_write(next->call, sizeof(Call));
+namespace {
+
+/// A worker whose actors took turns is taken to do so for that many results.
+constexpr std::uint32_t kTurnsSeen = 32;
+
+}  // namespace
+
+/// Of a worker whose actors take turns: asks for what a result changes that stands so many bytes
+/// behind the one that was read.
+void Core::expect_done(Worker& worker, const wire::FrameReader& in, std::size_t bytes) {
+  wire::Reader ahead;
+  std::uint64_t number = 0;
+  if (!in.glance(static_cast<std::uint8_t>(wire::Type::done), bytes, ahead)) return;
+  const Lease* const lease = ahead.uint(number) ? worker.leases.find(number) : nullptr;
+  if (lease == nullptr) return;
+  prefetch_to_write(lease->call, sizeof(Call));
+  if (lease->instance == worker.told_of) return;
   // Most instances are the last part of their queue.
-  const auto end = reinterpret_cast<std::uintptr_t>(next->instance) + sizeof(Instance);
+  const auto end = reinterpret_cast<std::uintptr_t>(lease->instance) + sizeof(Instance);
   prefetch_to_write(reinterpret_cast<const void*>(end - sizeof(Queue)), sizeof(Queue));
 }
 
@@ -34,9 +45,7 @@ void Core::expect_done(Worker& worker, std::uint64_t lease) {
   const Lease lease = *found;
   Call& call = *lease.call;
   Instance& instance = *lease.instance;
-  if (std::exchange(worker.told_of, &instance) != &instance) {
-    expect_done(worker, message.lease);
-  }
+  if (std::exchange(worker.told_of, &instance) != &instance) worker.takes_turns = kTurnsSeen;
   close_lease(worker, message.lease, lease);
   bool hand_back = false;
   if (call.state == CallState::ended) {
@@ -66,10 +75,18 @@ void Core::expect_done(Worker& worker, std::uint64_t lease) {
 
 /// One result, and those right behind it.
 bool Core::on_dones(Worker& worker, std::uint32_t fields, wire::FrameReader& in) {
+  constexpr std::size_t kAhead = 3;
   const std::uint64_t forgotten = peers_forgotten_;
   wire::Done message;
+  std::size_t left = in.rest().size();
   do {
     if (!read(in, fields, message)) return false;
+    if (worker.takes_turns > 0) {
+      --worker.takes_turns;
+      const std::size_t bytes = left - in.rest().size();
+      expect_done(worker, in, (kAhead - 1) * bytes);
+    }
+    left = in.rest().size();
     on_done(worker, message);
   } while (peers_forgotten_ == forgotten &&
            in.message_of(static_cast<std::uint8_t>(wire::Type::done), fields));

@@ -41,15 +41,20 @@ bool Core::old_number_is_new(Session& session, std::uint64_t seq, std::uint32_t 
   return true;
 }
 
-/// Of a client that calls many actors in turn: asks for the queue of the next call, which is in no
-/// cache. `in` stands before the message that may be it.
-void Core::expect_submit(Session& session, wire::FrameReader in) {
+/// Of a client that calls many actors in turn: asks for the queue of a call that stands so many
+/// bytes behind the one that was read.
+void Core::expect_submit(Session& session, const wire::FrameReader& in, std::size_t bytes) {
+  wire::Reader ahead;
   std::uint64_t seq = 0;
   std::uint64_t handle = 0;
-  std::uint32_t fields = 0;
-  if (!in.message_of(static_cast<std::uint8_t>(wire::Type::submit), fields)) return;
-  if (!in.uint(seq) || !in.uint(handle) || handle >= session.handles.size()) return;
-  prefetch_to_write(session.handles[handle].queue.get(), sizeof(Queue));
+  if (in.glance(static_cast<std::uint8_t>(wire::Type::submit), 2 * bytes, ahead) &&
+      ahead.uint(seq) && ahead.uint(handle) && handle < session.handles.size()) {
+    prefetch_to_read(&session.handles[handle], 1);
+  }
+  if (in.glance(static_cast<std::uint8_t>(wire::Type::submit), bytes, ahead) && ahead.uint(seq) &&
+      ahead.uint(handle) && handle < session.handles.size()) {
+    prefetch_to_write(session.handles[handle].queue.get(), sizeof(Queue));
+  }
 }
 
 [[gnu::always_inline]] inline void Core::on_submit(Session& session, const wire::Submit& message) {
@@ -73,9 +78,12 @@ void Core::expect_submit(Session& session, wire::FrameReader in) {
 bool Core::on_submits(Session& session, std::uint32_t fields, wire::FrameReader& in) {
   const std::uint64_t forgotten = peers_forgotten_;
   wire::Submit message;
+  std::size_t left = in.rest().size();
   do {
     if (!read(in, fields, message)) return false;
-    if (std::exchange(session.called, message.handle) != message.handle) expect_submit(session, in);
+    const bool other = std::exchange(session.called, message.handle) != message.handle;
+    if (other) expect_submit(session, in, left - in.rest().size());
+    left = in.rest().size();
     on_submit(session, message);
   } while (peers_forgotten_ == forgotten &&
            in.message_of(static_cast<std::uint8_t>(wire::Type::submit), fields));

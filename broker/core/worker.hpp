@@ -48,6 +48,7 @@ struct Worker {
   SeqTable<Instance*> slots;
   std::uint32_t next_slot = 1;
   const Instance* told_of = nullptr;  ///< whose call it said last that it has ended; may be gone
+  std::uint32_t takes_turns = 0;      ///< it tells of several in turn: for so many results still
   std::uint64_t next_lease = 1;
   SeqMap<Lease> leases;
   /// What its last hello listed as begun and is not leased to it, by lease: calls of level memory

@@ -154,11 +154,29 @@ bool Session::on_refused(Instant now, std::uint32_t fields, wire::FrameReader& i
   return true;
 }
 
+/// Asks for what a result changes that comes a few later, where all of them are as long as the one
+/// that was read; otherwise for that of a call submitted a few later.
+[[gnu::always_inline]] inline void Session::expect_result(const wire::FrameReader& in,
+                                                          std::size_t bytes, std::uint64_t seq) {
+  constexpr std::size_t kAhead = 5;
+  wire::Reader ahead;
+  std::uint64_t number = 0;
+  const auto type = static_cast<std::uint8_t>(wire::Type::result);
+  const bool seen = in.glance(type, (kAhead - 1) * bytes, ahead) && ahead.uint(number);
+  const CallRecord* const record = calls_.find(seen ? number : seq + kAhead);
+  if (record == nullptr) return;
+  sink_.expect_answer(record->token);
+  expect_call(record->handle);
+}
+
 /// Reads all that follow one another: most of what comes are results.
 bool Session::on_results(Instant now, std::uint32_t fields, wire::FrameReader& in) {
   wire::CallResult message;
+  std::size_t left = in.rest().size();
   do {
     if (!wire::read_result(in, fields, message)) return false;
+    expect_result(in, left - in.rest().size(), message.seq);
+    left = in.rest().size();
     if (!end_plain(now, message)) on_result(now, message);
   } while (in.message_of(static_cast<std::uint8_t>(wire::Type::result), fields));
   return true;
@@ -183,12 +201,6 @@ bool Session::on_results(Instant now, std::uint32_t fields, wire::FrameReader& i
   }
   calls_.erase(message.seq);
   take(now, message.seq);
-  constexpr std::uint64_t kAhead = 7;  // results come in about the order of their calls
-  const CallRecord* const ahead = calls_.find(message.seq + kAhead);
-  if (ahead != nullptr) {
-    sink_.expect_answer(ahead->token);
-    expect_call(ahead->handle);
-  }
   if (token != 0) sink_.on_answer(token, message.status, message.value);
   return true;
 }

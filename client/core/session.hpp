@@ -309,6 +309,7 @@ class Session final : public wire::LinkMember {
   bool on_accepted(std::uint32_t fields, wire::FrameReader& in, wire::LinkOut& out);
   bool on_refused(Instant now, std::uint32_t fields, wire::FrameReader& in);
   bool on_results(Instant now, std::uint32_t fields, wire::FrameReader& in);
+  void expect_result(const wire::FrameReader& in, std::size_t bytes, std::uint64_t seq);
   bool end_plain(Instant now, const wire::CallResult& message);
   void on_result(Instant now, const wire::CallResult& message);
   bool on_parked(std::uint32_t fields, wire::FrameReader& in);

@@ -93,5 +93,29 @@ TEST(CallRun, MoreOfATypeAreTakenOnlyWhileTheyFollow) {
   EXPECT_EQ(type, static_cast<std::uint64_t>(Type::accepted));
 }
 
+TEST(CallRun, GlanceSeesAMessageSomeLengthsAheadOnlyWhereOneBegins) {
+  LinkOut out;
+  for (const std::uint64_t seq : {5u, 6u, 7u}) {
+    FrameWriter writer = out.message();
+    write(writer, CallResult{seq, Errc::ok, {"\xc0", Blob()}});
+  }
+  FrameReader in(FrameView{out.frames()[0].head, {}});
+  std::uint64_t number = 0;
+  ASSERT_TRUE(in.header(number, number));
+  const std::size_t all = in.rest().size();
+  ASSERT_EQ(all % 3, 0u);
+  const auto type = static_cast<std::uint8_t>(Type::result);
+  Reader ahead;
+  for (std::size_t i = 0; i < 3; ++i) {
+    ASSERT_TRUE(in.glance(type, i * all / 3, ahead) && ahead.uint(number));
+    EXPECT_EQ(number, 5 + i);
+  }
+  EXPECT_FALSE(in.glance(type, 1, ahead)) << "none begins there";
+  EXPECT_FALSE(in.glance(static_cast<std::uint8_t>(Type::accepted), 0, ahead));
+  EXPECT_FALSE(in.glance(type, all - 1, ahead)) << "too short";
+  EXPECT_FALSE(in.glance(type, SIZE_MAX, ahead));
+  EXPECT_EQ(in.rest().size(), all) << "nothing was read";
+}
+
 }  // namespace
 }  // namespace callboard::wire

@@ -6,8 +6,10 @@
 #include <callboard/context.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace callboard::worker {
@@ -38,6 +40,68 @@ TEST(CallPoolTest, FindsEveryCallThatIsHereByItsLease) {
   CallQueue ended;
   for (ActiveCall* call : calls) ended.push_back(*call);
   pool->release(ended);
+}
+
+/// A pool of which one call runs on a loop: this thread counts its references apart.
+class CountedApart : public ::testing::Test {
+ protected:
+  CountedApart() {
+    EXPECT_TRUE(call_.claim());
+    call_.count_apart();
+  }
+  /// As the lane does once the call has ended.
+  void release() {
+    call_.state.store(ActiveCall::State::ended);
+    CallQueue ended;
+    ended.push_back(call_);
+    pool_->release(ended);
+  }
+  bool is_free() const { return call_.state.load() == ActiveCall::State::free; }
+  static void elsewhere(const std::function<void()>& act) { std::thread(act).join(); }
+
+  CallPool::Owner pool_ = CallPool::create();
+  ActiveCall& call_ = queued(*pool_, 1);
+};
+
+TEST_F(CountedApart, CallIsFreedWithItsReleaseOnceNobodyRefersToIt) {
+  {
+    const CallReference one(call_);
+    const CallReference other = one;
+  }
+  elsewhere([this] { const CallReference short_lived(call_); });
+  release();
+  EXPECT_TRUE(is_free());
+}
+
+TEST_F(CountedApart, ReferenceThatEndsOnAnotherThreadEndsTheCall) {
+  auto kept = std::make_unique<CallReference>(call_);
+  release();
+  EXPECT_FALSE(is_free()) << "it is referred to";
+  elsewhere([&kept] { kept.reset(); });
+  EXPECT_TRUE(is_free());
+}
+
+TEST_F(CountedApart, ReferencesThatCrossThreadsWhileItRunsAreCountedOnce) {
+  auto mine = std::make_unique<CallReference>(call_);
+  std::unique_ptr<CallReference> theirs;
+  elsewhere([&] {
+    mine.reset();
+    theirs = std::make_unique<CallReference>(call_);
+  });
+  const CallReference copy = *theirs;
+  theirs.reset();
+  release();
+  EXPECT_FALSE(is_free()) << "the copy";
+  EXPECT_EQ(call_.references.load(), 1u);
+}
+
+TEST_F(CountedApart, CallIsUsedAgainWithOneReference) {
+  elsewhere([this] { const CallReference short_lived(call_); });
+  release();
+  ActiveCall* again = &pool_->acquire();
+  while (again != &call_) again = &pool_->acquire();
+  EXPECT_EQ(again->references.load(), 1u);
+  EXPECT_FALSE(again->is_counted_apart_here());
 }
 
 class Porter {

@@ -73,8 +73,8 @@ void WorkerSession::end_here(Held& held, std::uint64_t lease, Errc code, std::st
 }
 
 /// One RUN, and those right behind it. They are read some ahead, to ask for the memory of their
-/// actors: of many, few are in the caches. First for the place where an actor's slot is to be found,
-/// then for the slot.
+/// actors, of which few are in the caches where there are many: first for the place where a slot is
+/// to be found, then for the slot.
 bool WorkerSession::on_runs(Instant now, std::uint32_t fields, wire::FrameReader& in) {
   constexpr std::size_t kFindAhead = 4;
   std::size_t read = 0;
