@@ -219,6 +219,24 @@ TEST_F(EventLoopTest, OutcomesDoNotWaitForAMethodThatBlocksTheLoopBehindThem) {
   ASSERT_TRUE(host_.wait_for_outcomes(2));
 }
 
+TEST_F(EventLoopTest, OutcomesOfABusyLoopDoNotWaitForAMethodThatBlocksItEither) {
+  Executor& lounge = actor<Lounge>({});
+  constexpr int kWaiting = 100;
+  for (int i = 0; i < kWaiting; ++i) call(lounge, "wait", i);
+  ASSERT_TRUE(host_.wait_for_begun(kWaiting));
+  std::vector<Job> jobs;
+  jobs.push_back(job("quick", 1));
+  const std::uint64_t quick = jobs.back().lease;
+  jobs.push_back(job("block"));
+  lounge.submit(jobs);
+  ASSERT_TRUE(scene_.gate.wait_inside(1));
+  EXPECT_TRUE(host_.wait([&] { return host_.outcomes.count(quick) == 1; }))
+      << "what runs behind it may wait for it";
+  scene_.gate.open();
+  EXPECT_EQ(result<int>(call(lounge, "release", true)), kWaiting);
+  ASSERT_TRUE(host_.wait_for_outcomes(kWaiting + 3));
+}
+
 TEST_F(EventLoopTest, OutcomeDoesNotWaitForTheNextCallInItsPlace) {
   Executor& lounge = actor<Lounge>(limit(1));
   std::vector<Job> jobs;

@@ -29,7 +29,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/system/system_error.hpp>
 
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <exception>
@@ -51,8 +50,6 @@ namespace asio = boost::asio;
 constexpr int kTurnCalls = 64;
 constexpr std::int64_t kTurnUs = 1000;
 
-/// So many outcomes of a busy loop go to the host at once.
-constexpr std::size_t kOutcomesMax = 16;
 /// A longer buffer of a result is not kept for the next one.
 constexpr std::size_t kSpareBytesMax = 1024;
 
@@ -174,7 +171,6 @@ class AsyncLane final : public Lane, private PieceWatcher {
   void stop(ActiveCall& call);
   void ended(ActiveCall& call);
   void finish(ActiveCall& call, Invocation& invocation, std::int64_t now);
-  void hand_over();
   void piece_over(bool outermost) override;
   std::int64_t settle();
   void tell_announced();
@@ -191,9 +187,7 @@ class AsyncLane final : public Lane, private PieceWatcher {
   std::vector<ActiveCall*> ended_;        ///< their coroutines are gone when settle() runs
   CallQueue finished_;                    ///< nothing is left of them but their memory
   std::int64_t armed_us_ = kNever;
-  /// [0, outcome_count_) go to the host, and the next one is made now; buffers go round.
-  std::array<Outcome, kOutcomesMax> outcomes_;
-  std::size_t outcome_count_ = 0;
+  Outcome outcome_;                       ///< the one that is made now; its buffers go round
   bool announced_ = false;                ///< the host was told that more comes soon
   OutcomePace pace_;
   bool waits_ = false;
@@ -277,7 +271,7 @@ bool AsyncLane::begin_next(std::int64_t now) {
   if (const ActiveCall* const next = ready_.front()) {
     prefetch_to_write(next->extension.get(), sizeof(Coroutine));
   }
-  switch (admit(call, now, outcomes_[outcome_count_])) {
+  switch (admit(call, now, outcome_)) {
     case Admission::wait:
       ready_.push_front(call);
       waits_ = true;
@@ -289,8 +283,7 @@ bool AsyncLane::begin_next(std::int64_t now) {
       return true;
     case Admission::refused:
       announced_ = true;
-      ++outcome_count_;
-      hand_over();
+      report(outcome_, true);
       finished_.push_back(call);
       return true;
     case Admission::run:
@@ -307,7 +300,6 @@ bool AsyncLane::begin_next(std::int64_t now) {
       invoke(call, invocation);
     }
     finish(call, invocation, steady_us());
-    hand_over();
   }
   return true;
 }
@@ -413,31 +405,19 @@ std::int64_t AsyncLane::settle() {
 }
 
 void AsyncLane::finish(ActiveCall& call, Invocation& invocation, std::int64_t now) {
-  Outcome& outcome = outcomes_[outcome_count_];
-  outcome.begin(call.job, Outcome::Fate::ended);
-  conclude(call, invocation.error.get(), settings().limit == 1, now, outcome);
-  complete(call, invocation, outcome);
+  outcome_.begin(call.job, Outcome::Fate::ended);
+  conclude(call, invocation.error.get(), settings().limit == 1, now, outcome_);
+  complete(call, invocation, outcome_);
   announced_ = true;
-  if (outcome.held) {
-    report(outcome, true);
-  } else if (++outcome_count_ == outcomes_.size() || !OutcomePace::is_busy(running_)) {
-    hand_over();
-  }
+  report(outcome_, true);
   finished_.push_back(call);
   schedule_pump();
-}
-
-/// The host's lock waits for all that this thread has written, and what ends where many run is told
-/// later anyway.
-void AsyncLane::hand_over() {
-  if (outcome_count_ > 0) host().ended({outcomes_.data(), std::exchange(outcome_count_, 0)}, true);
 }
 
 /// Many coroutines that run will end soon, and each wake-up of the host is a frame of its own. It
 /// looks by itself once in kOutcomeDelayUs, should none end.
 void AsyncLane::tell_announced() {
   if (!announced_) return;
-  hand_over();
   const std::int64_t now = steady_us();
   if (!pace_.tells(now, running_, service_us())) return;
   announced_ = false;

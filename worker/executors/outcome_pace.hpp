@@ -26,8 +26,6 @@ class OutcomePace {
     next_us_ = now_us + pause_us;
     return true;
   }
-  /// So many coroutines run that what has ended may wait for others.
-  static bool is_busy(std::size_t running) { return running >= kBusy; }
   /// When those that come after that are to be told; then, if they are few.
   std::int64_t next_us() const { return next_us_; }
 
@@ -38,7 +36,7 @@ class OutcomePace {
   static constexpr std::size_t kCrowd = 256;
 
   static std::int64_t gather_us(std::size_t running, std::int64_t service_us) {
-    if (!is_busy(running)) return 0;
+    if (running < kBusy) return 0;
     if (running < kCrowd) return kBusyUs;
     return std::clamp(service_us / 2, kBusyUs, kOutcomeDelayUs);
   }
