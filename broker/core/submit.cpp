@@ -44,17 +44,17 @@ bool Core::old_number_is_new(Session& session, std::uint64_t seq, std::uint32_t 
 /// Of a client that calls many actors in turn: asks for the queue of a call that stands so many
 /// bytes behind the one that was read.
 void Core::expect_submit(Session& session, const wire::FrameReader& in, std::size_t bytes) {
-  wire::Reader ahead;
-  std::uint64_t seq = 0;
-  std::uint64_t handle = 0;
-  if (in.glance(static_cast<std::uint8_t>(wire::Type::submit), 2 * bytes, ahead) &&
-      ahead.uint(seq) && ahead.uint(handle) && handle < session.handles.size()) {
-    prefetch_to_read(&session.handles[handle], 1);
-  }
-  if (in.glance(static_cast<std::uint8_t>(wire::Type::submit), bytes, ahead) && ahead.uint(seq) &&
-      ahead.uint(handle) && handle < session.handles.size()) {
-    prefetch_to_write(session.handles[handle].queue.get(), sizeof(Queue));
-  }
+  const auto handle_at = [&](std::size_t at) -> const Handle* {
+    wire::Reader ahead;
+    std::uint64_t seq = 0;
+    std::uint64_t number = 0;
+    const bool seen = in.glance(static_cast<std::uint8_t>(wire::Type::submit), at, ahead) &&
+                      ahead.uint(seq) && ahead.uint(number) && number < session.handles.size();
+    return seen ? &session.handles[number] : nullptr;
+  };
+  if (const Handle* const far = handle_at(2 * bytes)) prefetch_to_read(far, 1);
+  const Handle* const near = handle_at(bytes);
+  if (near != nullptr) prefetch_to_write(near->queue.get(), sizeof(Queue));
 }
 
 [[gnu::always_inline]] inline void Core::on_submit(Session& session, const wire::Submit& message) {
