@@ -28,6 +28,9 @@ namespace {
 
 /// Frames of one turn. More would keep answers waiting that could go out.
 constexpr std::size_t kFramesPerTurn = 1024;
+/// Nor does a turn take longer, whatever is in its frames: nobody who waits outside is heard in it,
+/// and whoever is not heard for long counts as gone.
+constexpr std::int64_t kTurnUs = 5'000;
 constexpr std::size_t kFramesAtOnce = 16;
 /// So many bytes are worth a commit, and frames, of their own: Redis and the peers begin with them
 /// while more is taken.
@@ -231,7 +234,8 @@ std::size_t BrokerServer::Loop::take_frames() {
   // A frame may hold thousands of calls: in small portions the batch stays near its bound.
   std::size_t taken = 0;
   std::size_t bytes = 0;
-  while (taken < kFramesPerTurn && wants_frames()) {
+  const std::int64_t until_us = now_.mono_us + kTurnUs;
+  while (taken < kFramesPerTurn && now_.mono_us < until_us && wants_frames()) {
     const Router::Portion got =
         router_->receive(kFramesAtOnce, kBytesAtOnce - bytes, on_frame, on_lost);
     taken += got.frames;
