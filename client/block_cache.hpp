@@ -139,29 +139,4 @@ class BlockCache {
   }
 };
 
-/// For std::allocate_shared.
-template <class T>
-struct BlockAllocator {
-  using value_type = T;
-
-  BlockAllocator() = default;
-  template <class U>
-  explicit(false) BlockAllocator(const BlockAllocator<U>&) {}
-
-  T* allocate(std::size_t n) {
-    return static_cast<T*>(n == 1 ? BlockCache<T>::take() : ::operator new(n * sizeof(T)));
-  }
-  void deallocate(T* block, std::size_t n) noexcept {
-    if (n == 1) {
-      BlockCache<T>::give(block);
-    } else {
-      ::operator delete(block);
-    }
-  }
-  template <class U>
-  bool operator==(const BlockAllocator<U>&) const {
-    return true;
-  }
-};
-
 }  // namespace callboard::client

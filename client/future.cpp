@@ -14,7 +14,7 @@ using client::FutureState;
 
 namespace {
 
-FutureState& checked(const std::shared_ptr<FutureState>& state) {
+FutureState& checked(const client::StatePtr& state) {
   if (!state) client::raise(Errc::invalid_option, "a future of nothing");
   return *state;
 }
@@ -82,7 +82,7 @@ CancelAnswer FutureBase::cancel(bool force) const { return cancel_async(force).g
 Future<CancelAnswer> FutureBase::cancel_async(bool force) const {
   FutureState& state = checked(state_);
   const auto answered = [&](CancelAnswer answer) {
-    auto made = std::make_shared<FutureState>(state.core(), false);
+    auto made = client::make_state(state.core(), false);
     const std::string bytes = encode(answer);
     made->finish(Errc::ok, {bytes, Blob()});
     return Future<CancelAnswer>(std::move(made));
@@ -114,7 +114,7 @@ void throw_bad_result(const std::string& problem) {
   client::raise(Errc::bad_arguments, "the result does not fit: " + problem);
 }
 
-void run_when_ready(const std::shared_ptr<FutureState>& state, std::function<void()> function) {
+void run_when_ready(const client::StatePtr& state, std::function<void()> function) {
   const std::shared_ptr<client::Core>& core = checked(state).core();
   if (!core) return state->follow(std::move(function));
   state->follow([core, function = std::move(function)]() mutable {
@@ -122,7 +122,7 @@ void run_when_ready(const std::shared_ptr<FutureState>& state, std::function<voi
   });
 }
 
-void notify_when_ready(const std::shared_ptr<FutureState>& state, std::function<void()> function) {
+void notify_when_ready(const client::StatePtr& state, std::function<void()> function) {
   checked(state).follow(std::move(function));
 }
 

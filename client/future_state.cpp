@@ -33,6 +33,9 @@ const std::shared_ptr<const void>& AnswerBytes::owner() const {
   return kind_ == Kind::part ? part_.owner() : nobody;
 }
 
+void hold(FutureState& state) noexcept { state.hold(); }
+void let_go(FutureState& state) noexcept { state.let_go(); }
+
 FutureState::~FutureState() {
   Follower* follower = followers_.load();
   while (follower != nullptr && follower != closed()) {
@@ -137,9 +140,10 @@ bool FutureState::finish_error(Errc status, std::string message) {
 
 void FutureState::wake() { futex_wake_all(word_); }
 
-void FutureState::run_all(Follower* follower) {
+void FutureState::run_all() {
   // They were pushed in front; what followed first runs first.
   Follower* first = nullptr;
+  Follower* follower = followers_.exchange(closed());
   while (follower != nullptr && follower != closed()) {
     Follower* next = follower->next;
     follower->next = first;
@@ -154,9 +158,11 @@ void FutureState::run_all(Follower* follower) {
   }
 }
 
+/// Either the mark in the word is there before the answer, and whoever answers sees it; or the
+/// answer is, and this thread sees that.
 void FutureState::follow(std::function<void()> function) {
   Follower* head = followers_.load();
-  if (head == closed()) return function();
+  if (head == closed() || (head == nullptr && ready())) return function();
   Follower* follower = only_used_.exchange(true) ? new Follower : new (&only_) Follower;
   follower->function = std::move(function);
   do {
@@ -166,10 +172,11 @@ void FutureState::follow(std::function<void()> function) {
     }
     follower->next = head;
   } while (!followers_.compare_exchange_weak(head, follower));
+  if ((word_.fetch_or(kFollowed) & kReady) != 0) run_all();
 }
 
 StatePtr make_failed(std::shared_ptr<Core> core, Errc status, std::string message) {
-  auto state = std::make_shared<FutureState>(std::move(core), false);
+  auto state = make_state(std::move(core), false);
   state->finish_error(status, std::move(message));
   state->run_followers();
   return state;

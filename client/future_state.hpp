@@ -6,13 +6,16 @@
 // address is its Token.
 #pragma once
 
+#include "client/block_cache.hpp"
 #include "client/core/call_table.hpp"
 #include "common/check.hpp"
 #include "common/frame.hpp"
 #include "common/limits.hpp"
+#include "common/prefetch.hpp"
 
 #include <callboard/error.hpp>
 #include <callboard/ids.hpp>
+#include <callboard/state_ptr.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -138,6 +141,17 @@ class FutureState {
   ~FutureState();
   FutureState(const FutureState&) = delete;
   FutureState& operator=(const FutureState&) = delete;
+  static void* operator new(std::size_t) { return BlockCache<FutureState>::take(); }
+  static void operator delete(void* block) noexcept { BlockCache<FutureState>::give(block); }
+
+  void hold() { holders_.fetch_add(1, std::memory_order_relaxed); }
+  void let_go() {
+    // Who holds it alone needs to tell nobody.
+    if (holders_.load(std::memory_order_acquire) == 1 ||
+        holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      delete this;
+    }
+  }
 
   bool is_call() const { return call_; }
   bool ready() const { return (word_.load(std::memory_order_acquire) & kReady) != 0; }
@@ -173,10 +187,10 @@ class FutureState {
     return *reinterpret_cast<FutureState*>(static_cast<std::uintptr_t>(token));
   }
   /// What a call with a short answer touches, about.
-  static constexpr std::size_t kHotBytes = 160;
-  /// Keeps `self` alive until release().
-  void keep(std::shared_ptr<FutureState> self) { self_ = std::move(self); }
-  std::shared_ptr<FutureState> release() { return std::move(self_); }
+  static constexpr std::size_t kHotBytes = 2 * kCacheLine;
+  /// Whoever answers holds it, too, until release(). REQUIRES: nobody else has seen it.
+  void keep() { holders_.store(2, std::memory_order_relaxed); }
+  StatePtr release() { return StatePtr(this); }
   void number(CallId id) {
     session_.store(value_of(id.session), std::memory_order_relaxed);
     seq_.store(id.seq, std::memory_order_release);
@@ -185,14 +199,15 @@ class FutureState {
   bool finish(Errc status, const wire::Body& value) {
     status_ = status;
     bytes_.assign(value);
-    return (word_.exchange(kReady) & kSleepers) != 0;
+    const std::uint32_t before = word_.exchange(kReady);
+    is_followed_ = (before & kFollowed) != 0;
+    return (before & kSleepers) != 0;
   }
   bool finish_error(Errc status, std::string message);
   void wake();
-  /// Runs what was to follow. REQUIRES: after finish(), without a lock.
+  /// Runs what was to follow. REQUIRES: after finish(), by the same thread, without a lock.
   void run_followers() {
-    Follower* const followers = followers_.exchange(closed());
-    if (followers != nullptr) run_all(followers);
+    if (is_followed_) run_all();
   }
 
   /// Runs `function` when ready, by whoever answers, or at once by this thread. It must be short.
@@ -201,11 +216,13 @@ class FutureState {
  private:
   static constexpr std::uint32_t kReady = 1;
   static constexpr std::uint32_t kSleepers = 2;
+  static constexpr std::uint32_t kFollowed = 4;  ///< something is in followers_
   struct Follower {
     std::function<void()> function;
     Follower* next = nullptr;
   };
-  void run_all(Follower* follower);
+  /// Whoever comes first, of those who know that it is ready and that something follows.
+  void run_all();
   void let_go(Follower* follower);
   static Follower* closed() { return reinterpret_cast<Follower*>(std::uintptr_t{1}); }
 
@@ -213,21 +230,24 @@ class FutureState {
   // does not need is not touched.
   SharedReference* reference_ = nullptr;
   std::atomic<std::uint32_t> word_{0};
+  std::atomic<std::uint32_t> holders_{1};
   Errc status_ = Errc::ok;
   const bool call_;
+  bool is_followed_ = false;  ///< whoever answers: it was, before the answer was there
   std::atomic<bool> only_used_{false};
   std::atomic<Follower*> followers_{nullptr};
   std::atomic<std::uint64_t> session_{0};
   std::atomic<std::uint64_t> seq_{0};
-  std::shared_ptr<FutureState> self_;
   AnswerBytes bytes_;
   union {
     Follower only_;  ///< most have one at most; there once only_used_ is set
   };
 };
 
-using StatePtr = std::shared_ptr<FutureState>;
-
+/// A state that the caller alone holds.
+inline StatePtr make_state(std::shared_ptr<Core> core, bool call) {
+  return StatePtr(new FutureState(std::move(core), call));
+}
 /// A state that is ready from the start.
 StatePtr make_failed(std::shared_ptr<Core> core, Errc status, std::string message);
 

@@ -21,7 +21,7 @@ Queue::Queue(std::shared_ptr<Core> core, std::uint32_t slot, std::string class_n
     : core_(std::move(core)),
       slot_(slot),
       id_comes_(id_comes),
-      opened_(std::make_shared<FutureState>(core_, false)),
+      opened_(make_state(core_, false)),
       class_name_(std::move(class_name)),
       name_(std::move(name)) {
   for (const std::string& method : methods) {
@@ -85,7 +85,7 @@ ActorId Queue::id() const {
 const StatePtr& Queue::refusal(std::int64_t now_us) {
   const std::string_view error = full_.error(now_us);
   if (!refusal_ || refusal_->bytes() != error) {
-    refusal_ = std::make_shared<FutureState>(core_, true);
+    refusal_ = make_state(core_, true);
     refusal_->finish(Errc::queue_full, {error, Blob()});
     refusal_->run_followers();  // there are none: what follows is run at once
   }

@@ -177,7 +177,7 @@ void Core::close_queue(std::uint32_t slot) {
 // --- requests -----------------------------------------------------------------------------------
 
 StatePtr Core::request(std::function<void(Token)> ask) {
-  auto state = std::make_shared<FutureState>(shared_from_this(), false);
+  auto state = make_state(shared_from_this(), false);
   const bool asked = command([this, state, ask = std::move(ask)](Instant) {
     const Token token = ++last_request_;
     requests_.emplace(token, state);

@@ -71,7 +71,7 @@ StatePtr failed_dependent(std::shared_ptr<Core> core, const FutureState& state) 
   error.code = Errc::dependency_failed;
   error.message = "call " + to_string(state.id_now()) + " failed";
   error.causes = cause_of(state);
-  auto failed = std::make_shared<FutureState>(std::move(core), false);
+  auto failed = make_state(std::move(core), false);
   const std::string bytes = wire::encode(error);
   failed->finish(error.code, {bytes, Blob()});
   return failed;
@@ -145,9 +145,9 @@ Core::Outgoing Core::outgoing(const PreparedOptions* options, bool result) const
 // --- submitting ---------------------------------------------------------------------------------
 
 [[gnu::always_inline]] inline StatePtr Core::new_state() {
-  StatePtr state = std::allocate_shared<FutureState>(BlockAllocator<FutureState>(), true);
-  state->keep(state);
-  return state;
+  auto* const state = new FutureState(true);
+  state->keep();
+  return StatePtr(state);
 }
 
 /// REQUIRES: mutex_ is held, neither closing nor ended.

@@ -36,7 +36,7 @@ namespace detail {
 
 using QueuePtr = std::shared_ptr<client::Queue>;
 using OptionsPtr = std::shared_ptr<const client::PreparedOptions>;
-using StatePtr = std::shared_ptr<client::FutureState>;
+using StatePtr = client::StatePtr;
 
 /// One argument of a call that has futures among its arguments.
 struct Piece {

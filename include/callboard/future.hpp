@@ -11,6 +11,7 @@
 
 #include <callboard/error.hpp>
 #include <callboard/ids.hpp>
+#include <callboard/state_ptr.hpp>
 #include <callboard/value.hpp>
 
 #include <chrono>
@@ -51,7 +52,7 @@ class FutureBase {
  public:
   /// A future of nothing; only good to be assigned to.
   FutureBase() = default;
-  explicit FutureBase(std::shared_ptr<client::FutureState> state) : state_(std::move(state)) {}
+  explicit FutureBase(client::StatePtr state) : state_(std::move(state)) {}
 
   /// False for a default-constructed future; everything but this and assignment then throws
   /// Error (invalid_option).
@@ -75,10 +76,10 @@ class FutureBase {
   /// The same without waiting.
   Future<CancelAnswer> cancel_async(bool force = false) const;
 
-  const std::shared_ptr<client::FutureState>& state() const { return state_; }
+  const client::StatePtr& state() const { return state_; }
 
  protected:
-  std::shared_ptr<client::FutureState> state_;
+  client::StatePtr state_;
 };
 
 namespace detail {
@@ -97,11 +98,11 @@ Errc status_of(const client::FutureState* state);
 [[noreturn]] void throw_timeout();
 [[noreturn]] void throw_bad_result(const std::string& problem);
 /// Runs `function` in the client's callback thread once the future is ready.
-void run_when_ready(const std::shared_ptr<client::FutureState>& state,
+void run_when_ready(const client::StatePtr& state,
                     std::function<void()> function);
 /// Runs `function` at once when the future becomes ready, in the client's I/O thread (or in this
 /// thread when it is ready). It must be short and must not throw.
-void notify_when_ready(const std::shared_ptr<client::FutureState>& state,
+void notify_when_ready(const client::StatePtr& state,
                        std::function<void()> function);
 
 template <class T>

@@ -45,7 +45,7 @@ using EventLoopTest = LoungeTest;
 
 class AwaitedFutureTest : public LoungeTest {
  protected:
-  AwaitedFutureTest() { pending = std::make_shared<client::FutureState>(nullptr, false); }
+  AwaitedFutureTest() { pending = client::make_state(nullptr, false); }
   ~AwaitedFutureTest() override {
     executors_.clear();
     pending.reset();
