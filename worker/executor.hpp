@@ -167,6 +167,9 @@ class ExecutorHost {
   /// that job may block for ever, no longer than kOutcomeDelayUs.
   virtual void ended(std::span<Outcome> outcomes, bool more_soon) = 0;
 
+  /// The outcome of the job with this ticket is about to come.
+  virtual void expect_ended(std::uint32_t /*ticket*/) {}
+
   /// Outcomes with `more_soon` may be left lying until then, at most kOutcomeDelayUs from now: so
   /// many calls run that more of them end by then, and one that is announced otherwise comes.
   virtual void gather(std::int64_t /*until_us*/) {}

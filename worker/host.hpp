@@ -124,6 +124,7 @@ class SlotHost final : public ExecutorHost {
   void ended(std::span<Outcome> outcomes, bool more_soon) override {
     host_.ended(outcomes, more_soon);
   }
+  void expect_ended(std::uint32_t ticket) override { host_.recorder().expect_end(ticket); }
   void gather(std::int64_t until_us) override { host_.gather(until_us); }
   void started(std::uint32_t slot, ErrorInfo error) override {
     host_.started(slot, std::move(error));

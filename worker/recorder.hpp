@@ -76,6 +76,10 @@ class Recorder {
     std::atomic_signal_fence(std::memory_order_seq_cst);
     return number;
   }
+  /// end() comes soon: asks for the slot's memory.
+  void expect_end(std::uint32_t slot) const {
+    if (slot != kNoSlot) prefetch_to_write(&page_->slot[slot - 1], sizeof(FlightSlot));
+  }
   /// Its result is encoded. REQUIRES: begin() gave this slot.
   void end(std::uint32_t slot) {
     CALLBOARD_CHECK(slot != kNoSlot && slot <= limits::kRecorderSlots);

@@ -368,6 +368,7 @@ void AsyncLane::ended(ActiveCall& call) {
   --running_;
   if (call.job.deadline_us != kNever) deadlines_.erase({call.job.deadline_us, &call});
   ended_.push_back(&call);
+  host().expect_ended(call.job.ticket);
   schedule_pump();
 }
 
