@@ -28,8 +28,8 @@ namespace {
 
 /// Frames of one turn. More would keep answers waiting that could go out.
 constexpr std::size_t kFramesPerTurn = 1024;
-/// Nor does a turn take longer, whatever is in its frames: nobody who waits outside is heard in it,
-/// and whoever is not heard for long counts as gone.
+/// Nor does a turn begin with more after so long, whatever is in its frames: nobody who waits outside
+/// is heard in it, and whoever is not heard for long counts as gone.
 constexpr std::int64_t kTurnUs = 5'000;
 constexpr std::size_t kFramesAtOnce = 16;
 /// So many bytes are worth a commit, and frames, of their own: Redis and the peers begin with them
@@ -44,7 +44,8 @@ constexpr std::int64_t kHandOverMs = 400;
 /// Fewer frames in such a time are a pause: what a burst took is given back to the system then.
 constexpr std::int64_t kPauseUs = 250'000;
 constexpr std::size_t kPauseFrames = 25;
-constexpr int kLastTurns = 10;
+/// How long the end of a broker listens while there is something to hear.
+constexpr std::int64_t kLastWordsMs = 100;
 constexpr long kLastTurnMs = 5;
 /// So many of them without a frame: nobody says anything any more. On a busy machine one is not
 /// enough for what has arrived to be seen.
@@ -367,14 +368,16 @@ void BrokerServer::Loop::finish() {
   // What was accepted but not committed was promised to nobody; still, committing it saves others
   // from doing it again.
   if (!serving_) return;
-  const std::int64_t until_us = clock_now().mono_us + kFinishMs * kMicrosPerMilli;
+  const std::int64_t began_us = clock_now().mono_us;
+  const std::int64_t until_us = began_us + kFinishMs * kMicrosPerMilli;
   log::info("the broker stops");
   // The last words of workers that were told to end before it may be under way.
-  for (int turns = 0, quiet = 0; turns < kLastTurns && quiet < kQuietTurns; ++turns) {
+  int quiet = 0;
+  do {
     wait(kLastTurnMs);
     now_ = clock_now();
     quiet = take_frames() == 0 ? quiet + 1 : 0;
-  }
+  } while (quiet < kQuietTurns && now_.mono_us - began_us < kLastWordsMs * kMicrosPerMilli);
   broker_->settle_journal();
   while (failure_.empty() && clock_now().mono_us < until_us) {
     write_batch();

@@ -7,6 +7,8 @@
 
 #include "common/prefetch.hpp"
 
+#include <sanitizer/asan_interface.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <mutex>
@@ -23,9 +25,12 @@ class BlockCache {
   static void* take() {
     Magazine* own = mine();
     if (own == nullptr || own->empty()) own = filled();
-    return own == nullptr ? make() : own->pop();
+    void* const block = own == nullptr ? make() : own->pop();
+    ASAN_UNPOISON_MEMORY_REGION(block, sizeof(T));
+    return block;
   }
   static void give(void* block) noexcept {
+    ASAN_POISON_MEMORY_REGION(block, sizeof(T));  // as if it had been freed
     Magazine* own = mine();
     if (own == nullptr) own = magazine();
     if (own == nullptr || !own->push(block)) unmake(block);

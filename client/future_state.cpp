@@ -158,21 +158,24 @@ void FutureState::run_all() {
   }
 }
 
-/// Either the mark in the word is there before the answer, and whoever answers sees it; or the
-/// answer is, and this thread sees that.
+/// The mark comes first: where it is there before the answer, whoever answers runs what was pushed,
+/// and this thread may touch nothing of the state after that, of which nobody may be left. What was
+/// pushed by others is never run here, but what follows them keeps its place behind them.
 void FutureState::follow(std::function<void()> function) {
+  const bool late = ready() || (word_.fetch_or(kFollowed) & kReady) != 0;
   Follower* head = followers_.load();
-  if (head == closed() || (head == nullptr && ready())) return function();
+  if (head == closed() || (late && head == nullptr)) return function();
   Follower* follower = only_used_.exchange(true) ? new Follower : new (&only_) Follower;
   follower->function = std::move(function);
-  do {
+  for (;;) {
     if (head == closed()) {
-      follower->function();
-      return let_go(follower);
+      const std::function<void()> now = std::move(follower->function);
+      let_go(follower);
+      return now();
     }
     follower->next = head;
-  } while (!followers_.compare_exchange_weak(head, follower));
-  if ((word_.fetch_or(kFollowed) & kReady) != 0) run_all();
+    if (followers_.compare_exchange_weak(head, follower)) return;
+  }
 }
 
 StatePtr make_failed(std::shared_ptr<Core> core, Errc status, std::string message) {

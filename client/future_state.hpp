@@ -2,8 +2,8 @@
 //
 // Thread safety: finish() and number() are called by one thread (the client's own, or whoever made
 // a state that needs no broker) and finish() once; the rest from any thread. Invariant: the answer
-// never changes after ready() is true. A state that waits for an answer keeps itself alive, so its
-// address is its Token.
+// never changes after ready() is true. Whoever is to answer holds the state too, so its address is
+// its Token.
 #pragma once
 
 #include "client/block_cache.hpp"
@@ -188,7 +188,7 @@ class FutureState {
   }
   /// What a call with a short answer touches, about.
   static constexpr std::size_t kHotBytes = 2 * kCacheLine;
-  /// Whoever answers holds it, too, until release(). REQUIRES: nobody else has seen it.
+  /// Whoever answers holds it, too, until release(), once. REQUIRES: nobody else has seen it.
   void keep() { holders_.store(2, std::memory_order_relaxed); }
   StatePtr release() { return StatePtr(this); }
   void number(CallId id) {
@@ -216,12 +216,11 @@ class FutureState {
  private:
   static constexpr std::uint32_t kReady = 1;
   static constexpr std::uint32_t kSleepers = 2;
-  static constexpr std::uint32_t kFollowed = 4;  ///< something is in followers_
+  static constexpr std::uint32_t kFollowed = 4;  ///< something is in followers_, or will be
   struct Follower {
     std::function<void()> function;
     Follower* next = nullptr;
   };
-  /// Whoever comes first, of those who know that it is ready and that something follows.
   void run_all();
   void let_go(Follower* follower);
   static Follower* closed() { return reinterpret_cast<Follower*>(std::uintptr_t{1}); }

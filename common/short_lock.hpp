@@ -2,9 +2,9 @@
 // instruction and given back with a plain store, where a std::mutex costs two calls into the C
 // library, and a locked instruction waits until all that was written before has left for the cache.
 //
-// The price of the plain store: whoever begins to wait in the few nanoseconds between the look at
-// the state and the store is not woken. So nobody sleeps for longer than kSleepUs before looking
-// again.
+// The price of the plain store: whoever goes to sleep after the holder has looked at the state, and
+// before its store has left for the cache behind all that it wrote before, is not woken. So whoever
+// waits looks for a moment before it sleeps, and nobody sleeps for longer than kSleepUs at a time.
 //
 // Thread safety: all of it. Works with std::lock_guard, and with condition_variable_any, which is
 // dear to wait for.
@@ -33,7 +33,7 @@ class ShortLock {
     state_.store(kFree, std::memory_order_release);
   }
 
-  static constexpr std::int64_t kSleepUs = 1'000;
+  static constexpr std::int64_t kSleepUs = 100;
 
  private:
   static constexpr std::uint32_t kFree = 0;

@@ -27,10 +27,6 @@
 
 namespace callboard {
 
-namespace client {
-class FutureState;
-}
-
 template <class T>
 class Future;
 
@@ -98,12 +94,10 @@ Errc status_of(const client::FutureState* state);
 [[noreturn]] void throw_timeout();
 [[noreturn]] void throw_bad_result(const std::string& problem);
 /// Runs `function` in the client's callback thread once the future is ready.
-void run_when_ready(const client::StatePtr& state,
-                    std::function<void()> function);
+void run_when_ready(const client::StatePtr& state, std::function<void()> function);
 /// Runs `function` at once when the future becomes ready, in the client's I/O thread (or in this
 /// thread when it is ready). It must be short and must not throw.
-void notify_when_ready(const client::StatePtr& state,
-                       std::function<void()> function);
+void notify_when_ready(const client::StatePtr& state, std::function<void()> function);
 
 template <class T>
 T decode_result(std::string_view bytes, client::Core* core,

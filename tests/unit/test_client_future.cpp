@@ -116,6 +116,63 @@ TEST(ClientFuture, FollowerRunsOnceHoweverTheRaceWithTheAnswerEnds) {
   }
 }
 
+/// The answer is there, and what follows it is run a moment later, as when a queue refuses many.
+TEST(ClientFuture, FollowersOfSeveralThreadsRunOnceAndNotOnEachOthersThreads) {
+  constexpr int kEach = 3;
+  for (int round = 0; round < 200; ++round) {
+    const StatePtr state = make_state();
+    std::atomic<int> runs{0};
+    std::atomic<int> elsewhere{0};
+    static thread_local bool answers = false;
+    std::thread answerer([&] {
+      answers = true;
+      state->finish(Errc::ok, {"\x07", Blob()});
+      std::this_thread::yield();
+      state->run_followers();
+    });
+    const auto follow = [&] {
+      const auto mine = std::this_thread::get_id();
+      for (int i = 0; i < kEach; ++i) {
+        state->follow([&, mine] {
+          ++runs;
+          if (std::this_thread::get_id() != mine && !answers) ++elsewhere;
+        });
+      }
+    };
+    std::thread other(follow);
+    follow();
+    other.join();
+    answerer.join();
+    EXPECT_EQ(runs, 2 * kEach);
+    EXPECT_EQ(elsewhere, 0);
+  }
+}
+
+/// Whoever answers lets go of it, and then what follows does, while follow() may still be at work.
+TEST(ClientFuture, FollowerMayHoldTheOnlyShareInItsFuture) {
+  constexpr int kRounds = 20'000;
+  std::atomic<FutureState*> asked{nullptr};
+  std::atomic<int> runs{0};
+  std::thread answerer([&asked] {
+    for (int round = 0; round < kRounds; ++round) {
+      FutureState* state = nullptr;
+      while ((state = asked.exchange(nullptr)) == nullptr) std::this_thread::yield();
+      const StatePtr answers = state->release();
+      answers->finish(Errc::ok, {"\x07", Blob()});
+      answers->run_followers();
+    }
+  });
+  for (int round = 0; round < kRounds; ++round) {
+    auto* const state = new FutureState(true);
+    state->keep();
+    asked = state;
+    state->follow([&runs, own = StatePtr(state)] { ++runs; });
+    while (runs.load() <= round) std::this_thread::yield();
+  }
+  answerer.join();
+  EXPECT_EQ(runs, kRounds);
+}
+
 TEST(ClientFuture, FollowersOfAFutureThatNeverEndsAreLetGo) {
   const auto held = std::make_shared<int>(1);
   {
