@@ -28,8 +28,8 @@ namespace {
 
 /// Frames of one turn. More would keep answers waiting that could go out.
 constexpr std::size_t kFramesPerTurn = 1024;
-/// Nor does a turn begin with more after so long, whatever is in its frames: nobody who waits outside
-/// is heard in it, and whoever is not heard for long counts as gone.
+/// Nor does a turn begin with more after so long, whatever is in its frames: nobody who waits
+/// outside is heard in it, and whoever is not heard for long counts as gone.
 constexpr std::int64_t kTurnUs = 5'000;
 constexpr std::size_t kFramesAtOnce = 16;
 /// So many bytes are worth a commit, and frames, of their own: Redis and the peers begin with them
