@@ -1,8 +1,8 @@
 #include <callboard/client.hpp>
 
 #include "client/client_core.hpp"
-#include "client/futex.hpp"
 #include "client/schedule.hpp"
+#include "common/clock.hpp"
 
 #include <utility>
 
@@ -101,7 +101,7 @@ Future<Encoded> Client::admin(std::string_view verb, Encoded info) {
 bool Client::connected() const { return core_->connected(); }
 
 bool Client::wait_connected(std::chrono::nanoseconds timeout) const {
-  return core_->wait_connected(client::steady_us_after(
+  return core_->wait_connected(steady_us_after(
       std::chrono::duration_cast<std::chrono::microseconds>(timeout).count()));
 }
 

@@ -1,7 +1,6 @@
 // The connection's side: what gathered goes into the session, answers go to the futures.
 #include "client/client_core.hpp"
 
-#include "client/futex.hpp"
 #include "client/raise.hpp"
 #include "common/clock.hpp"
 #include "common/prefetch.hpp"

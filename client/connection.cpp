@@ -1,8 +1,8 @@
 #include "client/connection.hpp"
 
-#include "client/futex.hpp"
 #include "client/raise.hpp"
 #include "common/clock.hpp"
+#include "common/futex.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -1,8 +1,8 @@
 #include <callboard/future.hpp>
 
 #include "client/client_core.hpp"
-#include "client/futex.hpp"
 #include "client/raise.hpp"
+#include "common/clock.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -20,7 +20,7 @@ FutureState& checked(const client::StatePtr& state) {
 }
 
 std::int64_t until(std::chrono::nanoseconds timeout) {
-  return client::steady_us_after(
+  return steady_us_after(
       std::chrono::duration_cast<std::chrono::microseconds>(timeout).count());
 }
 

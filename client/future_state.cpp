@@ -1,7 +1,8 @@
 #include "client/future_state.hpp"
 
 #include "client/client_core.hpp"
-#include "client/futex.hpp"
+#include "common/clock.hpp"
+#include "common/futex.hpp"
 
 #include <callboard/context.hpp>
 
@@ -33,8 +34,17 @@ const std::shared_ptr<const void>& AnswerBytes::owner() const {
   return kind_ == Kind::part ? part_.owner() : nobody;
 }
 
-void hold(FutureState& state) noexcept { state.hold(); }
-void let_go(FutureState& state) noexcept { state.let_go(); }
+void hold(FutureState& state) noexcept {
+  state.holders_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void let_go(FutureState& state) noexcept {
+  // Who holds it alone needs to tell nobody.
+  if (state.holders_.load(std::memory_order_acquire) == 1 ||
+      state.holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    delete &state;
+  }
+}
 
 FutureState::~FutureState() {
   Follower* follower = followers_.load();

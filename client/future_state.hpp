@@ -144,15 +144,6 @@ class FutureState {
   static void* operator new(std::size_t) { return BlockCache<FutureState>::take(); }
   static void operator delete(void* block) noexcept { BlockCache<FutureState>::give(block); }
 
-  void hold() { holders_.fetch_add(1, std::memory_order_relaxed); }
-  void let_go() {
-    // Who holds it alone needs to tell nobody.
-    if (holders_.load(std::memory_order_acquire) == 1 ||
-        holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      delete this;
-    }
-  }
-
   bool is_call() const { return call_; }
   bool ready() const { return (word_.load(std::memory_order_acquire) & kReady) != 0; }
   /// Sleeps until it is ready or the steady clock says so many microseconds. False: time is over.
@@ -214,6 +205,9 @@ class FutureState {
   void follow(std::function<void()> function);
 
  private:
+  friend void hold(FutureState& state) noexcept;
+  friend void let_go(FutureState& state) noexcept;
+
   static constexpr std::uint32_t kReady = 1;
   static constexpr std::uint32_t kSleepers = 2;
   static constexpr std::uint32_t kFollowed = 4;  ///< something is in followers_, or will be

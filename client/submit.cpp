@@ -1,7 +1,6 @@
 // Calls from any thread: what they carry beside their arguments, and waiting for room.
-#include "client/block_cache.hpp"
 #include "client/client_core.hpp"
-#include "client/futex.hpp"
+#include "common/clock.hpp"
 #include "common/shared_memory.hpp"
 
 #include <callboard/context.hpp>

@@ -1,10 +1,7 @@
 #include "common/short_lock.hpp"
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <ctime>
+#include "common/clock.hpp"
+#include "common/futex.hpp"
 
 namespace callboard {
 
@@ -12,6 +9,7 @@ namespace {
 
 /// Some microseconds: longer than a few dozen instructions take, and their stores.
 constexpr int kLooks = 40;
+constexpr std::int64_t kSleepUs = 100;
 
 void pause() {
 #if defined(__x86_64__)
@@ -22,8 +20,6 @@ void pause() {
 }  // namespace
 
 void ShortLock::wait() {
-  static_assert(sizeof(state_) == sizeof(std::uint32_t));
-  const timespec at_most{.tv_sec = 0, .tv_nsec = kSleepUs * 1000};
   while (state_.exchange(kWanted, std::memory_order_acquire) != kFree) {
     int looks = 0;
     while (looks < kLooks && state_.load(std::memory_order_relaxed) != kFree) {
@@ -31,13 +27,13 @@ void ShortLock::wait() {
       ++looks;
     }
     if (looks < kLooks) continue;
-    (void)::syscall(SYS_futex, &state_, FUTEX_WAIT_PRIVATE, kWanted, &at_most);
+    futex_wait(state_, kWanted, steady_us() + kSleepUs);
   }
 }
 
 void ShortLock::wake() {
   state_.store(kFree, std::memory_order_release);
-  (void)::syscall(SYS_futex, &state_, FUTEX_WAKE_PRIVATE, 1);
+  futex_wake_one(state_);
 }
 
 }  // namespace callboard

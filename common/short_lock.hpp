@@ -4,7 +4,7 @@
 //
 // The price of the plain store: whoever goes to sleep after the holder has looked at the state, and
 // before its store has left for the cache behind all that it wrote before, is not woken. So whoever
-// waits looks for a moment before it sleeps, and nobody sleeps for longer than kSleepUs at a time.
+// waits looks for a moment before it sleeps, and sleeps only a tenth of a millisecond at a time.
 //
 // Thread safety: all of it. Works with std::lock_guard, and with condition_variable_any, which is
 // dear to wait for.
@@ -32,8 +32,6 @@ class ShortLock {
     if (state_.load(std::memory_order_relaxed) == kWanted) return wake();
     state_.store(kFree, std::memory_order_release);
   }
-
-  static constexpr std::int64_t kSleepUs = 100;
 
  private:
   static constexpr std::uint32_t kFree = 0;

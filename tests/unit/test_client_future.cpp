@@ -21,7 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 
-StatePtr make_state() { return StatePtr(new FutureState(nullptr, true)); }
+StatePtr make_state() { return client::make_state(nullptr, true); }
 
 void finish(FutureState& state, std::string_view bytes = "\x07") {
   if (state.finish(Errc::ok, {bytes, Blob()})) state.wake();

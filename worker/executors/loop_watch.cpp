@@ -1,6 +1,5 @@
 #include "worker/executors/loop_watch.hpp"
 
-#include "client/futex.hpp"
 #include "common/clock.hpp"
 #include "worker/executors/lane_thread.hpp"
 
@@ -20,7 +19,7 @@ constexpr std::int64_t kCoarseMs = 50;
 }  // namespace
 
 std::int64_t LoopMeter::now_us() const {
-  return warn_ms_ >= kCoarseMs ? client::steady_us_coarse() : steady_us();
+  return warn_ms_ >= kCoarseMs ? steady_us_coarse() : steady_us();
 }
 
 LoopMeter::Scope::Scope(LoopMeter& meter, const Method* method)

@@ -1,4 +1,4 @@
-#include "client/futex.hpp"
+#include "common/futex.hpp"
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <climits>
 
-namespace callboard::client {
+namespace callboard {
 
 namespace {
 
@@ -31,19 +31,10 @@ bool futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected, std::i
   return rc == 0 || errno != ETIMEDOUT;
 }
 
+void futex_wake_one(std::atomic<std::uint32_t>& word) { futex(word, FUTEX_WAKE, 1, nullptr, 0); }
+
 void futex_wake_all(std::atomic<std::uint32_t>& word) {
   futex(word, FUTEX_WAKE, INT_MAX, nullptr, 0);
 }
 
-std::int64_t steady_us_coarse() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return now.tv_sec * std::int64_t{1'000'000} + now.tv_nsec / 1000;
-}
-
-std::int64_t steady_us_after(std::int64_t more_us) {
-  const std::int64_t now = steady_us();
-  return more_us > INT64_MAX - now ? INT64_MAX : now + more_us;
-}
-
-}  // namespace callboard::client
+}  // namespace callboard
